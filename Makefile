@@ -1,0 +1,73 @@
+# Human verbs only. `make help` lists them.
+PYTHON ?= python3
+OUTPUT ?= bundle
+SETTINGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
+
+.DEFAULT_GOAL := help
+.PHONY: help init generate up check test lint format bench golden lock images clean
+
+help: ## List what can be done
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+init: $(VENV)/project ## Write a commented settings.yaml to start from
+	@$(BIN)/synapse-bundle init
+
+generate: $(VENV)/project ## Write the bundle (SETTINGS=file OUTPUT=directory)
+	@$(BIN)/synapse-bundle generate $(OPTIONS)
+
+up: $(VENV)/project ## Generate, start, wait until healthy, check
+	@$(BIN)/synapse-bundle up $(OPTIONS)
+
+check: $(VENV)/project ## Prove the running bundle hop by hop
+	@$(BIN)/synapse-bundle check --output "$(OUTPUT)"
+
+# Two at a time, because most of them wait; a file stays in one process and shares its stack.
+test: $(VENV)/developer ## Run every test this machine can run
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+lint: $(VENV)/developer ## Check types, style, shell scripts, Dockerfiles and YAML
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+	@git ls-files | xargs grep -lE '^#!(/bin/(ba)?sh|/usr/bin/env bash)' | xargs $(BIN)/shellcheck --external-sources
+	@git ls-files '*Dockerfile' | xargs $(BIN)/hadolint
+
+format: $(VENV)/developer ## Format the Python code
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine; up to 20 minutes)
+	@$(BIN)/python -m tests.bench
+
+golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
+	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
+
+lock: $(VENV)/developer ## Lock the helper image's requirements anew
+	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
+		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
+
+images: $(VENV)/project ## Record the digests of the pinned images
+	@$(BIN)/synapse-bundle images --update
+
+clean: ## Remove what the other verbs made here, but not bundle/ and settings.yaml
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "synapse-bundle needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python has no venv here; on Debian: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/project: $(VENV)/python pyproject.toml
+	@echo "Preparing synapse-bundle (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/developer: $(VENV)/project
+	@echo "Preparing the developers' tools (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

@@ -1,0 +1,8 @@
+"""`python -m synapse_bundle` is the command `synapse-bundle`."""
+
+from __future__ import annotations
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

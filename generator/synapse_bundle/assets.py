@@ -1,0 +1,31 @@
+"""Where the template tree and the image contexts are: inside a wheel, or beside it in a checkout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+
+def locate(name: str) -> Path:
+    """Return the directory of `compose` or `images`."""
+    packaged = Path(__file__).parent / "_assets" / name
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / name
+
+
+def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
+    """Yield every file below a directory with its relative path, sorted.
+
+    Dotfiles and what Python leaves behind are not part of a bundle, so that a checkout that has
+    been worked in gives the same bundle as a fresh one.
+    """
+    for directory, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not is_litter(name))
+        for name in sorted(file for file in files if not is_litter(file)):
+            path = Path(directory, name)
+            yield PurePosixPath(path.relative_to(root).as_posix()), path
+
+
+def is_litter(name: str) -> bool:
+    """Tell whether a file or directory name never travels."""
+    return name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", "~"))

@@ -1,0 +1,48 @@
+"""The card at the end of a run: where the server is, who signs in, what to type next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .credentials import DIRECTORY
+from .settings import Settings
+
+
+def write_next(bundle: Path, root: Path) -> str:
+    """Return what to type after `generate`, from the directory the operator is in."""
+    here = bundle.resolve().parent == root.resolve() and (root / "compose.yaml").exists()
+    change = "" if here else f"cd {shorten(bundle, root)} && "
+    return f"Next:  {change}docker compose up -d"
+
+
+def write_card(settings: Settings, bundle: Path, root: Path) -> str:
+    """Return how to sign in and where the password is."""
+    place = shorten(bundle, root)
+    lines = [
+        ("Matrix server", settings.server_name),
+        ("Homeserver", settings.base_url),
+        ("User", f"@{settings.admin}:{settings.server_name}"),
+        ("Password", f"in {place}/{DIRECTORY}/admin_password"),
+        *describe_doors(settings, place),
+        ("Check it", "docker compose exec helper check"),
+    ]
+    return "\n".join(f"  {name:<14} {text}" for name, text in lines)
+
+
+def describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
+    """Return the addresses on this machine, and what makes a client trust them."""
+    authority = f"{place}/{DIRECTORY}/authority.pem"
+    synapse = f"http://127.0.0.1:{settings.ports.synapse}"
+    if settings.trial:
+        return [
+            ("", f"or {synapse.replace('127.0.0.1', 'localhost')} for clients on this machine"),
+            ("Certificate", f"import {authority} into the client, once"),
+        ]
+    apache = f"https://127.0.0.1:{settings.ports.https}"
+    return [("On this machine", f"{apache} (trust {authority}), {synapse}")]
+
+
+def shorten(bundle: Path, root: Path) -> Path:
+    """Return the bundle's path as a person would type it."""
+    whole = bundle.resolve()
+    return whole.relative_to(root.resolve()) if whole.is_relative_to(root.resolve()) else whole

@@ -1,0 +1,99 @@
+"""The `certificates` block of the settings: who issues the certificate, and what that one needs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator
+
+from .section import Section
+
+OWN: Final = "own-authority"
+FILES: Final = "files"
+LETSENCRYPT: Final = "letsencrypt"
+STAGING: Final = "letsencrypt-staging"
+WORDS: Final = (LETSENCRYPT, STAGING, OWN, FILES)
+LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}[dh]|1/[2-9]")
+
+
+def _check_issuer(text: str) -> str:
+    if text in WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
+        return text
+    raise ValueError(
+        f"is not known; possible is {', '.join(map(repr, WORDS))}"
+        " or the https address of an ACME directory"
+    )
+
+
+def _check_limit(text: str) -> str:
+    if not LIMIT.fullmatch(text):
+        raise ValueError("is no limit; write days (7d), hours (36h) or a share of the life (1/3)")
+    return text
+
+
+def _check_profile(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) or text == "default":
+        raise ValueError("is no ACME profile name, such as tlsserver or shortlived")
+    return text
+
+
+def _check_place(text: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+){2,}", text) or "/.." in text:
+        raise ValueError("must be an absolute path of plain characters, not directly below /")
+    return text
+
+
+def check_path(text: str) -> str:
+    """Return a file name; raises ValueError for what is none."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is no file name")
+    return text
+
+
+def read_word(value: Any) -> Any:
+    """Return the block that a plain issuer stands for."""
+    return {"issuer": value} if isinstance(value, str) else value
+
+
+Path = Annotated[str, AfterValidator(check_path)]
+Place = Annotated[str, AfterValidator(_check_place)]
+Limit = Annotated[str, AfterValidator(_check_limit)]
+
+
+class Certificates(Section):
+    """Who issues the server's certificate; a plain word is the issuer alone."""
+
+    issuer: Annotated[str, AfterValidator(_check_issuer)] | None = None
+    token: Path | None = None
+    root: Path | None = None
+    profile: Annotated[str, AfterValidator(_check_profile)] | None = None
+    key_type: Literal["ecdsa", "rsa"] | None = None
+    certificate: Place | None = None
+    key: Place | None = None
+    notify: Path | None = None
+    warn: Limit = "1/3"
+    fail: Limit = "7d"
+
+    def resolve(self, *, trial: bool) -> Certificates:
+        """Return the block with its issuer; raises ValueError where the parts do not fit."""
+        issuer = self.issuer or (OWN if trial else LETSENCRYPT)
+        if trial and issuer not in {OWN, FILES}:
+            raise ValueError("needs a real server_name; nobody certifies localhost")
+        acme = issuer not in {OWN, FILES}
+        fitting = {"token": acme, "profile": acme, "key_type": acme, "root": issuer != OWN}
+        fitting |= dict.fromkeys(("certificate", "key"), issuer == FILES)
+        wrong = [name for name, fits in fitting.items() if getattr(self, name) and not fits]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} has no meaning with the issuer {issuer!r}")
+        if issuer == FILES and not (self.certificate and self.key):
+            raise ValueError("'files' needs `certificate` and `key`, the paths of two PEM files")
+        return self.model_copy(update={"issuer": issuer})
+
+    @property
+    def acme(self) -> bool:
+        """Whether an ACME authority issues it, by DNS-01."""
+        return self.issuer not in {OWN, FILES}
+
+
+Choice = Annotated[Certificates, BeforeValidator(read_word)]

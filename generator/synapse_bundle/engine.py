@@ -1,0 +1,168 @@
+"""Docker: the only module that talks to Compose and the engine, through python-on-whales.
+
+Its import costs more than a whole run without Docker, so nobody imports it at the top.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import psutil
+from python_on_whales import DockerClient, DockerException
+
+from .errors import BundleError
+from .settings import Ports
+
+COMPOSE_FLOOR: Final = (2, 26)
+ENGINE_FLOOR: Final = (26, 1)
+INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
+
+
+def open_client(bundle: Path) -> DockerClient:
+    """Return a client for a bundle's own project, with the operator's overrides."""
+    files = [bundle / "compose.yaml", bundle / "compose.override.yaml"]
+    return DockerClient(compose_files=[f for f in files if f.exists()])
+
+
+def review(compose: bytes, bundle: Path) -> list[str]:
+    """Let Compose read a compose.yaml before it is put in place; return notes for the operator.
+
+    Raises BundleError where Compose refuses it or warns, alone or with the operator's override.
+    """
+    if not shutil.which("docker"):
+        return ["Docker is not installed here, so Compose has not checked the bundle."]
+    command = [str(part) for part in DockerClient().docker_compose_cmd]
+    # At once, because each call takes longer than writing the bundle.
+    with ThreadPoolExecutor() as pool:
+        asked_version = pool.submit(run_plainly, [*command, "version", "--short"])
+        asked_engine = pool.submit(describe_engine)
+        asked_verdict = pool.submit(judge, command, compose, bundle)
+        version, verdict = asked_version.result(), asked_verdict.result()
+        engine = asked_engine.result()
+    if version.returncode:
+        return ["Docker Compose is not installed here, so it has not checked the bundle."]
+    old = describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR)
+    if not old and (verdict.returncode or verdict.stderr.strip()):
+        raise BundleError(f"Docker Compose refuses the bundle: {verdict.stderr.strip()}")
+    return [note for note in (old, engine) if note]
+
+
+def judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
+    """Return what Compose says of a compose.yaml with the operator's override."""
+    with tempfile.TemporaryDirectory() as directory:
+        draft = Path(directory, "compose.yaml")
+        draft.write_bytes(compose)
+        override = bundle / "compose.override.yaml"
+        files = [draft, *([override] if override.exists() else [])]
+        options = [part for file in files for part in ("--file", str(file))]
+        options += ["--project-directory", str(bundle)]
+        return run_plainly([*command, *options, "config", "--quiet"])
+
+
+def describe_docker() -> str:
+    """Return one line on why nothing can be started here, or nothing."""
+    if not shutil.which("docker"):
+        return f"Docker is not installed here; {INSTALL}"
+    version = run_plainly(["docker", "compose", "version", "--short"])
+    if version.returncode:
+        return f"`docker compose` does not work here; {INSTALL}"
+    return describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR) or describe_engine()
+
+
+def describe_engine() -> str:
+    """Return one line about an engine that is too old or does not answer, or nothing."""
+    answer = run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
+    if answer.returncode:
+        return f"The Docker Engine does not answer: {answer.stderr.strip() or 'no reason given'}"
+    return describe_old("Docker Engine", answer.stdout, ENGINE_FLOOR)
+
+
+def describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
+    """Return one line where a version (`2.40.3-3`, `v5.5.0`) is below the floor, or nothing."""
+    numbers = re.match(r"v?(\d+)\.(\d+)", version.strip())
+    if not numbers or (int(numbers[1]), int(numbers[2])) >= floor:
+        return ""
+    needed = ".".join(map(str, floor))
+    return f"{name} {version.strip()} is older than {needed}, which the bundle needs; {INSTALL}"
+
+
+def start(bundle: Path, ports: Ports) -> None:
+    """Start a bundle and wait until every service is healthy; Compose shows the progress.
+
+    Raises BundleError, for what Compose says on the terminal or for a port somebody else holds.
+    """
+    require(describe_docker())
+    client = open_client(bundle)
+    if not run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
+        require("\n".join(describe_taken(ports)))
+    try:
+        client.compose.up(detach=True, wait=True)
+    except DockerException as error:
+        raise BundleError(
+            "The bundle did not start; the reason stands above. More: docker compose logs"
+        ) from error
+
+
+def describe_taken(ports: Ports) -> Iterator[str]:
+    """Yield a line for every published port that another program holds, with its name if visible."""
+    for key, port in ports.model_dump().items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                owner = find_owner(port)
+                yield f"port {port} is taken{owner}; stop that, or set ports.{key} to another one"
+
+
+def find_owner(port: int) -> str:
+    """Return ` by NAME (process 123)` for whoever listens on a port, or nothing if hidden."""
+    try:
+        listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+        pids = [c.pid for c in listening if c.laddr and c.laddr.port == port and c.pid]
+        return f" by {psutil.Process(pids[0]).name()} (process {pids[0]})" if pids else ""
+    except psutil.Error:
+        return ""
+
+
+def require(complaint: str) -> None:
+    """Raise BundleError where there is something to complain about."""
+    if complaint:
+        raise BundleError(complaint)
+
+
+def check(bundle: Path, arguments: list[str]) -> int:
+    """Run the helper's check in a running bundle; return its exit code.
+
+    Raises BundleError where Docker cannot be asked.
+    """
+    require(describe_docker())
+    command = open_client(bundle).docker_compose_cmd
+    terminal = [] if sys.stdout.isatty() else ["--no-TTY"]
+    return subprocess.run(
+        [*command, "exec", *terminal, "helper", "check", *arguments], check=False
+    ).returncode
+
+
+def read_digest(reference: str) -> str:
+    """Return the digest a registry has for an image; raises BundleError where it has none."""
+    require(describe_docker())
+    command = [*DockerClient().docker_cmd, "buildx", "imagetools", "inspect", reference]
+    answer = run_plainly([*map(str, command), "--format", "{{.Manifest.Digest}}"])
+    if answer.returncode:
+        raise BundleError(f"{reference}: {answer.stderr.strip() or 'no answer'}")
+    return answer.stdout.strip()
+
+
+def run_plainly(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command for its output and exit code."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,0 +1,85 @@
+"""Third-party images: reads images.toml, refuses known bad versions, moves pins."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import BundleError
+
+PINS: Final = Path(__file__).with_name("images.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """One image: its name, the tag in use, and the digest that tag had when it was recorded."""
+
+    image: str
+    tag: str
+    digest: str = ""
+    floor: str = ""
+    denied: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """The image as compose.yaml names it.
+
+        By tag, not by digest: `docker load` loses digests, and a bundle must start offline.
+        """
+        return f"{self.image}:{self.tag}"
+
+
+def read_pins(path: Path = PINS) -> dict[str, Pin]:
+    """Return all pins by service; raises BundleError where one is denied."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    pins = {
+        name: Pin(**{**entry, "denied": tuple(entry.get("denied", ()))})
+        for name, entry in document.items()
+    }
+    for name, pin in pins.items():
+        refuse_denied(name, pin)
+    return pins
+
+
+def refuse_denied(name: str, pin: Pin) -> None:
+    """Raise BundleError for a version that is known to break or endanger a server."""
+    if pin.tag in pin.denied:
+        raise BundleError(f"{path_of(name)}: {pin.reference} is denied; take another version")
+    if pin.floor and version_of(pin.tag) < version_of(pin.floor):
+        raise BundleError(
+            f"{path_of(name)}: {pin.reference} is older than {pin.floor}, the oldest safe one"
+        )
+
+
+def path_of(name: str) -> str:
+    """Name the place in the data file, for messages."""
+    return f"{PINS.name}: {name}"
+
+
+def version_of(tag: str) -> tuple[int, ...]:
+    """Return the numbers of a version tag, for comparison."""
+    return tuple(int(number) for number in re.findall(r"\d+", tag))
+
+
+def move(name: str, *, tag: str, digest: str, path: Path = PINS) -> None:
+    """Write a new tag and digest into the data file; raises BundleError where it is refused."""
+    pins = read_pins(path)
+    if name not in pins:
+        raise BundleError(f"{path.name}: no image {name!r}; there are: {', '.join(pins)}")
+    old = pins[name]
+    refuse_denied(name, Pin(image=old.image, tag=tag, floor=old.floor, denied=old.denied))
+    head, section, tail = split_section(path.read_text(encoding="utf-8"), name)
+    section = re.sub(r'(?m)^tag = ".*"$', f'tag = "{tag}"', section)
+    section = re.sub(r'(?m)^digest = ".*"$', f'digest = "{digest}"', section)
+    path.write_text(head + section + tail, encoding="utf-8")
+
+
+def split_section(text: str, name: str) -> tuple[str, str, str]:
+    """Return what is before, in and after one section, so that comments survive a move."""
+    start = text.index(f"[{name}]\n")
+    end = text.find("\n[", start)
+    end = len(text) if end < 0 else end
+    return text[:start], text[start:end], text[end:]

@@ -1,0 +1,181 @@
+"""Settings and credentials -> every file of the bundle. Reads templates and images, writes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import yaml
+
+from . import __version__, assets, images, sizing, topology
+from .credentials import DIRECTORY, Credentials
+from .imports import NAMES as IMPORTED
+from .imports import NOTIFICATION, ROOT
+from .rendering import SUFFIX, Renderer
+from .settings import Settings
+
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+COMPOSE: Final = PurePosixPath("compose.yaml")
+OVERRIDE: Final = ".override.yaml"
+PLAIN: Final = 0o644
+EXECUTABLE: Final = 0o755
+# Compose mounts secret files as they are, so the container's user must be able to read them; the
+# directory (0700) is what keeps them from the host's other users.
+SECRET: Final = 0o444
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFile:
+    """One file of the bundle; a `kept` one is written once and is the operator's from then on."""
+
+    path: PurePosixPath
+    content: bytes
+    mode: int = PLAIN
+    kept: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Every file of a bundle, compose.yaml last."""
+
+    files: tuple[PlannedFile, ...]
+    server_name: str
+
+
+def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
+    """Return the plan for a bundle.
+
+    `existing` holds what the operator has in the kept files, by path: it decides, like every
+    mounted file, which containers `docker compose up -d` recreates.
+    """
+    contexts = list(plan_images())
+    renderer = Renderer(assets.locate("compose"), build_context(settings, credentials, contexts))
+    files = [*plan_secrets(credentials), *contexts, *plan_tree(renderer)]
+    compose = plan_compose(renderer, {str(f.path): f.content for f in files} | dict(existing))
+    return Plan(files=(*files, compose), server_name=settings.server_name)
+
+
+def build_context(
+    settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
+) -> dict[str, Any]:
+    """Return everything a template may name; the one place that knows all the sources."""
+    contexts = list(contexts)
+    return {
+        "settings": settings,
+        "credentials": credentials,
+        "base_url": settings.base_url,
+        "federation_address": settings.federation_address,
+        "images": images.read_pins(),
+        "built": {name: tag_image(name, contexts) for name in ("apache", "helper")},
+        "sizing": sizing.share_out(settings.memory),
+        "secrets": topology.SECRETS,
+        "root": credentials.values.get(ROOT),
+        "notification": NOTIFICATION in credentials.values,
+        "topology": {
+            "postgres": topology.POSTGRES,
+            "synapse": topology.SYNAPSE,
+            "helper": topology.HELPER,
+            "apache": topology.APACHE,
+            "cloudflared": topology.place_cloudflared(settings.tunnel_subnet),
+        },
+        "version": __version__,
+    }
+
+
+def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
+    """Yield the secrets; they are kept, but for the imported ones, which follow the settings."""
+    for name, value in sorted(credentials.values.items()):
+        yield PlannedFile(
+            path=PurePosixPath(DIRECTORY, name),
+            content=f"{value}\n".encode(),
+            mode=SECRET,
+            kept=name not in IMPORTED,
+        )
+
+
+def plan_images() -> Iterable[PlannedFile]:
+    """Yield copies of the image contexts, so that the folder alone can build its images."""
+    for path, source in assets.walk(assets.locate("images")):
+        content = source.read_bytes()
+        mode = EXECUTABLE if content.startswith(b"#!") else PLAIN
+        yield PlannedFile(path=PurePosixPath("images") / path, content=content, mode=mode)
+
+
+def plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
+    """Yield the template tree without compose.yaml; a template that renders to nothing is no file."""
+    for path, source in assets.walk(assets.locate("compose")):
+        target = path.with_name(path.name.removesuffix(SUFFIX))
+        if target == COMPOSE:
+            continue
+        content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
+        if content.strip():
+            yield PlannedFile(
+                path=target,
+                content=content,
+                mode=SECRET if target.parts[0] == DIRECTORY else PLAIN,
+                kept=target.name.endswith(OVERRIDE),
+            )
+
+
+def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFile:
+    """Return compose.yaml, rendered twice: first to see what each service mounts.
+
+    Compose does not recreate a container whose mounted files changed (docker/compose#11900); a
+    label with their digest makes it do so.
+    """
+    template = COMPOSE.with_name(COMPOSE.name + SUFFIX)
+    draft = yaml.load(renderer.render(template, inputs=AnyKey()), Loader=LOADER)  # noqa: S506
+    inputs = {
+        name: digest_inputs(find_sources(service), contents)
+        for name, service in draft["services"].items()
+    }
+    return PlannedFile(path=COMPOSE, content=renderer.render(template, inputs=inputs).encode())
+
+
+class AnyKey(dict[str, str]):
+    """Stands for the digests in the first of the two renderings."""
+
+    def __missing__(self, key: str) -> str:
+        """Return a placeholder."""
+        return ""
+
+
+def find_sources(service: Mapping[str, Any]) -> list[str]:
+    """Return the paths in the bundle that a service mounts."""
+    mounts = service.get("volumes", [])
+    return [m["source"].removeprefix("./") for m in mounts if m["type"] == "bind"]
+
+
+def digest_inputs(sources: Iterable[str], contents: Mapping[str, bytes]) -> str:
+    """Return one digest over the named files and all files below the named directories."""
+    chosen = {
+        path: content
+        for path, content in contents.items()
+        if any(path == source or path.startswith(f"{source}/") for source in sources)
+    }
+    return digest(chosen)
+
+
+def tag_image(name: str, contexts: Iterable[PlannedFile]) -> str:
+    """Return the image's name; its tag follows the context, so that a changed one is built."""
+    prefix = f"images/{name}/"
+    chosen = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
+
+
+def digest(contents: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 over paths and contents."""
+    total = hashlib.sha256()
+    for path, content in sorted(contents.items()):
+        total.update(f"{path}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
+
+
+def read_kept(bundle: Path) -> dict[str, bytes]:
+    """Return what the operator has in the kept configuration files of a bundle."""
+    root = assets.locate("compose")
+    kept = [path for path, _ in assets.walk(root) if path.name.endswith(OVERRIDE)]
+    return {str(p): (bundle / p).read_bytes() for p in kept if (bundle / p).is_file()}

@@ -1,0 +1,61 @@
+"""Templates -> text. The template tree is the output tree: `x.j2` becomes `x`, the rest is copied."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import jinja2
+from jinja2 import bccache
+
+from .errors import BundleError
+
+SUFFIX: Final = ".j2"
+
+
+class Renderer:
+    """Renders one template tree with one context; an undefined name is an error with an address."""
+
+    def __init__(self, root: Path, context: Mapping[str, Any]) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(root),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # noqa: S701  # configuration files, not web pages
+            bytecode_cache=open_cache(),
+        )
+        # Jinja's own tojson escapes for HTML; these files are read by people.
+        self._environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+        self._context = context
+
+    def render(self, path: PurePosixPath, **extra: Any) -> str:
+        """Return a template's text; raises BundleError naming template and line."""
+        try:
+            return self._environment.get_template(str(path)).render(self._context, **extra)
+        except jinja2.TemplateSyntaxError as error:
+            raise BundleError(f"{error.name}:{error.lineno}: {error.message}") from error
+        except jinja2.UndefinedError as error:
+            line = traceback.extract_tb(error.__traceback__)[-1].lineno
+            raise BundleError(f"{path}:{line}: {error.message}") from error
+
+
+def open_cache() -> bccache.FileSystemBytecodeCache | None:
+    """Return the cache of compiled templates, or None where it cannot be kept.
+
+    Compiling templates takes longer than all the rest of a run.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    directory = Path(base, "synapse-bundle")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Compiled templates are code: another user must not be able to plant any.
+        trusted = directory.stat().st_uid == os.getuid() and os.access(directory, os.W_OK)
+    except OSError:
+        return None
+    return bccache.FileSystemBytecodeCache(str(directory)) if trusted else None

@@ -1,0 +1,131 @@
+"""Who the services are: the one home of every port, path, uid and name inside the bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One container: the name others reach it by, the user it runs as, the port it serves."""
+
+    host: str
+    uid: int
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Postgres(Service):
+    """PostgreSQL; the paths follow the versioned layout of the official image."""
+
+    superuser: str
+    role: str
+    database: str
+    home: str
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synapse(Service):
+    """The homeserver; `configuration` and `data` are directories."""
+
+    configuration: str
+    data: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Helper(Service):
+    """The Python helper; it serves no port (0).
+
+    `lineages` is where certbot keeps its account and certificates, `files` where the operator's
+    own are mounted.
+    """
+
+    state: str
+    report: str
+    lineages: str
+    files: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Apache(Service):
+    """The reverse proxy; `health_port` answers inside the container only."""
+
+    health_port: int
+    configuration: str
+    certificates: str
+    runtime: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloudflared(Service):
+    """The tunnel; `port` is its metrics port, on the loopback of its own container.
+
+    `address` is its fixed one in `subnet`, the two-container network it shares with Apache.
+    """
+
+    configuration: str
+    subnet: str
+    address: str
+
+
+SECRETS: Final = "/run/secrets"
+
+POSTGRES: Final = Postgres(
+    host="postgres",
+    uid=999,
+    port=5432,
+    superuser="postgres",
+    role="synapse_user",
+    database="synapse",
+    home="/var/lib/postgresql",
+    data="/var/lib/postgresql/17/docker",
+)
+SYNAPSE: Final = Synapse(
+    host="synapse", uid=991, port=8008, configuration="/etc/synapse", data="/data"
+)
+HELPER: Final = Helper(
+    host="helper",
+    uid=993,
+    port=0,
+    state="/run/helper",
+    report="/report",
+    lineages="/etc/letsencrypt",
+    files="/files",
+)
+APACHE: Final = Apache(
+    host="apache",
+    uid=33,
+    port=443,
+    health_port=8081,
+    configuration="/etc/homeserver",
+    certificates="/certificates",
+    runtime="/run/apache2",
+)
+
+
+def derive_tunnel_subnet(project: str) -> IPv4Network:
+    """Return the /29 of a project's tunnel network.
+
+    Apache must know cloudflared's address beforehand, so the subnet is fixed. It depends on the
+    project, so that two bundles on one host do not meet, and lies in the upper half of 10/8, which
+    neither Docker's own pools nor most home routers use.
+    """
+    number = int.from_bytes(hashlib.sha256(project.encode()).digest()[:4])
+    blocks = 2 ** (29 - 9)
+    return IPv4Network((int(IPv4Network("10.128.0.0/9")[0]) + 8 * (number % blocks), 29))
+
+
+def place_cloudflared(subnet: IPv4Network) -> Cloudflared:
+    """Return cloudflared at the second usable address; Docker takes the first as the gateway."""
+    return Cloudflared(
+        host="cloudflared",
+        uid=65532,
+        port=20241,
+        configuration="/etc/cloudflared",
+        subnet=str(subnet),
+        address=str(subnet[2]),
+    )

@@ -1,0 +1,1 @@
+"""The helper of a synapse-bundle: prepares the database, keeps the certificate, checks the whole."""

@@ -1,0 +1,56 @@
+"""The one-shot start of a bundle: owners of volumes, role, database, and a report of the proof."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from . import database, report, volumes
+from .connection import connect_as_superuser, first_line
+from .errors import HelperError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .settings import BootstrapSettings
+
+
+def run(
+    settings: BootstrapSettings, now: Callable[[], datetime], tell: Callable[[str], None]
+) -> None:
+    """Bring everything to the wanted state and report it; HelperError if that is impossible.
+
+    The report tells of a failure too, so that `check` never shows the proof of an earlier run.
+    """
+    try:
+        proof = _converge(settings, tell)
+    except HelperError as error:
+        _report(settings, now(), {"proof": None, "problem": error.message})
+        raise
+    _report(settings, now(), {"proof": asdict(proof), "problem": None})
+    tell(
+        f"proved: {proof.role} owns {proof.database}"
+        f" ({proof.properties.encoding}, {proof.properties.collation}) and nothing more"
+    )
+
+
+def _converge(settings: BootstrapSettings, tell: Callable[[str], None]) -> database.Proof:
+    for change in volumes.ensure_owners(settings.volume_owners):
+        tell(change)
+    try:
+        with connect_as_superuser(settings, tell=tell) as superuser:
+            for change in database.converge(superuser, settings):
+                tell(change)
+        return database.prove(settings)
+    except psycopg.Error as error:
+        raise HelperError(
+            f"PostgreSQL did not do what was asked: {first_line(error)}."
+            " Look at `docker compose logs postgres`, then `docker compose up -d`.",
+        ) from error
+
+
+def _report(settings: BootstrapSettings, now: datetime, outcome: dict[str, object]) -> None:
+    report.write(settings.report_file, {"time": now.isoformat(timespec="seconds"), **outcome})

@@ -1,0 +1,30 @@
+"""All probes, in the order of the hops, from the database out to the front door."""
+
+from __future__ import annotations
+
+from .accounts import probe_admin
+from .closed import probe_closed, probe_limit
+from .database import probe_proof, probe_reached
+from .forwarded import probe_forwarded
+from .paths import probe_paths
+from .running import Probe
+from .signing import probe_signing
+from .tls import probe_chain, probe_current, probe_issuer
+from .wellknown import probe_client, probe_server, probe_support
+
+PROBES = (
+    Probe("database role, locale and owner", probe_proof),
+    Probe("Synapse reaches its database", probe_reached),
+    Probe("first administrator exists", probe_admin),
+    Probe("certificate: name, chain, days", probe_chain),
+    Probe("certificate served is the live one", probe_current),
+    Probe("certificate is the issuer's own", probe_issuer),
+    Probe("encoded paths arrive intact", probe_paths),
+    Probe("forged client address ignored", probe_forwarded),
+    Probe("admin API closed through Apache", probe_closed),
+    Probe("oversized upload refused", probe_limit),
+    Probe("well-known client", probe_client),
+    Probe("well-known server", probe_server),
+    Probe("well-known support", probe_support),
+    Probe("signing key served", probe_signing),
+)

@@ -1,0 +1,124 @@
+"""One HTTP request and its answer, over a connection of its own.
+
+It stands on http.client because that sends the request target byte for byte: every other client
+normalises `//`, `%2F` or `..`, which are the very bytes that the checks are about.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import HelperError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from email.message import Message
+
+_TIMEOUT_SECONDS = 5.0
+_LONGEST_BODY = 1024 * 1024
+
+
+class ExchangeError(HelperError):
+    """No answer came; the message names the service and the reason."""
+
+    def __init__(self, endpoint: Endpoint, error: Exception) -> None:
+        reason = getattr(error, "verify_message", "") or getattr(error, "strerror", None)
+        host, port = endpoint.address
+        super().__init__(
+            f"{endpoint.service} at {host}:{port} did not answer:"
+            f" {reason or str(error) or type(error).__name__}"
+        )
+        self.service = endpoint.service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where to connect, and whom to ask for there."""
+
+    service: str
+    address: tuple[str, int]
+    host: str
+    tls: ssl.SSLContext | None = None
+    tls_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request target exactly as it shall go out, with method, headers and body."""
+
+    target: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back; `own_address` is this container's side of the connection."""
+
+    status: int
+    headers: Message
+    body: bytes
+    own_address: str
+
+    def json(self) -> dict[str, Any]:
+        """Return the body if it is a JSON object, and an empty one otherwise."""
+        try:
+            content = json.loads(self.body)
+        except ValueError:
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @property
+    def errcode(self) -> str:
+        """Matrix's error code in the body, or nothing."""
+        return str(self.json().get("errcode", ""))
+
+
+def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS) -> Answer:
+    """Send `request` and return the answer, redirects not followed; ExchangeError if none came."""
+    try:
+        with connect(endpoint, timeout) as connected:
+            return _exchange(endpoint, request, connected)
+    except (OSError, http.client.HTTPException) as error:
+        raise ExchangeError(endpoint, error) from error
+
+
+def connect(endpoint: Endpoint, timeout: float = _TIMEOUT_SECONDS) -> socket.socket:
+    """Open a connection, with TLS if the endpoint has it; OSError passes through."""
+    plain = socket.create_connection(endpoint.address, timeout)
+    if endpoint.tls is None:
+        return plain
+    try:
+        return endpoint.tls.wrap_socket(plain, server_hostname=endpoint.tls_name)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _exchange(endpoint: Endpoint, request: Request, connected: socket.socket) -> Answer:
+    connection = http.client.HTTPConnection(endpoint.host)
+    connection.sock = connected
+    connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+    headers = {"Host": endpoint.host, "Connection": "close", **request.headers}
+    if request.body:
+        headers.setdefault("Content-Length", str(len(request.body)))
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    own_address = connected.getsockname()[0]
+    connection.endheaders(request.body or None)
+    response = connection.getresponse()
+    try:
+        return Answer(
+            status=response.status,
+            headers=response.headers,
+            body=response.read(_LONGEST_BODY),
+            own_address=own_address,
+        )
+    finally:
+        response.close()

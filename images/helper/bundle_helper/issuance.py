@@ -1,0 +1,167 @@
+"""One attempt to obtain a certificate: preflight, certbot, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from . import acme, explanation
+from .errors import HelperError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from .acme import Wish
+    from .issuers import AcmeSettings
+    from .settings import ServiceSettings
+
+# Longer than the ceiling of propagation for a few names, and the authority's own patience.
+_LONGEST_SECONDS = 1800.0
+# Less than the container's stop_grace_period.
+_FAREWELL_SECONDS = 8.0
+
+
+class IssuanceError(HelperError):
+    """An attempt failed; `not_before` is when the next can succeed, if that is known."""
+
+    def __init__(self, message: str, not_before: datetime | None = None) -> None:
+        super().__init__(message)
+        self.not_before = not_before
+
+
+class BusyError(HelperError):
+    """Another process is at work on the same lineages."""
+
+
+def obtain(
+    settings: ServiceSettings,
+    wish: Wish,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> None:
+    """Let certbot bring the lineage up to date; IssuanceError says what stood in the way.
+
+    BusyError if somebody else is at it.
+    """
+    if settings.acme is None:
+        raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
+    with _locked(settings.acme.lineages_directory):
+        _look_before(settings, settings.acme)
+        said, code = _run(settings, settings.acme, wish, environ, tell)
+    if code != 0:
+        found = explanation.explain(said)
+        raise IssuanceError(_name(found, settings.acme), found.not_before)
+
+
+def _name(found: explanation.Explanation, chosen: AcmeSettings) -> str:
+    """Return the explanation, with the authority's address where it is about the authority."""
+    if not found.happened.startswith("the authority"):
+        return str(found)
+    return f"{found} (The authority is {chosen.directory}.)"
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise IssuanceError(
+            f"{directory} can not be opened ({error.strerror}). Run `docker compose up -d`:"
+            " its first step gives the volume to the helper."
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BusyError(
+            "another attempt is running; see `docker compose logs --follow helper`"
+        ) from None
+    else:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _look_before(settings: ServiceSettings, chosen: AcmeSettings) -> None:
+    # Imported here: between attempts the service is small.
+    import dns.resolver  # noqa: PLC0415
+
+    from . import preflight  # noqa: PLC0415
+
+    try:
+        names = acme.permitting_names(settings, chosen)
+    except HelperError as error:
+        found = explanation.explain(error.message)
+        known = found.happened.startswith("the authority")
+        message = _name(found, chosen) if known else error.message
+        raise IssuanceError(message) from error
+    try:
+        resolver = dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:
+        return
+    obstacles = preflight.inspect(settings.certificate_names, names, resolver)
+    if obstacles:
+        raise IssuanceError("; ".join(obstacles))
+
+
+def _run(
+    settings: ServiceSettings,
+    chosen: AcmeSettings,
+    wish: Wish,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> tuple[str, int]:
+    said: list[str] = []
+    command = acme.certbot_arguments(settings, chosen, wish)
+    with _start(command, acme.certbot_environment(settings, environ)) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            if line.startswith(acme.PROGRESS):
+                tell(line.removeprefix(acme.PROGRESS).rstrip())
+        code = process.wait()
+    return "".join(said), code
+
+
+@contextlib.contextmanager
+def _start(command: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Run certbot; end it, so that it removes its TXT record, if we are interrupted meanwhile."""
+    process = subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # A group of its own: a terminal's Ctrl-C reaches certbot once, through us.
+        process_group=0,
+    )
+    timer = threading.Timer(_LONGEST_SECONDS, process.terminate)
+    timer.daemon = True
+    timer.start()
+    _running.add(process)
+    with process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            timer.cancel()
+            _running.discard(process)
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def interrupt() -> None:
+    """Ask certbot to end, if this process has started it, and let it remove its TXT record."""
+    for process in list(_running):
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_FAREWELL_SECONDS)

@@ -1,0 +1,75 @@
+"""Serve everything on one container's addresses until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+import subprocess
+
+from aiohttp import web
+
+from fake_internet import authority, control
+from fake_internet.authority import Front
+from fake_internet.cloudflare import Cloudflare
+from fake_internet.names import Names
+from fake_internet.nameserver import Nameserver
+from fake_internet.world import World
+
+
+def read_pairs(variable: str) -> dict[str, str]:
+    """Return the `name=address` pairs of a variable."""
+    return dict(pair.split("=", 1) for pair in os.environ[variable].split())
+
+
+def take_addresses(addresses: list[str]) -> None:
+    """Put the name servers' addresses on the container's own interface."""
+    for address in addresses:
+        subprocess.run(["ip", "address", "add", f"{address}/24", "dev", "eth0"], check=True)
+
+
+async def start_site(
+    app: web.Application, port: int, tls: ssl.SSLContext | None = None
+) -> web.AppRunner:
+    """Serve an application on every address."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", port, ssl_context=tls).start()  # noqa: S104
+    return runner
+
+
+async def serve() -> None:
+    """Run the name servers, the API, the authority's front and the tests' door."""
+    world, addresses = World(), read_pairs("NAMESERVERS")
+    take_addresses(list(addresses.values()))
+    names = Names(world, addresses)
+    resolver = Nameserver(os.environ["ADDRESS"], lambda packet: names.answer(packet, ""))
+    servers = [
+        Nameserver(address, lambda packet, label=label: names.answer(packet, label))
+        for label, address in addresses.items()
+    ]
+
+    async def apply() -> None:
+        for server in servers:
+            await server.turn(world.switches["authorities"])
+
+    await resolver.turn("answer")
+    await apply()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(os.environ["TLS_FILE"])
+    sites = [
+        await start_site(Cloudflare(world).build(), 80),
+        await start_site(Front(world, read_pairs("AUTHORITIES")).build(), authority.PORT, tls),
+        # The last one: whoever can ask it knows that the others answer.
+        await start_site(control.build(world, apply), control.PORT),
+    ]
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    for site in sites:
+        await site.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

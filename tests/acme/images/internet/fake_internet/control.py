@@ -1,0 +1,39 @@
+"""The door for tests: what happened, and what shall go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from fake_internet.world import UnknownSwitchError, World
+
+PORT: Final = 8081
+Apply = Callable[[], Awaitable[None]]
+
+
+def build(world: World, apply: Apply) -> web.Application:
+    """Return the application: GET /world, PUT /switches, POST /reset."""
+
+    async def tell(_request: web.Request) -> web.Response:
+        return web.json_response(world.describe())
+
+    async def turn(request: web.Request) -> web.Response:
+        try:
+            world.turn(await request.json())
+        except (UnknownSwitchError, TypeError) as error:
+            raise web.HTTPBadRequest(text=f"no such switch: {error}") from None
+        await apply()
+        return web.json_response(world.switches)
+
+    async def reset(_request: web.Request) -> web.Response:
+        world.reset()
+        await apply()
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get("/world", tell)
+    app.router.add_put("/switches", turn)
+    app.router.add_post("/reset", reset)
+    return app

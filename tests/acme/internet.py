@@ -1,0 +1,217 @@
+"""The internet of an ACME client, in containers on a network of their own.
+
+Names on that network: `cloudflare` (the API, http), `pebble` and `brief` (ACME directories on port
+14000; their certificates live 90 days and 45 seconds). `resolver` answers for all of DNS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import ssl
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.acme.anchors import make_anchor
+from tests.acme.engine import docker, try_docker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+IMAGES: Final = Path(__file__).parent / "images"
+TOKEN: Final = "token-of-the-helper-00000000000000000000"
+# Seconds that a certificate of each authority lives.
+LIFETIMES: Final = {"pebble": 90 * 86400, "brief": 45}
+PATIENCE: Final = 60
+# Where pebble takes orders and is told that a challenge is ready.
+ORDER: Final = "/order-plz"
+CHALLENGE: Final = "/chalZ/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Internet:
+    """A running fake internet; `prefix` is the network's first three numbers with a dot."""
+
+    name: str
+    prefix: str
+    place: Path
+
+    @property
+    def network(self) -> str:
+        """The Docker network a client must join."""
+        return self.name
+
+    @property
+    def resolver(self) -> str:
+        """The address that a client's resolv.conf must name."""
+        return f"{self.prefix}2"
+
+    @property
+    def api(self) -> str:
+        """The base of Cloudflare's API (CLOUDFLARE_BASE_URL)."""
+        return "http://cloudflare/client/v4"
+
+    @property
+    def trust(self) -> Path:
+        """A PEM with the roots of the directories' own TLS and of what they issue."""
+        return self.place / "pebble.pem"
+
+    def directory(self, authority: str = "pebble") -> str:
+        """Return the URL of an authority's directory."""
+        return f"https://{authority}:14000/dir"
+
+    def control(self, **switches: Any) -> None:
+        """Set switches of the fakes; `world.SWITCHES` in the image says which there are."""
+        self._ask("PUT", "/switches", switches)
+
+    def reset(self) -> None:
+        """Mend everything, and forget records and what was asked."""
+        self._ask("POST", "/reset", {})
+
+    def look(self) -> dict[str, Any]:
+        """Return records, requests, queries and violations so far."""
+        found: dict[str, Any] = self._ask("GET", "/world")
+        return found
+
+    def count(self, path: str, method: str = "POST") -> int:
+        """Return how many requests went to a path."""
+        seen = self.look()["requests"]
+        return sum(path in one["path"] and one["method"] == method for one in seen)
+
+    def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(f"http://{self.resolver}:8081{path}", method=method)
+        if document is not None:
+            request.data = json.dumps(document).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+
+
+@contextlib.contextmanager
+def run_internet(place: Path) -> Iterator[Internet]:
+    """Start a fake internet with its files in `place`; remove every trace of it at the end."""
+    name = f"acme-{uuid.uuid4().hex[:8]}"
+    internet = Internet(name=name, prefix=make_network(name), place=place)
+    try:
+        start(internet)
+        yield internet
+    finally:
+        for container in (name, *(f"{name}-{authority}" for authority in LIFETIMES)):
+            try_docker("rm", "--force", "--volumes", container)
+        try_docker("network", "rm", name)
+
+
+def make_network(name: str) -> str:
+    """Make a network in a free part of 198.18.0.0/15, which is reserved for tests (RFC 2544)."""
+    reason = ""
+    for _ in range(20):
+        prefix = f"198.{random.choice((18, 19))}.{random.randrange(256)}."
+        # The engine gives addresses from the upper half alone: it does not know of all in the lower.
+        subnet = ["--subnet", f"{prefix}0/24", "--ip-range", f"{prefix}128/25"]
+        done = try_docker("network", "create", *subnet, name)
+        if done.returncode == 0:
+            return prefix
+        reason = done.stderr
+    raise AssertionError(reason)
+
+
+def start(internet: Internet) -> None:
+    """Build the two images and start the containers; wait until all answer."""
+    for image in ("internet", "pebble"):
+        docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image), timeout=400)
+    root, served = make_anchor(list(LIFETIMES))
+    anchor = internet.place / "served.pem"
+    anchor.write_bytes(served)
+    anchor.chmod(0o444)
+    addresses = {name: f"{internet.prefix}{n}" for n, name in enumerate(LIFETIMES, start=5)}
+    for authority, address in addresses.items():
+        start_authority(internet, authority, address, anchor)
+    start_fakes(internet, addresses, anchor)
+    wait_until_answering(internet)
+    roots = [fetch_root(address) for address in addresses.values()]
+    internet.trust.write_bytes(b"".join([root, *roots]))
+
+
+def tag(image: str) -> str:
+    """Return the name of an image of the tests."""
+    return f"synapse-bundle-test/{image}"
+
+
+def start_authority(internet: Internet, name: str, address: str, anchor: Path) -> None:
+    """Start a pebble; clients do not reach it but through the front."""
+    settings = {
+        "listenAddress": "0.0.0.0:14000",
+        "managementListenAddress": "0.0.0.0:15000",
+        "certificate": "/etc/pebble/served.pem",
+        "privateKey": "/etc/pebble/served.pem",
+        "httpPort": 80,
+        "tlsPort": 443,
+        "ocspResponderURL": "",
+        "externalAccountBindingRequired": False,
+        "certificateValidityPeriod": LIFETIMES[name],
+    }
+    file = internet.place / f"{name}.json"
+    file.write_text(json.dumps({"pebble": settings}))
+    file.chmod(0o444)
+    mounts = [f"--volume={file}:/etc/pebble/pebble.json:ro"]
+    mounts += [f"--volume={anchor}:/etc/pebble/served.pem:ro"]
+    place = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
+    servers = ["-dnsserver", f"{internet.resolver}:53"]
+    docker("run", "--detach", *place, *mounts, tag("pebble"), *servers)
+
+
+def start_fakes(internet: Internet, authorities: Mapping[str, str], anchor: Path) -> None:
+    """Start the API, the name servers and the front."""
+    variables = {
+        "ADDRESS": internet.resolver,
+        "NAMESERVERS": f"ada={internet.prefix}3 bob={internet.prefix}4",
+        "AUTHORITIES": " ".join(f"{name}={address}" for name, address in authorities.items()),
+        "TLS_FILE": "/etc/served.pem",
+    }
+    aliases = [f"--network-alias={name}" for name in ("cloudflare", *authorities)]
+    place = [f"--network={internet.network}", f"--ip={internet.resolver}", *aliases]
+    # The name servers' addresses are put on the container's interface by itself.
+    options = ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
+    options += [f"--env={key}={value}" for key, value in variables.items()]
+    options += [f"--volume={anchor}:/etc/served.pem:ro"]
+    docker("run", "--detach", *place, *options, tag("internet"))
+
+
+def wait_until_answering(internet: Internet) -> None:
+    """Wait for the fakes; show what they printed when they do not come."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            internet.look()
+        except OSError:
+            if time.monotonic() > deadline:
+                done = try_docker("logs", internet.name)
+                raise AssertionError(done.stdout + done.stderr) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def fetch_root(address: str) -> bytes:
+    """Return the PEM of the root that an authority made when it started."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            url = f"https://{address}:15000/roots/0"
+            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+                return bytes(answer.read())
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

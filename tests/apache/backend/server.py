@@ -1,0 +1,90 @@
+"""Stands where Synapse stands: says what reached it, byte for byte, or misbehaves when told to.
+
+The query decides: `hold=SECONDS` answers late, `release=1` lets all that wait go, `status=CODE`
+answers with that status, `break=1` closes the connection without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from urllib.parse import parse_qs, urlsplit
+
+waiting: set[asyncio.Future[None]] = set()
+
+
+async def read_body(reader: asyncio.StreamReader, headers: list[list[str]]) -> int:
+    """Read the body away and return its length in bytes."""
+    fields = {name.lower(): value for name, value in headers}
+    if "transfer-encoding" not in fields:
+        return len(await reader.readexactly(int(fields.get("content-length", "0"))))
+    total = 0
+    while size := int(await reader.readline(), 16):
+        total += len(await reader.readexactly(size + 2)) - 2
+    await reader.readline()
+    return total
+
+
+async def hold(seconds: float) -> None:
+    """Wait, and be counted as waiting."""
+    released = asyncio.get_running_loop().create_future()
+    waiting.add(released)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(released, seconds)
+    waiting.discard(released)
+
+
+def let_go() -> None:
+    """Answer all that wait now."""
+    for released in waiting:
+        released.set_result(None)
+    waiting.clear()
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+    """Read one request and return the response to it; None closes the connection."""
+    line, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
+    method, target, _ = line.split(" ")
+    headers = [entry.split(": ", 1) for entry in rest]
+    if ["Expect", "100-continue"] in headers:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    length = await read_body(reader, headers)
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+    if "break" in asked:
+        return None
+    if "release" in asked:
+        let_go()
+    if "hold" in asked:
+        await hold(float(asked["hold"]))
+    seen = {"method": method, "target": target, "headers": headers, "length": length}
+    body = json.dumps(seen | {"held": len(waiting), "host": socket.gethostname()}).encode()
+    head = (
+        f"HTTP/1.1 {asked.get('status', '200')} Status\r\nServer: Synapse/0\r\n"
+        f"Access-Control-Allow-Origin: *\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer requests on one connection until the peer is done."""
+    try:
+        while (response := await answer(reader, writer)) is not None:
+            writer.write(response)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main() -> None:
+    """Listen where Synapse would."""
+    server = await asyncio.start_server(serve, "0.0.0.0", 8008, backlog=1024)  # noqa: S104
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,101 @@
+"""Certificates for tests: an authority, leaves of every kind, and files as the helper makes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+def name_subject(name: str) -> x509.Name:
+    """Return a subject with `name` as its common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def encode_key(key: Key) -> str:
+    """Return `key` as an unencrypted PKCS 8 block."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """A certificate with its key; `chain` is what follows it in the file."""
+
+    certificate: x509.Certificate
+    key: Key
+    chain: str = ""
+
+    @property
+    def pem(self) -> str:
+        """Return the certificate alone."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def bundle(self) -> str:
+        """Return one file's content: certificate, chain and key."""
+        return self.pem + self.chain + encode_key(self.key)
+
+    @property
+    def serial(self) -> int:
+        """Return the certificate's serial number."""
+        return self.certificate.serial_number
+
+
+def issue(
+    name: str,
+    issuer: Leaf | None = None,
+    *,
+    begin: dt.datetime = NOW - DAY,
+    end: dt.datetime = NOW + 30 * DAY,
+    key: Key | None = None,
+    chain: str = "",
+) -> Leaf:
+    """Issue a certificate for `name`; without an `issuer` it is an authority of its own."""
+    own = key or ec.generate_private_key(ec.SECP256R1())
+    subject = name_subject(name)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=not issuer, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    )
+    signed = builder.sign(issuer.key if issuer else own, hashes.SHA256())
+    return Leaf(certificate=signed, key=own, chain=chain)
+
+
+def publish(folder: Path, content: str, name: str = "live.pem") -> None:
+    """Put `content` into `folder` as the helper does: complete, and by rename."""
+    temporary = folder / f".{name}"
+    temporary.write_text(content)
+    temporary.chmod(0o644)
+    os.replace(temporary, folder / name)  # noqa: PTH105 - the same call as the helper's
+
+
+def trust(authority: Leaf) -> ssl.SSLContext:
+    """Return a client's settings that verify against `authority` alone."""
+    context = ssl.create_default_context(cadata=authority.pem)
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    return context

@@ -1,0 +1,145 @@
+"""What Apache answers by itself: discovery documents, the landing page, and failures of Synapse."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.apache.engine import docker
+from tests.apache.front import Answer, Front, wait_for
+from tests.apache.rendering import describe_domain
+
+if TYPE_CHECKING:
+    from tests.apache.conftest import Start
+
+pytestmark = pytest.mark.engine
+
+CORS = (
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+)
+
+
+def assert_cors(answer: Answer) -> None:
+    """Check that a browser may read the answer: every header once, and any origin allowed."""
+    assert [len(answer.headers.get_all(name, [])) for name in CORS] == [1, 1, 1]
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("spelling", ["client", "server", "support", "client/", "server?x=1"])
+def test_discovery_documents_are_served(domain: Front, spelling: str) -> None:
+    """A discovery document is JSON with CORS and an hour's life, however clients spell its end."""
+    answer = domain.ask(f"/.well-known/matrix/{spelling}")
+    assert answer.status == 200
+    assert isinstance(answer.json, dict)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    assert_cors(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "status", "errcode"),
+    [
+        ("GET", "policy_server", 404, "M_NOT_FOUND"),
+        ("GET", "", 404, "M_NOT_FOUND"),
+        ("GET", "client/more", 404, "M_NOT_FOUND"),
+        ("GET", "client.json", 404, "M_NOT_FOUND"),
+        ("POST", "client", 405, "M_UNRECOGNIZED"),
+        ("DELETE", "server", 405, "M_UNRECOGNIZED"),
+    ],
+)
+def test_discovery_errors_are_json(
+    domain: Front, method: str, name: str, status: int, errcode: str
+) -> None:
+    """What is not there, or can not be done, is said in JSON that a browser may read."""
+    answer = domain.ask(f"/.well-known/matrix/{name}", method=method, body=b"{}")
+    assert (answer.status, answer.json["errcode"]) == (status, errcode)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert_cors(answer)
+
+
+def test_support_document_is_absent_without_contact(trial: Front) -> None:
+    """Without a contact there is no support document: 404, which clients ignore."""
+    answer = trial.ask("/.well-known/matrix/support")
+    assert (answer.status, answer.json["errcode"]) == (404, "M_NOT_FOUND")
+    assert_cors(answer)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD"])
+def test_preflight_of_a_discovery_document_succeeds(domain: Front, method: str) -> None:
+    """A browser's preflight, and a request for the head alone, succeed without a body."""
+    answer = domain.ask("/.well-known/matrix/client", method=method)
+    assert (answer.status, answer.body) == (200, b"")
+    assert_cors(answer)
+
+
+def test_landing_page_tells_how_to_sign_in(trial: Front) -> None:
+    """The page at / names the server and the address that a client asks for, and loads nothing."""
+    answer = trial.ask("/")
+    text = answer.body.decode()
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "https://localhost:8443" in text
+    assert "@name:localhost" in text
+    assert "<script" not in text
+    assert "<!--" not in text
+    assert re.search(r"Certificate issued by CN=.+, valid until \w{3} .+ GMT\.", text)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_answers_of_synapse_are_left_alone(domain: Front) -> None:
+    """An error that Synapse itself answers keeps its body and gets no second CORS header."""
+    for status in (413, 502, 503, 504):
+        answer = domain.ask(f"/_matrix/x?status={status}")
+        assert (answer.status, answer.json["method"]) == (status, "GET")
+        assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"]
+        assert "Retry-After" not in answer.headers
+
+
+def test_broken_answer_is_502_in_json(domain: Front) -> None:
+    """A connection that Synapse drops becomes a 502 that a Matrix client can read."""
+    answer = domain.ask("/_matrix/x?break=1")
+    assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
+    assert_cors(answer)
+
+
+def test_late_answer_is_an_error_in_json(start: Start, backend: str, gateway: str) -> None:
+    """An answer later than ProxyTimeout becomes a gateway error that a Matrix client can read."""
+    with start(describe_domain(gateway), ProxyTimeout="1") as front:
+        answer = front.ask("/_matrix/x?hold=5")
+    # mod_proxy_http says 502 here, unlike most gateways.
+    assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
+    assert_cors(answer)
+
+
+def find_host(front: Front) -> str:
+    """Return which backend answers; nothing while none does."""
+    answer = front.ask("/_matrix/x")
+    return str(json.loads(answer.body)["host"]) if answer.status == 200 else ""
+
+
+def test_synapse_is_found_at_its_new_address(
+    start: Start, backend: str, backend_image: str, network: str, gateway: str
+) -> None:
+    """While Synapse is away clients read 503 in JSON; at a new address it is found within 10 s."""
+    where = ("--network", network, "--network-alias", "synapse")
+    with start(describe_domain(gateway)) as front:
+        first = find_host(front)
+        docker("stop", "--time", "0", backend)
+        try:
+            wait_for("a 503", lambda: front.ask("/_matrix/x").status == 503, 15)
+            answer = front.ask("/_matrix/x")
+            assert answer.json["errcode"] == "M_UNKNOWN"
+            assert answer.headers["Retry-After"] == "5"
+            assert_cors(answer)
+            # The first takes the address that just became free, so that the second gets another.
+            new = [docker("run", "--detach", "--network", network, backend_image)]
+            new.append(docker("run", "--detach", *where, backend_image))
+            wait_for("the new Synapse", lambda: find_host(front) not in ("", first), 10)
+            docker("rm", "--force", *new)
+        finally:
+            docker("start", backend)
+        wait_for("the old Synapse", lambda: find_host(front) == first, 10)

@@ -1,0 +1,158 @@
+"""The certificate watcher: a good file is taken up without harm, a bad one never."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.apache.certificates import NOW, Leaf, encode_key, issue, publish
+from tests.apache.engine import docker, try_docker
+from tests.apache.front import Answer, Front, wait_for
+from tests.apache.rendering import describe_domain, describe_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.apache.conftest import Start
+
+pytestmark = pytest.mark.engine
+
+NAME = "matrix.example.org"
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def watched(start: Start, backend: str, gateway: str) -> Iterator[Front]:
+    """Start an Apache whose certificate changes during the test."""
+    with start(describe_domain(gateway)) as front:
+        yield front
+
+
+def wait_until_served(front: Front, leaf: Leaf) -> None:
+    """Wait until a new connection is given `leaf`, and the watcher has seen it too."""
+    wait_for("the new certificate", lambda: front.serial() == leaf.serial, 20)
+    wait_for("the watcher's word", lambda: f"{leaf.serial:X}" in front.logs(), 20)
+
+
+def test_new_certificate_is_served_without_dropping_a_request(
+    watched: Front, authority: Leaf
+) -> None:
+    """A published certificate is served within seconds, and a request in flight is answered."""
+    answers: list[Answer] = []
+    poll = threading.Thread(target=lambda: answers.append(watched.ask("/_matrix/x?hold=6")))
+    poll.start()
+    wait_for("the poll to be held", lambda: watched.ask("/_matrix/x").json["held"] == 1)
+    leaf = issue(NAME, authority, chain=authority.pem)
+    publish(watched.certificates, leaf.bundle)
+    wait_until_served(watched, leaf)
+    assert poll.is_alive()
+    poll.join()
+    assert [answer.status for answer in answers] == [200]
+
+
+def describe_unusable(authority: Leaf) -> list[tuple[str, str]]:
+    """Return files that must never be served, each with the reason the log must give."""
+    good, other = issue(NAME, authority), issue(NAME, authority)
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - the point
+    return [
+        (other.pem + encode_key(good.key), "has a private key that belongs to another certificate"),
+        (good.bundle[:-40], "has a PRIVATE KEY block without its end"),
+        (good.bundle.replace("\nM", "\n!", 1), "has a damaged CERTIFICATE block"),
+        (issue("evil.test", authority).bundle, f"is not for the host name {NAME}"),
+        (issue(NAME, authority, end=NOW - HOUR).bundle, "has expired"),
+        (issue(NAME, authority, begin=NOW + HOUR).bundle, "is not valid yet"),
+        (issue(NAME, authority, chain=other.pem).bundle, "has a chain in which certificate 1"),
+        (issue(NAME, authority, key=weak).bundle, "or is too weak"),
+        (good.pem, "holds no private key"),
+        ("", "holds no private key"),
+    ]
+
+
+def test_unusable_certificates_are_told_apart(watched: Front, authority: Leaf) -> None:
+    """Each kind of unusable file is refused with its own reason, and a good one is not."""
+    script = (
+        "source /usr/local/lib/homeserver/certificate-checks; for number in {0..10};"
+        ' do echo "$(check_certificate /certificates/$number.pem)"; done'
+    )
+    cases = [*describe_unusable(authority), (issue(NAME, authority).bundle, "")]
+    for number, (content, _) in enumerate(cases):
+        publish(watched.certificates, content, f"{number}.pem")
+    found = try_docker("exec", watched.container, "bash", "-c", script).stdout.split("\n")[:-1]
+    for (_, reason), said in zip(cases, found, strict=True):
+        assert reason in said
+        assert bool(reason) == bool(said)
+
+
+def test_unusable_certificate_is_never_served(watched: Front, authority: Leaf) -> None:
+    """An unusable file is named once with its reason, and the last good one stays in use."""
+    before = watched.serial()
+    for content, reason in describe_unusable(authority)[:2]:
+        publish(watched.certificates, content)
+        wait_for(reason, lambda: reason in watched.logs(), 15)  # noqa: B023
+        assert watched.logs().count(reason) == 1
+        assert watched.serial() == before
+    assert watched.complain() == ""
+    # The one after a bad one is taken up again.
+    leaf = issue(NAME, authority)
+    publish(watched.certificates, leaf.bundle)
+    wait_until_served(watched, leaf)
+
+
+def test_first_start_waits_for_a_certificate(start: Start, authority: Leaf) -> None:
+    """Without a certificate the container waits, says so once, and serves the first good one."""
+    with start(describe_trial(), ready=False) as front:
+        wait_for("the message", lambda: "waiting for the helper" in front.logs())
+        assert front.complain() == "no usable certificate has been published yet"
+        publish(front.certificates, "rubbish")
+        wait_for("the next message", lambda: "live.pem holds no private key" in front.logs())
+        leaf = issue("localhost", authority)
+        publish(front.certificates, leaf.bundle)
+        wait_for("health", lambda: not front.complain())
+        assert front.serial() == leaf.serial
+        assert front.logs().count("waiting for the helper") == 2
+
+
+def test_waiting_container_stops_at_once(start: Start) -> None:
+    """`docker stop` ends a container that still waits, without killing it."""
+    with start(describe_trial(), ready=False) as front:
+        wait_for("the message", lambda: "waiting for the helper" in front.logs())
+        docker("stop", "--time", "10", front.container)
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", front.container) == "0"
+
+
+def test_start_falls_back_to_the_previous_certificate(start: Start, authority: Leaf) -> None:
+    """When the newest file is unusable at start, the one before it is served, with the reason."""
+    with start(describe_trial(), ready=False) as front:
+        leaf = issue("localhost", authority)
+        publish(front.certificates, leaf.bundle[:-40])
+        publish(front.certificates, leaf.bundle, "previous.pem")
+        wait_for("health", lambda: not front.complain())
+        assert front.serial() == leaf.serial
+        wait_for("the reason", lambda: "live.pem has a PRIVATE KEY block" in front.logs(), 15)
+
+
+def test_private_key_is_readable_for_apache_alone(watched: Front) -> None:
+    """Apache's copy of the key lies in memory, in a folder and a file of its own."""
+    command = ("stat", "--format=%a %u %F", "/run/apache2", "/run/apache2/certificate.pem")
+    seen = docker("exec", watched.container, *command).splitlines()
+    assert seen == ["700 33 directory", "600 33 regular file"]
+
+
+def test_health_is_red_when_the_watcher_is_dead(trial: Front, orphaned: Front) -> None:
+    """An Apache that would never learn of a new certificate does not count as healthy."""
+    wait_for(
+        "a red health", lambda: orphaned.complain() == "the certificate watcher has stopped", 40
+    )
+    assert orphaned.serial()
+    assert trial.complain() == ""
+
+
+def test_image_has_no_set_user_id_program(image: str) -> None:
+    """Nothing in the image can raise its rights."""
+    command = ("find", "/", "-xdev", "-type", "f", "-perm", "/6000")
+    done = try_docker("run", "--rm", "--user=0", "--entrypoint=", image, *command)
+    assert (done.returncode, done.stdout) == (0, "")

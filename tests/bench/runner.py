@@ -1,0 +1,95 @@
+"""The order of a run: what has to rest starts first, and rests while something else is measured."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.bench import generation, polling, repetition, startup, throughput
+from tests.bench.figures import Figure, Level
+from tests.bench.plain import run_plain
+from tests.bench.report import list_cells
+from tests.bench.residence import Rest
+from tests.bench.scene import Scene, SignIn, sign_in
+from tests.stack.stacks import Stack, generate
+
+ROWS: Final = ("1", "2", "3", "4", "5", "6")
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Measures the rows that were asked for and keeps what it found."""
+
+    scene: Scene
+    rows: set[str]
+    cleaning: ExitStack
+    figures: list[Figure] = field(default_factory=list)
+    levels: tuple[Level, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+    def run(self, *, rest: float) -> None:
+        """Measure everything; the servers of rows 2, 4, 5 and 6 are the same."""
+        if self.rows & {"2", "4", "5", "6"}:
+            self._run_with_server(rest)
+        else:
+            self._run_without_server(lambda: None)
+
+    def give_up(self, reason: str) -> None:
+        """Remember why the rows that are not done were not measured."""
+        left = sorted(self.rows - self.done)
+        self.missing = dict.fromkeys(left, reason) | self.missing
+
+    def _run_with_server(self, rest: float) -> None:
+        ours = self._start_ours()
+        self._do("2", lambda: repetition.measure(self.scene, ours))
+        resting = self._start_rest(ours, rest) if "6" in self.rows else None
+        session = resting.sessions[0] if resting else sign_in(ours)
+        self._run_without_server(resting.weigh_when_due if resting else lambda: None)
+        if resting:
+            self._do("6", resting.measure)
+            resting.plain.down()
+        self._do("4", lambda: throughput.measure(self.scene, ours))
+        self._do("5", lambda: self._poll(ours, session))
+        self.figures.sort(key=lambda figure: figure.row)
+
+    def _run_without_server(self, between: Callable[[], None]) -> None:
+        self._do("1", lambda: generation.measure(self.scene))
+        between()
+        self._do("3", lambda: startup.measure(self.scene, between))
+
+    def _start_ours(self) -> Stack:
+        self.scene.budget.say("starting the bundle")
+        ours = generate(self.scene.place / "ours", "bench", "")
+        self.cleaning.callback(ours.down)
+        ours.compose("build", "--quiet")
+        ours.up()
+        return ours
+
+    def _start_rest(self, ours: Stack, seconds: float) -> Rest:
+        self.scene.budget.say("starting the same images on their defaults")
+        plain = self.cleaning.enter_context(run_plain(self.scene.place / "plain"))
+        sessions = sign_in(ours), plain.sign_in()
+        return Rest(scene=self.scene, ours=ours, plain=plain, sessions=sessions, seconds=seconds)
+
+    def _poll(self, ours: Stack, session: SignIn) -> Iterable[Figure]:
+        figures, self.levels = polling.measure(self.scene, ours, session)
+        return figures
+
+    def _do(self, row: str, measure: Callable[[], Iterable[Figure]]) -> None:
+        if row not in self.rows:
+            return
+        self.scene.budget.say(f"row {row}")
+        try:
+            found = list(measure())
+        except (AssertionError, OSError, EOFError) as error:
+            self.scene.budget.say(f"row {row} FAILED: {error}")
+            self.missing[row] = str(error).partition("\n")[0]
+            return
+        self.figures += found
+        self.done.add(row)
+        for figure in found:
+            print("  ".join(list_cells(figure)), file=sys.stderr, flush=True)

@@ -1,0 +1,291 @@
+"""What holds for every bundle, whatever the settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+
+from synapse_bundle import loading, planning
+from synapse_bundle.planning import Plan
+from synapse_bundle.settings import Settings
+from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
+from tests.settings import SHAPES
+
+# Why each service may have what the others may not.
+CAPABILITIES = {"bootstrap": ["CHOWN"]}
+RUNS_AS_ROOT = {"bootstrap"}
+RUNS_ONCE = {"bootstrap"}
+HOST_ONLY = {"compose.yaml", "compose.override.yaml", "README.md"}
+
+
+@pytest.fixture(params=SHAPES, ids=lambda path: path.stem)
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """Every supported shape in turn."""
+    shape: Path = request.param
+    return plan_shape(shape)
+
+
+@pytest.fixture
+def model(plan: Plan) -> dict[str, Any]:
+    """The parsed compose.yaml of the shape."""
+    return read_compose(plan)
+
+
+@pytest.fixture
+def contents(plan: Plan) -> dict[str, str]:
+    """The text of every file but the image contexts."""
+    return {
+        str(file.path): file.content.decode()
+        for file in plan.files
+        if file.path.parts[0] != "images"
+    }
+
+
+def binds(service: dict[str, Any]) -> list[str]:
+    """Return the paths in the bundle that a service mounts."""
+    return [m["source"].removeprefix("./") for m in service["volumes"] if m["type"] == "bind"]
+
+
+def iterate_services(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every service with its name."""
+    yield from model["services"].items()
+
+
+def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
+    plan: Plan, model: dict[str, Any]
+) -> None:
+    """No mount points to nothing, and no file is written for nobody."""
+    sources = {source for _, service in iterate_services(model) for source in binds(service)}
+    # What lies elsewhere on the machine is the operator's own certificate.
+    sources = {source for source in sources if not source.startswith("/")}
+    paths = {str(file.path) for file in plan.files if file.path.parts[0] != "images"}
+    unmet = {s for s in sources if not any(p == s or p.startswith(f"{s}/") for p in paths)}
+    assert unmet == set()
+    derived = {"secrets/macaroon_secret_key", "secrets/form_secret"}
+    unused = {p for p in paths if not any(p == s or p.startswith(f"{s}/") for s in sources)}
+    assert unused == HOST_ONLY | derived
+
+
+def test_mounts_are_read_only_and_never_invented(model: dict[str, Any]) -> None:
+    """A bind mount is read-only, and a missing source is an error, not a new directory."""
+    for name, service in iterate_services(model):
+        for mount in service["volumes"]:
+            if mount["type"] == "bind":
+                assert mount["read_only"] is True, name
+                assert mount["bind"] == {"create_host_path": False}, name
+
+
+def test_every_path_in_a_configuration_is_mounted(
+    contents: dict[str, str], model: dict[str, Any]
+) -> None:
+    """A path under /run/secrets that a file or the environment names exists in that container."""
+    for name, service in iterate_services(model):
+        targets = {mount["target"] for mount in service["volumes"]}
+        texts = [json.dumps(service.get("environment", {})), json.dumps(service.get("command", ""))]
+        texts += [
+            text
+            for path, text in contents.items()
+            if any(path.startswith(f"{source}/") for source in binds(service))
+        ]
+        named = {found for text in texts for found in re.findall(r"/run/secrets/[\w.]+", text)}
+        assert named <= targets, name
+
+
+def test_every_secret_that_is_mounted_is_named(
+    contents: dict[str, str], model: dict[str, Any]
+) -> None:
+    """No container sees a secret that nothing in it asks for."""
+    for name, service in iterate_services(model):
+        text = json.dumps([service.get("environment"), service.get("command")])
+        text += "".join(
+            content
+            for path, content in contents.items()
+            if any(path.startswith(f"{source}/") for source in binds(service))
+        )
+        for mount in service["volumes"]:
+            if mount["target"].startswith("/run/secrets/"):
+                assert mount["target"] in text, (name, mount["target"])
+
+
+def test_the_superuser_password_reaches_two_services(model: dict[str, Any]) -> None:
+    """Only PostgreSQL itself and the bootstrap see the superuser's password."""
+    holders = {n for n, s in iterate_services(model) if "secrets/postgres_password" in binds(s)}
+    assert holders == {"postgres", "bootstrap"}
+
+
+def test_only_loopback_is_published(model: dict[str, Any]) -> None:
+    """No port is published but on 127.0.0.1, and only by Synapse and Apache."""
+    ports = {
+        name: service["ports"] for name, service in iterate_services(model) if "ports" in service
+    }
+    assert set(ports) == {"synapse", "apache"}
+    for published in ports.values():
+        assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in published)
+
+
+def test_every_service_has_the_least_privilege(model: dict[str, Any]) -> None:
+    """Each service drops all capabilities, gains none, writes nowhere, and has its limits."""
+    for name, service in iterate_services(model):
+        assert service["cap_drop"] == ["ALL"], name
+        assert service.get("cap_add", []) == CAPABILITIES.get(name, []), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        uid, gid = service["user"].split(":")
+        assert uid == gid, name
+        assert (uid == "0") == (name in RUNS_AS_ROOT), name
+        forbidden = {"privileged", "network_mode", "pid", "ipc", "devices", "env_file", "secrets"}
+        assert not forbidden & set(service), name
+
+
+def test_no_docker_socket(plan: Plan) -> None:
+    """No container can talk to the engine."""
+    assert b"docker.sock" not in b"".join(file.content for file in plan.files)
+
+
+def test_every_service_survives_an_unordered_reboot(model: dict[str, Any]) -> None:
+    """What runs is restarted by the engine; what runs once is not."""
+    for name, service in iterate_services(model):
+        assert service["restart"] == ("no" if name in RUNS_ONCE else "unless-stopped"), name
+        assert ("healthcheck" in service) == (name not in RUNS_ONCE), name
+
+
+def test_dependencies_on_health_have_a_health_check(model: dict[str, Any]) -> None:
+    """Nobody waits for a health that nobody reports."""
+    for _, service in iterate_services(model):
+        wanted = service.get("depends_on", {})
+        for other, how in wanted.items() if isinstance(wanted, dict) else ():
+            assert (
+                how["condition"] != "service_healthy" or "healthcheck" in model["services"][other]
+            )
+
+
+def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) -> None:
+    """The database has no way out, and the tunnel's network holds cloudflared and Apache alone."""
+    assert model["networks"]["database"] == {"internal": True}
+    members: dict[str, set[str]] = {}
+    for name, service in iterate_services(model):
+        for network in service["networks"]:
+            members.setdefault(network, set()).add(name)
+    assert members["database"] == {"postgres", "bootstrap", "synapse"}
+    assert members.get("tunnel", {"apache", "cloudflared"}) == {"apache", "cloudflared"}
+    assert set(members) == set(model["networks"])
+
+
+def test_no_volume_is_declared_for_nobody(model: dict[str, Any]) -> None:
+    """Every volume is mounted, and every mounted volume is declared."""
+    used = {
+        mount["source"]
+        for _, service in iterate_services(model)
+        for mount in service["volumes"]
+        if mount["type"] == "volume"
+    }
+    assert used == set(model["volumes"])
+
+
+def test_images_are_pinned(model: dict[str, Any]) -> None:
+    """No image floats on `latest`."""
+    for name, service in iterate_services(model):
+        image, _, tag = service["image"].rpartition(":")
+        assert image, name
+        assert tag not in ("", "latest"), name
+
+
+def test_secrets_stay_in_secrets(contents: dict[str, str]) -> None:
+    """No secret value stands in any file outside secrets/."""
+    values = [value for name, value in STAND_INS.items() if name != "authority.pem"]
+    values += ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]
+    for path, text in contents.items():
+        if not path.startswith("secrets/"):
+            assert not [value for value in values if value in text], path
+
+
+def test_secret_files_are_readable_by_containers_and_nothing_else_is_executable(plan: Plan) -> None:
+    """Secrets have mode 0444 (their directory is 0700), scripts 0755, the rest 0644."""
+    for file in plan.files:
+        script = file.content.startswith(b"#!") and file.path.parts[0] == "images"
+        secret = file.path.parts[0] == "secrets"
+        assert file.mode == (0o444 if secret else 0o755 if script else 0o644), file.path
+
+
+def test_nothing_is_left_to_substitute(contents: dict[str, str]) -> None:
+    """No `$` in compose.yaml, so that no environment and no .env can change the bundle."""
+    assert "$" not in contents["compose.yaml"]
+    for path in ("compose.yaml", "synapse/homeserver.yaml", "apache/httpd.conf"):
+        assert "{{" not in contents[path]
+        assert "{%" not in contents[path]
+
+
+def test_every_file_parses_and_ends_with_one_newline(contents: dict[str, str]) -> None:
+    """YAML is YAML, JSON is JSON, and a text file ends as text files end."""
+    for path, text in contents.items():
+        assert text.endswith("\n"), path
+        assert not text.endswith("\n\n"), path
+        if path.endswith(".yaml"):
+            yaml.safe_load(text)
+        if path.endswith(".json"):
+            json.loads(text)
+
+
+def test_no_path_leaves_the_bundle_or_names_this_machine(plan: Plan, repository: Path) -> None:
+    """Paths are relative, and no file knows where it was generated."""
+    for file in plan.files:
+        assert not file.path.is_absolute()
+        assert ".." not in file.path.parts
+        assert str(repository).encode() not in file.content, file.path
+
+
+def test_planning_twice_gives_the_same(plan: Plan) -> None:
+    """The same settings and credentials give the same bytes."""
+    for shape in SHAPES:
+        if plan is plan_shape(shape):
+            assert plan_settings(loading.load(shape)) == plan
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
+def test_a_changed_input_changes_the_label_of_its_consumers_alone(shape: Path) -> None:
+    """The label of a service follows each file it mounts, and no other file."""
+    settings = loading.load(shape)
+    plan = plan_settings(settings)
+    model = read_compose(plan)
+    for file in plan.files:
+        if file.path.parts[0] == "images" or str(file.path) in HOST_ONLY:
+            continue
+        contents = {str(f.path): f.content for f in plan.files}
+        contents[str(file.path)] += b"# changed\n"
+        for name, service in iterate_services(model):
+            label = service["labels"]["synapse-bundle.inputs"]
+            now = planning.digest_inputs(planning.find_sources(service), contents)
+            mounted = any(PurePosixPath(file.path).is_relative_to(s) for s in binds(service))
+            assert (now != label) == mounted, (name, file.path)
+
+
+def test_the_operators_override_counts(repository: Path) -> None:
+    """Editing homeserver.override.yaml recreates Synapse and nothing else."""
+    before = read_compose(plan_settings(Settings()))
+    edited = {"synapse/homeserver.override.yaml": b"presence: {enabled: true}\n"}
+    after = read_compose(plan_settings(Settings(), edited))
+    changed = {n for n, s in iterate_services(after) if s != before["services"][n]}
+    assert changed == {"synapse"}
+
+
+def test_a_changed_image_context_changes_the_image(plan: Plan) -> None:
+    """The tag of an own image follows every file of its context, so that `up` builds it anew."""
+    contexts = [file for file in plan.files if file.path.parts[0] == "images"]
+    for name in ("apache", "helper"):
+        tag = planning.tag_image(name, contexts)
+        for file in contexts:
+            edited = [
+                f if f is not file else planning.PlannedFile(path=f.path, content=f.content + b"\n")
+                for f in contexts
+            ]
+            inside = file.path.parts[1] == name
+            assert (planning.tag_image(name, edited) != tag) == inside, file.path

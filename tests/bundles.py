@@ -1,0 +1,49 @@
+"""Bundles for tests: planned with readable stand-ins for the secrets, nothing on disk."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from synapse_bundle import loading, planning
+from synapse_bundle.credentials import MAKERS, Credentials
+from synapse_bundle.settings import Settings
+from tests.settings import DIRECTORY
+
+# Any occurrence outside secrets/ is a leak, which is found by the angle brackets.
+STAND_INS: Final = {name: f"<{name}>" for name in MAKERS} | {
+    "signing.key": "ed25519 a_Test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+    "authority.key": "<authority.key>",
+    "authority.pem": "<authority.pem>",
+}
+
+
+def fake_credentials(settings: Settings) -> Credentials:
+    """Return credentials that are the same in every run."""
+    tunnel = (DIRECTORY / "tunnel.json").read_text(encoding="utf-8").rstrip("\n")
+    extra = {"tunnel.json": tunnel} if settings.tunnel else {}
+    chosen = settings.certificates
+    extra |= {"dns_token": "<dns_token>"} if chosen.acme else {}
+    extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
+    extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
+    return Credentials(values=STAND_INS | extra)
+
+
+@functools.cache
+def plan_shape(path: Path) -> planning.Plan:
+    """Return the plan for a settings file."""
+    return plan_settings(loading.load(path))
+
+
+def plan_settings(settings: Settings, existing: dict[str, bytes] | None = None) -> planning.Plan:
+    """Return the plan for settings."""
+    return planning.plan(settings, fake_credentials(settings), existing or {})
+
+
+def read_compose(plan: planning.Plan) -> dict[str, Any]:
+    """Return a plan's compose.yaml, parsed."""
+    model: dict[str, Any] = yaml.safe_load(plan.files[-1].content)
+    return model

@@ -1,0 +1,145 @@
+"""Secrets are made once, kept for good, and never shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from signedjson.key import decode_signing_key_base64, encode_verify_key_base64, get_verify_key
+
+from synapse_bundle import authority, credentials, loading
+from synapse_bundle.errors import SettingsError
+from synapse_bundle.settings import Settings
+from tests.settings import DIRECTORY
+
+TUNNELED = loading.load(DIRECTORY / "domain.yaml")
+
+
+def test_first_run_makes_every_secret(tmp_path: Path) -> None:
+    """All secrets exist, differ from one another, and pass their own checks."""
+    made = credentials.collect(tmp_path, Settings(), tmp_path).values
+    assert set(made) == set(credentials.CHECKS)
+    assert len(set(made.values())) == len(made)
+    assert [name for name, check in credentials.CHECKS.items() if check(made[name])] == []
+
+
+def test_two_bundles_share_no_secret(tmp_path: Path) -> None:
+    """Nothing is derived from the settings or shipped as a sample."""
+    first, second = (credentials.collect(tmp_path, Settings(), tmp_path).values for _ in range(2))
+    assert not set(first.values()) & set(second.values())
+
+
+def test_secrets_that_exist_are_kept(tmp_path: Path) -> None:
+    """What is in secrets/ is used as it is, up to one newline at its end."""
+    made = credentials.collect(tmp_path, Settings(), tmp_path).values
+    (tmp_path / "secrets").mkdir()
+    for name, value in made.items():
+        (tmp_path / "secrets" / name).write_text(f"{value}\n")
+    assert credentials.collect(tmp_path, Settings(), tmp_path).values == made
+
+
+@pytest.mark.parametrize("text", ["", "\n", "  \n", "password\r\n", "two\nlines\n", "short\n"])
+def test_unusable_secrets_are_named_not_shown(tmp_path: Path, text: str) -> None:
+    """An empty, short or multi-line secret is refused by name; no new one takes its place."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "postgres_password").write_bytes(text.encode())
+    (tmp_path / "secrets" / "signing.key").write_text("ed25519 a_bcd tooshortTOOSHORT\n")
+    with pytest.raises(SettingsError) as caught:
+        credentials.collect(tmp_path, Settings(), tmp_path)
+    assert "secrets/postgres_password: " in caught.value.message
+    assert "secrets/signing.key: is no signing key" in caught.value.message
+    assert "TOOSHORT" not in caught.value.message
+
+
+def test_half_an_authority_is_completed_or_refused(tmp_path: Path) -> None:
+    """A key without its certificate gets a new one; a certificate without its key is of no use."""
+    made = credentials.collect(tmp_path, Settings(), tmp_path).values
+    (tmp_path / "secrets").mkdir()
+    key, certificate = tmp_path / "secrets/authority.key", tmp_path / "secrets/authority.pem"
+    key.write_text(made["authority.key"] + "\n")
+    again = credentials.collect(tmp_path, Settings(), tmp_path).values
+    assert again["authority.key"] == made["authority.key"]
+    public = [
+        x509.load_pem_x509_certificate(values["authority.pem"].encode()).public_key()
+        for values in (made, again)
+    ]
+    assert public[0] == public[1]
+    key.rename(certificate)
+    with pytest.raises(SettingsError, match=r"authority\.key is missing"):
+        credentials.collect(tmp_path, Settings(), tmp_path)
+
+
+def test_a_lost_identity_is_not_replaced_without_a_word(tmp_path: Path) -> None:
+    """A bundle that was generated gets no new signing key by accident."""
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    with pytest.raises(SettingsError, match=r"secrets/signing\.key is missing"):
+        credentials.collect(tmp_path, Settings(), tmp_path)
+
+
+def test_verify_key_is_the_public_half(tmp_path: Path) -> None:
+    """The public key equals what Matrix's own library derives."""
+    made = credentials.collect(tmp_path, Settings(), tmp_path)
+    algorithm, version, seed = made["signing.key"].split()
+    key = decode_signing_key_base64(algorithm, version, seed)
+    expected = f"ed25519:{version} {encode_verify_key_base64(get_verify_key(key))}"
+    assert made.verify_key == expected
+
+
+def test_representation_hides_values(tmp_path: Path) -> None:
+    """A credential in a traceback or a log line shows nothing."""
+    made = credentials.collect(tmp_path, Settings(), tmp_path)
+    assert [value for value in made.values.values() if value in repr(made)] == []
+
+
+def test_tunnel_credentials_are_imported_and_follow_the_file(tmp_path: Path) -> None:
+    """The named file is copied in; without it the copy serves; a new file replaces the copy."""
+    made = credentials.collect(tmp_path, TUNNELED, DIRECTORY)
+    assert made.tunnel_id == "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "tunnel.json").write_text(made["tunnel.json"] + "\n")
+    assert credentials.collect(tmp_path, TUNNELED, tmp_path)["tunnel.json"] == made["tunnel.json"]
+    moved = made["tunnel.json"].replace("6ba7b810", "00000000")
+    (tmp_path / "tunnel.json").write_text(moved)
+    assert credentials.collect(tmp_path, TUNNELED, tmp_path).tunnel_id.startswith("00000000-")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "no json at all",
+        "[]",
+        "{}",
+        json.dumps({"AccountTag": "a", "TunnelID": "x", "TunnelSecret": "S0VZ" * 11}),
+        json.dumps({"AccountTag": "a", "TunnelID": "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+                    "TunnelSecret": "S0VZ"}),
+        json.dumps({"AccountTag": "", "TunnelID": "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
+                    "TunnelSecret": "S0VZ" * 11}),
+    ],
+)  # fmt: skip
+def test_malformed_tunnel_credentials_are_refused(tmp_path: Path, document: str) -> None:
+    """What cloudflared could not use is refused before anything is written, without its content."""
+    (tmp_path / "tunnel.json").write_text(document)
+    with pytest.raises(SettingsError) as caught:
+        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+    assert "tunnel.json: " in caught.value.message
+    assert "S0VZ" not in caught.value.message
+
+
+def test_missing_tunnel_credentials_are_explained(tmp_path: Path) -> None:
+    """A tunnel without its file says which key names it and what makes one."""
+    with pytest.raises(SettingsError, match=r"tunnel\.credentials names the file"):
+        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+
+
+def test_authority_is_good_for_the_homeserver_alone() -> None:
+    """Whoever imports the authority trusts it for these names and nothing else."""
+    pem = authority.certify(authority.create_key(), ("matrix.example.org", "example.org"))
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    assert constraints.value.permitted_subtrees is not None
+    domains = [name.value for name in constraints.value.permitted_subtrees[:2]]
+    assert domains == ["matrix.example.org", "example.org"]
+    assert str(constraints.value.permitted_subtrees[2].value) == "127.0.0.1/32"

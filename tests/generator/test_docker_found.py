@@ -1,0 +1,164 @@
+"""What the command says about the Docker it finds, or does not find, on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+INSTALL = "https://docs.docker.com/engine/install/"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """An empty directory to work in, and beside it one for a `docker`."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+def install_docker(directory: Path, *, engine: str, compose: str) -> None:
+    """Install a `docker` that tells versions as the real one does; none stands for its absence."""
+    script = directory.parent / "bin" / "docker"
+    script.write_text(
+        textwrap.dedent(f"""\
+        #!/bin/sh
+        case "$*" in
+        compose*)
+            [ -n "{compose}" ] || {{ echo "docker: 'compose' is not a docker command." >&2; exit 1; }}
+            case "$*" in *version*) echo "{compose}" ;; esac ;;
+        version*)
+            [ -n "{engine}" ] || {{ echo "Cannot connect to the Docker daemon." >&2; exit 1; }}
+            echo "{engine}" ;;
+        esac
+        """)
+    )
+    script.chmod(0o755)
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with no program in reach but that `docker`; never with a traceback."""
+    environment = {**os.environ, "PATH": str(directory.parent / "bin")}
+    command = [sys.executable, "-m", "synapse_bundle", *arguments]
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done
+
+
+def read_notes(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what a run noted beside its work."""
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note ")]
+    return [line.removeprefix("note").strip() for line in notes]
+
+
+def test_a_bundle_is_generated_where_docker_is_missing(directory: Path) -> None:
+    """A machine without Docker makes the whole bundle, and says in one line what was not done."""
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert read_notes(done) == [
+        "Docker is not installed here, so Compose has not checked the bundle."
+    ]
+    assert (directory / "bundle" / "compose.yaml").exists()
+
+
+def test_a_bundle_is_generated_where_compose_is_missing(directory: Path) -> None:
+    """Docker without Compose makes the whole bundle, and says in one line what was not done."""
+    install_docker(directory, engine="26.1.5", compose="")
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert read_notes(done) == [
+        "Docker Compose is not installed here, so it has not checked the bundle."
+    ]
+    assert (directory / "bundle" / "compose.yaml").exists()
+
+
+def test_a_bundle_is_generated_where_the_engine_is_down(directory: Path) -> None:
+    """An engine that does not answer keeps nobody from generating, and is mentioned in one line."""
+    install_docker(directory, engine="", compose="2.26.1")
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert len(read_notes(done)) == 1
+    assert "engine" in read_notes(done)[0].lower()
+    assert (directory / "bundle" / "compose.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "named"),
+    [
+        ("20.10.24+dfsg1", "2.26.1", "Docker Engine 20.10.24+dfsg1 is older than 26.1"),
+        ("24.0.7", "2.40.3-3", "Docker Engine 24.0.7 is older than 26.1"),
+        ("26.0.2", "v5.5.0", "Docker Engine 26.0.2 is older than 26.1"),
+        ("26.1.5", "1.29.2", "Docker Compose 1.29.2 is older than 2.26"),
+        ("26.1.5", "2.20.2", "Docker Compose 2.20.2 is older than 2.26"),
+        ("26.1.5", "v2.25.0-rc.1", "Docker Compose v2.25.0-rc.1 is older than 2.26"),
+    ],
+)
+def test_a_docker_that_is_too_old_is_named_with_what_to_do(
+    directory: Path, engine: str, compose: str, named: str
+) -> None:
+    """The version found, the version needed and where to get it, in one line; and the bundle."""
+    install_docker(directory, engine=engine, compose=compose)
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert read_notes(done) == [
+        f"{named}, which the bundle needs; install a current one: {INSTALL}"
+    ]
+    assert (directory / "bundle" / "compose.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose"), [("26.1.5+dfsg1", "2.26.1-4"), ("28.3.3", "v2.40.3"), ("30.0", "5.5.0")]
+)
+def test_a_docker_that_is_new_enough_goes_without_saying(
+    directory: Path, engine: str, compose: str
+) -> None:
+    """The floor itself and all that is newer give no note."""
+    install_docker(directory, engine=engine, compose=compose)
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert read_notes(done) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "named"),
+    [
+        ("24.0.7", "2.26.1", "Docker Engine 24.0.7 is older than 26.1"),
+        ("26.1.5", "2.20.2", "Docker Compose 2.20.2 is older than 2.26"),
+    ],
+)
+def test_nothing_is_started_on_a_docker_that_is_too_old(
+    directory: Path, engine: str, compose: str, named: str
+) -> None:
+    """`up` stops before Compose reports a key it does not know: exit code 1 and one line."""
+    install_docker(directory, engine=engine, compose=compose)
+    done = run(directory, "up")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"Error: {named}")
+
+
+@pytest.mark.parametrize("command", ["up", "check", "images --update"])
+def test_commands_that_need_docker_say_so(directory: Path, command: str) -> None:
+    """Without Docker: exit code 1 and one line that names it and where to get it."""
+    assert run(directory, "generate").returncode == 0
+    done = run(directory, *command.split())
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "docker" in done.stderr.lower()
+    assert INSTALL in done.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "check"])
+def test_commands_that_need_compose_say_so(directory: Path, command: str) -> None:
+    """Docker without Compose: exit code 1, and the missing part is named."""
+    assert run(directory, "generate").returncode == 0
+    install_docker(directory, engine="26.1.5", compose="")
+    done = run(directory, command)
+    assert done.returncode == 1
+    assert "compose" in done.stdout + done.stderr

@@ -1,0 +1,101 @@
+"""The DNS token and what else others made: copied, checked, never shown and never an argument."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synapse_bundle import credentials, imports, loading
+from synapse_bundle.errors import SettingsError
+from tests.settings import DIRECTORY
+
+REAL = loading.load(DIRECTORY / "letsencrypt.yaml")
+TOKEN = (DIRECTORY / "dns_token").read_text().strip()
+
+
+def prepare(place: Path) -> None:
+    """Write settings for a real domain whose token is not in a file."""
+    (place / "settings.yaml").write_text("server_name: example.org\nemail: you@example.org\n")
+
+
+def generate(place: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
+    """Run the command as a person does through a pipe; return exit code and all it said."""
+    command = [sys.executable, "-m", "synapse_bundle", "generate", *arguments]
+    done = subprocess.run(
+        command, cwd=place, input=typed, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_token_file_is_copied_and_followed(tmp_path: Path) -> None:
+    """The named file's token is the bundle's; without the file the copy serves."""
+    assert credentials.collect(tmp_path, REAL, DIRECTORY)["dns_token"] == TOKEN
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "dns_token").write_text(TOKEN[::-1] + "\n")
+    (tmp_path / "tunnel.json").write_text((DIRECTORY / "tunnel.json").read_text())
+    assert credentials.collect(tmp_path, REAL, tmp_path)["dns_token"] == TOKEN[::-1]
+
+
+def test_a_missing_token_is_told_with_the_way_to_one(tmp_path: Path) -> None:
+    """At generate time: where it is made, with which permission, and how it gets in."""
+    prepare(tmp_path)
+    code, said = generate(tmp_path)
+    assert code == 2
+    assert "profile/api-tokens (Zone, DNS, Edit; one zone)" in said
+    assert "synapse-bundle generate --token" in said
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_token_on_standard_input_is_taken_and_kept(tmp_path: Path) -> None:
+    """The token is written with its mode, shown nowhere, and survives another issuer for a day."""
+    prepare(tmp_path)
+    code, said = generate(tmp_path, "--token", typed=TOKEN + "\n")
+    assert code == 0, said
+    file = tmp_path / "bundle" / "secrets" / "dns_token"
+    assert file.read_text() == TOKEN + "\n"
+    assert TOKEN not in said
+    settings = (tmp_path / "settings.yaml").read_text()
+    (tmp_path / "settings.yaml").write_text(settings + "certificates: own-authority\n")
+    assert generate(tmp_path)[0] == 0
+    assert file.read_text() == TOKEN + "\n"
+    compose = (tmp_path / "bundle" / "compose.yaml").read_text()
+    assert "dns_token" not in compose
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is no Cloudflare API token"),
+        ("short", "is no Cloudflare API token"),
+        (f"Bearer {TOKEN}", "is no Cloudflare API token"),
+        (f"{TOKEN}=", "is no Cloudflare API token"),
+        ("0123456789abcdef0123456789abcdef01234", "Global API Key"),
+    ],
+)
+def test_a_malformed_token_is_refused_unseen(tmp_path: Path, text: str, reason: str) -> None:
+    """What Cloudflare would refuse is refused before anything is written, without its text."""
+    prepare(tmp_path)
+    code, said = generate(tmp_path, "--token", typed=text + "\n")
+    assert code == 2
+    assert reason in said
+    assert not text or text not in said
+
+
+def test_roots_and_addresses_are_checked() -> None:
+    """A root file holds certificates and no key; addresses are one a line."""
+    root = (DIRECTORY / "root.pem").read_text().strip()
+    assert imports.check_root(f"{root}\n{root}") == ""
+    assert imports.check_root(root.replace("CERTIFICATE", "PRIVATE KEY"))
+    assert imports.check_root("")
+    assert imports.check_notification("mailto://u:p@example.org\njson://example.org") == ""
+    assert "line 2" in imports.check_notification("json://example.org\nexample.org")
+
+
+def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
+    """A file that is not there is told with the key that names it."""
+    settings = loading.load(DIRECTORY / "acme.yaml")
+    with pytest.raises(SettingsError, match=r"certificates\.root names it"):
+        credentials.collect(tmp_path, settings, tmp_path)

@@ -1,0 +1,73 @@
+"""An authoritative name server on loopback that answers from a table."""
+
+from __future__ import annotations
+
+import socket
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Self
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.resolver
+import dns.rrset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class NameServer:
+    """Answers each question with the records of `table`, and NXDOMAIN for a name that is not in it."""
+
+    def __init__(self, table: dict[tuple[str, str], Iterable[str]]) -> None:
+        self.table = {key: list(values) for key, values in table.items()}
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.05)
+        self._closing = Event()
+        self._thread = Thread(target=self._serve, daemon=True)
+        self.port: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+    def resolver(self) -> dns.resolver.Resolver:
+        """Return a resolver that asks this server alone."""
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        resolver.port = self.port
+        resolver.lifetime = 2.0
+        return resolver
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            try:
+                data, client = self._socket.recvfrom(4096)
+                self._socket.sendto(self._answer(dns.message.from_wire(data)).to_wire(), client)
+            except (TimeoutError, dns.exception.DNSException):
+                continue
+
+    def _answer(self, query: dns.message.Message) -> dns.message.Message:
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True)
+        kind = dns.rdatatype.to_text(question.rdtype)
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.AA
+        values = self.table.get((name, kind), [])
+        if values:
+            answer.answer.append(dns.rrset.from_text_list(question.name, 60, "IN", kind, values))
+        elif name not in {owner for owner, _ in self.table}:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        return answer

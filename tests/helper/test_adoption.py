@@ -1,0 +1,136 @@
+"""What another issuer gave is published when it is usable, and never when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bundle_helper import authority, certificate
+from bundle_helper.certificate import State
+from bundle_helper.issuers import FilesSettings
+from bundle_helper.publication import LIVE, PREVIOUS
+from bundle_helper.settings import ServiceSettings
+from tests.helper.conftest import write_authority
+
+NOW = datetime.now(UTC)
+NAMES = ("matrix.example.org", "example.org", "127.0.0.1")
+KEY = b"-----BEGIN PRIVATE KEY-----"
+
+
+@pytest.fixture
+def foreign(settings: ServiceSettings, tmp_path: Path) -> ServiceSettings:
+    """Settings whose issuer is the operator, with files of an authority that is not the bundle's."""
+    (tmp_path / "theirs").mkdir()
+    write_authority(tmp_path / "theirs", permitted=("example.org", "other.org"))
+    files = FilesSettings(
+        certificate_file=tmp_path / "theirs" / "cert.pem", key_file=tmp_path / "theirs" / "key.pem"
+    )
+    return replace(settings, certificate_issuer="files", certificate_names=NAMES[:1], files=files)
+
+
+def issue(
+    settings: ServiceSettings, names: tuple[str, ...] = NAMES[:1], now: datetime = NOW
+) -> str:
+    """Write certificate and key where the settings expect them; return the certificate."""
+    assert settings.files is not None
+    place = settings.files.key_file.parent
+    issuer = authority.load(place / "authority.key", place / "authority.pem")
+    leaf, key = authority.issue(issuer, names, now).split(KEY)
+    settings.files.certificate_file.write_bytes(leaf)
+    settings.files.key_file.write_bytes(KEY + key)
+    return leaf.decode()
+
+
+def ensure(settings: ServiceSettings, now: datetime = NOW) -> State:
+    return certificate.ensure_files(settings, now, lambda _: None)
+
+
+def read(settings: ServiceSettings, name: str = LIVE) -> str:
+    return (settings.certificates_directory / name).read_text()
+
+
+def test_without_anything_a_placeholder_is_published(foreign: ServiceSettings) -> None:
+    """Apache has something to serve from the first moment, and it is said what it is."""
+    state = ensure(foreign)
+    assert state.live is not None
+    assert state.origin == "placeholder"
+    assert "cert.pem can not be read" in str(state.problem)
+    assert state.failing_since is not None
+
+
+def test_the_real_one_takes_the_placeholder_s_place(foreign: ServiceSettings) -> None:
+    """As soon as it is there it is live, the placeholder is the previous one."""
+    ensure(foreign)
+    placeholder = read(foreign)
+    leaf = issue(foreign)
+    state = ensure(foreign)
+    assert (state.origin, state.problem) == ("files", None)
+    assert read(foreign).startswith(leaf)
+    assert read(foreign, PREVIOUS) == placeholder
+
+
+def test_looking_again_changes_nothing(foreign: ServiceSettings) -> None:
+    """A second look leaves live and previous as they are."""
+    issue(foreign)
+    ensure(foreign)
+    issue(foreign)
+    ensure(foreign)
+    before = (read(foreign), read(foreign, PREVIOUS))
+    ensure(foreign)
+    assert (read(foreign), read(foreign, PREVIOUS)) == before
+
+
+@pytest.mark.parametrize("fault", ["mismatch", "truncated", "wrong name", "too early", "missing"])
+def test_a_bad_candidate_is_never_published(foreign: ServiceSettings, fault: str) -> None:
+    """Whatever is wrong with it is told, and the good one keeps serving."""
+    issue(foreign)
+    ensure(foreign)
+    before = read(foreign)
+    assert foreign.files is not None
+    if fault == "mismatch":
+        key = foreign.files.key_file.read_bytes()
+        issue(foreign)
+        foreign.files.key_file.write_bytes(key)
+    elif fault == "truncated":
+        leaf = issue(foreign)
+        foreign.files.certificate_file.write_text(leaf[: len(leaf) // 2])
+    elif fault == "wrong name":
+        issue(foreign, ("other.org",))
+    elif fault == "too early":
+        issue(foreign, now=NOW + timedelta(days=30))
+    else:
+        foreign.files.key_file.unlink()
+    state = ensure(foreign)
+    assert state.problem
+    assert state.origin == "files"
+    assert read(foreign) == before
+
+
+def test_another_issuer_keeps_the_last_good_one(foreign: ServiceSettings) -> None:
+    """After a switch the old certificate serves until the new issuer's is there."""
+    issue(foreign)
+    ensure(foreign)
+    before = read(foreign)
+    switched = replace(foreign, certificate_issuer="letsencrypt", files=None)
+    state = certificate.adopt(switched, NOW, lambda _: None, None)
+    assert (state.origin, read(foreign)) == ("files", before)
+
+
+def test_back_to_the_own_authority_at_once(foreign: ServiceSettings) -> None:
+    """The bundle's own authority waits for nobody."""
+    issue(foreign)
+    ensure(foreign)
+    own = replace(foreign, certificate_issuer="own-authority", certificate_names=NAMES)
+    state = certificate.ensure(own, NOW, lambda _: None)
+    assert (state.origin, state.problem) == ("own-authority", None)
+
+
+def test_files_that_nobody_replaces_are_told(foreign: ServiceSettings) -> None:
+    """With a third of their life left the operator learns it, not the clients."""
+    issue(foreign)
+    ensure(foreign)
+    assert ensure(foreign, NOW + timedelta(days=59)).problem is None
+    assert "not replaced" in str(ensure(foreign, NOW + timedelta(days=61)).problem)

@@ -1,0 +1,320 @@
+"""Role and database converge on a real PostgreSQL, from whatever state they are found in."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from bundle_helper import connection, database
+from bundle_helper.catalogue import LEAST_PRIVILEGED, read_role, wanted_database
+from bundle_helper.errors import HelperError
+from bundle_helper.settings import BootstrapSettings
+from tests.helper.conftest import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.engine
+REPOSITORY = Path(__file__).parents[2]
+_MAIN = "from bundle_helper.cli import main; main()"
+# Kills the process right after the n-th statement of the superuser.
+_KILLED = """
+import os, signal, sys
+import psycopg
+execute, statements, last = psycopg.Connection.execute, 0, int(sys.argv.pop(1))
+def counted(*arguments, **options):
+    global statements
+    answer = execute(*arguments, **options)
+    statements += 1
+    if statements == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+psycopg.Connection.execute = counted
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One pair of role and database of its own, on the shared server."""
+
+    server: PostgresServer
+    environ: dict[str, str]
+
+    @property
+    def settings(self) -> BootstrapSettings:
+        """The settings as the bootstrap reads them now."""
+        return BootstrapSettings.from_environ(self.environ)
+
+    @property
+    def name(self) -> str:
+        """The name of the role and of the database."""
+        return self.environ["DATABASE_NAME"]
+
+    def start(self, *, code: str = _MAIN, arguments: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start the bootstrap as the container does."""
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *arguments, "bootstrap"],
+            env={**self.environ, "PYTHONPATH": str(REPOSITORY / "images" / "helper")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self) -> tuple[int, str]:
+        """Run the bootstrap to its end and return its exit code and its words."""
+        with self.start() as process:
+            said, _ = process.communicate(timeout=60)
+        for variable in ("SUPERUSER_PASSWORD_FILE", "ROLE_PASSWORD_FILE"):
+            assert Path(self.environ[variable]).read_text().strip() not in said
+        assert "Traceback" not in said
+        return process.returncode, said
+
+    def report(self) -> dict[str, object]:
+        """Return what the bootstrap reported."""
+        content: dict[str, object] = json.loads(Path(self.environ["REPORT_FILE"]).read_text())
+        return content
+
+    def superuser(self, dbname: str = "postgres") -> psycopg.Connection:
+        """Connect as the superuser, past the bootstrap."""
+        return psycopg.connect(
+            host=self.server.host,
+            port=self.server.port,
+            user="postgres",
+            password=self.server.password,
+            dbname=dbname,
+            autocommit=True,
+        )
+
+    def log_in(self, password: str) -> None:
+        """Log in as the role; psycopg.OperationalError if that is refused."""
+        psycopg.connect(
+            host=self.server.host,
+            port=self.server.port,
+            user=self.name,
+            password=password,
+            dbname=self.name,
+        ).close()
+
+
+@pytest.fixture
+def place(postgres_address: PostgresServer, tmp_path: Path) -> Iterator[Place]:
+    """Names that no other test uses; both are dropped afterwards."""
+    name = f"synapse_{secrets.token_hex(4)}"
+    (tmp_path / "superuser").write_text(postgres_address.password + "\n")
+    (tmp_path / "role").write_text(secrets.token_hex(16) + "\n")
+    (tmp_path / "media").mkdir()
+    place = Place(
+        server=postgres_address,
+        environ={
+            "DATABASE_HOST": postgres_address.host,
+            "DATABASE_PORT": str(postgres_address.port),
+            "DATABASE_NAME": name,
+            "DATABASE_ROLE": name,
+            "SUPERUSER_PASSWORD_FILE": str(tmp_path / "superuser"),
+            "ROLE_PASSWORD_FILE": str(tmp_path / "role"),
+            "VOLUME_OWNERS": f"{tmp_path / 'media'}={os.geteuid() or 991}",
+            "REPORT_FILE": str(tmp_path / "database.json"),
+        },
+    )
+    connection.connect_as_superuser(place.settings).close()
+    yield place
+    with place.superuser() as superuser:
+        superuser.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        superuser.execute(f'DROP ROLE IF EXISTS "{name}"')
+
+
+def test_the_first_run_makes_and_proves_what_synapse_needs(place: Place) -> None:
+    """After one run the report holds the proof, and the role can make tables."""
+    code, said = place.run()
+    assert (code, "created the role" in said, "created the database" in said) == (0, True, True)
+    proof = database.prove(place.settings)
+    assert proof.privileges == LEAST_PRIVILEGED
+    assert proof.properties == wanted_database(place.name)
+    assert place.report()["problem"] is None
+    settings = place.settings
+    with connection.connect(
+        settings, settings.database_role, settings.role_password, settings.database_name
+    ) as role:
+        role.execute("CREATE TABLE events (id bigint)")
+
+
+def test_a_second_run_changes_nothing(place: Place) -> None:
+    """On every start of the bundle the bootstrap runs again, and only proves."""
+    place.run()
+    before = len(place.server.log().splitlines())
+    code, said = place.run()
+    assert code == 0
+    assert said.splitlines()[:-1] == []
+    assert said.startswith("proved: ")
+    logged = "\n".join(place.server.log().splitlines()[before:])
+    assert "ALTER ROLE" not in logged
+    assert "CREATE" not in logged
+
+
+def test_five_first_runs_at_once_converge(place: Place) -> None:
+    """However many start together, one creates and all succeed."""
+    processes = [place.start() for _ in range(5)]
+    outcomes = []
+    for process in processes:
+        said, _ = process.communicate(timeout=60)
+        outcomes.append((process.returncode, said))
+    assert [code for code, _ in outcomes] == [0] * 5, outcomes
+    assert sum("created the role" in said for _, said in outcomes) == 1
+    assert sum("created the database" in said for _, said in outcomes) == 1
+
+
+def test_strangers_are_shut_out(place: Place) -> None:
+    """No role but the owner may connect to the database, and none to the maintenance ones."""
+    place.run()
+    with place.superuser() as superuser:
+        for name in (place.name, "postgres", "template1"):
+            row = superuser.execute(
+                "SELECT bool_or(grantee = 0) FROM pg_database,"
+                " aclexplode(coalesce(datacl, acldefault('d', datdba))) WHERE datname = %s",
+                (name,),
+            ).fetchone()
+            assert row == (False,), name
+
+
+def test_a_rotated_password_replaces_the_old_one(place: Place) -> None:
+    """The new password works, the old one no longer does, and the log holds neither."""
+    old, new = place.settings.role_password.reveal(), secrets.token_hex(16)
+    place.run()
+    Path(place.environ["ROLE_PASSWORD_FILE"]).write_text(new + "\n")
+    code, said = place.run()
+    assert code == 0
+    assert "gave the role" in said
+    place.log_in(new)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        place.log_in(old)
+    logged = place.server.log()
+    assert f'ALTER ROLE "{place.name}"' in logged
+    assert old not in logged
+    assert new not in logged
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "SUPERUSER",
+        "CREATEDB CREATEROLE",
+        "REPLICATION BYPASSRLS",
+        "NOLOGIN",
+        "CONNECTION LIMIT 1",
+        "VALID UNTIL '2001-01-01'",
+    ],
+)
+def test_surplus_or_missing_privileges_are_repaired(place: Place, flags: str) -> None:
+    """Whatever the role was allowed or denied, it ends with the least that Synapse needs."""
+    place.run()
+    with place.superuser() as superuser:
+        superuser.execute(f'ALTER ROLE "{place.name}" {flags}')
+        code, said = place.run()
+        assert code == 0, said
+        assert read_role(superuser, place.name) == LEAST_PRIVILEGED
+
+
+@pytest.mark.parametrize(
+    ("creation", "difference"),
+    [
+        ("ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C'", "collation is C.UTF-8"),
+        ("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'", "ctype is C.UTF-8"),
+        ("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'", "encoding is SQL_ASCII"),
+        (
+            "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C'",
+            "provider is icu",
+        ),
+    ],
+)
+def test_a_database_of_another_locale_is_refused_and_kept(
+    place: Place, creation: str, difference: str
+) -> None:
+    """Synapse can not use it: the message says why and what to do, and nothing is lost."""
+    with place.superuser() as superuser:
+        superuser.execute(f'CREATE ROLE "{place.name}"')
+        superuser.execute(
+            f'CREATE DATABASE "{place.name}" OWNER "{place.name}" TEMPLATE template0 {creation}'
+        )
+    with place.superuser(place.name) as inside:
+        inside.execute("CREATE TABLE precious AS SELECT 42 AS answer")
+    code, said = place.run()
+    assert code == 1
+    assert difference in said
+    assert "RENAME TO" in said
+    assert difference in str(place.report()["problem"])
+    with place.superuser(place.name) as inside:
+        assert inside.execute("SELECT answer FROM precious").fetchone() == (42,)
+
+
+def test_a_database_of_another_owner_is_refused_and_kept(place: Place) -> None:
+    """It may be somebody else's: it is left alone, with instructions."""
+    with place.superuser() as superuser:
+        superuser.execute(
+            f"CREATE DATABASE \"{place.name}\" TEMPLATE template0 ENCODING 'UTF8'"
+            " LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    code, said = place.run()
+    assert code == 1
+    assert f"owner is postgres and must be {place.name}" in said
+    assert "OWNER TO" in said
+
+
+def test_a_wrong_superuser_password_fails_fast_and_clearly(place: Place) -> None:
+    """No waiting, no retrying: the file is named, and how to put it right."""
+    Path(place.environ["SUPERUSER_PASSWORD_FILE"]).write_text("something-else\n")
+    started = time.monotonic()
+    code, said = place.run()
+    assert code == 1
+    assert time.monotonic() - started < 10
+    assert "secrets/postgres_password" in said
+    assert "something-else" not in said
+
+
+def test_a_server_that_does_not_come_is_given_up_with_its_address(place: Place) -> None:
+    """After its patience is over the message names host, port and reason."""
+    place.environ["DATABASE_PORT"] = "1"
+    with pytest.raises(HelperError, match=r"127\.0\.0\.1:1 did not answer within 1 s"):
+        connection.connect_as_superuser(place.settings, patience=0.6)
+
+
+def test_a_server_that_starts_late_is_waited_for(place: Place) -> None:
+    """A server that is still starting, as after a power cut, costs patience and nothing else."""
+    # Paused, because a restart would publish it on another port.
+    pause, resume = (["docker", verb, place.server.container] for verb in ("pause", "unpause"))
+    subprocess.run(pause, check=True, capture_output=True)
+    try:
+        process = place.start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    finally:
+        subprocess.run(resume, check=True, capture_output=True)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+
+
+def test_a_kill_after_any_statement_is_healed_by_the_next_run(place: Place) -> None:
+    """Wherever the bootstrap was cut off, the next one finishes its work."""
+    statement = 0
+    while True:
+        statement += 1
+        with place.start(code=_KILLED + _MAIN, arguments=(str(statement),)) as process:
+            said, _ = process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -9, said
+        code, said = place.run()
+        assert code == 0, said
+        with place.superuser() as superuser:
+            superuser.execute(f'DROP DATABASE "{place.name}" WITH (FORCE)')
+            superuser.execute(f'DROP ROLE "{place.name}"')
+    assert statement > 8

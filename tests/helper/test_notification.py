@@ -1,0 +1,74 @@
+"""Word to a person when a certificate is about to become a problem, really sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from bundle_helper import notification
+
+LINE = "matrix.example.org: its certificate ends at 2026-12-01 00:00 UTC; not renewed: no token"
+
+
+class Postbox(HTTPServer):
+    """A webhook on the loopback that keeps what it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Letters)
+        self.received: list[dict[str, str]] = []
+
+
+class Letters(BaseHTTPRequestHandler):
+    """Takes one JSON document per request."""
+
+    server: Postbox
+
+    def do_POST(self) -> None:
+        """Keep the body."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append(json.loads(body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.fixture
+def postbox() -> Iterator[Postbox]:
+    """Run a webhook as long as it is used."""
+    with Postbox() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(notification.__file__).parents[1]))
+
+
+def test_word_arrives(tmp_path: Path, postbox: Postbox) -> None:
+    """The line reaches the webhook that the operator named, whole."""
+    file = tmp_path / "notification_urls"
+    file.write_text(f"json://127.0.0.1:{postbox.server_port}/hook\n")
+    told: list[str] = []
+    notification.send(file, LINE, told.append)
+    assert told == ["notification: sent"]
+    assert [letter["message"] for letter in postbox.received] == [LINE]
+
+
+def test_word_that_does_not_arrive_is_told_without_its_address(tmp_path: Path) -> None:
+    """Nobody there is a sentence in the log; the address, which may hold a password, is not."""
+    file = tmp_path / "notification_urls"
+    file.write_text("json://user:pass-word@127.0.0.1:9/hook\n")
+    told: list[str] = []
+    notification.send(file, LINE, told.append)
+    assert told == ["notification: not sent to everybody"]

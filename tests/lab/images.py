@@ -1,0 +1,110 @@
+"""The images the bundle names, pulled where a registry answers and built where none does."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab.base import build_base, digest_base
+from tests.lab.journal import answers, run, time_step
+
+if TYPE_CHECKING:
+    from tests.lab.place import Place
+
+BASE = "debian:trixie-slim"
+CONTEXTS = Path(__file__).parent / "images"
+STAND_INS = {
+    "postgres:17-trixie": CONTEXTS / "postgres",
+    "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
+    "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
+}
+# The real tunnel connects to the internet; only the double opens a port for the tests.
+DOUBLES = frozenset({"cloudflare/cloudflared:2026.8.2"})
+LABEL = "synapse-bundle.lab"
+LABEL_FORM = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+COMPOSE_FLOOR = (2, 26)
+PULL_SECONDS = 30.0
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version such as v2.26.1-4."""
+    parts = text.strip().removeprefix("v").split("-")[0].split("+")[0].split(".")
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def serve_all() -> bool:
+    """Return whether the machine's own engine and Compose can run the bundle as they are."""
+    if shutil.which("docker") is None or not answers(["docker", "info"]):
+        return False
+    if not answers(["docker", "compose", "version", "--short"]):
+        return False
+    version = parse_version(run(["docker", "compose", "version", "--short"]))
+    if version < COMPOSE_FLOOR:
+        return False
+    return all(
+        answers(["docker", "image", "inspect", tag])
+        or answers(["docker", "pull", "-q", tag], timeout=600)
+        for tag in [BASE, *STAND_INS]
+    )
+
+
+def digest_context(context: Path) -> str:
+    """Return a digest over the names, modes and contents of a build context."""
+    digest = hashlib.sha256()
+    for path in sorted(context.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            mode = path.stat().st_mode & 0o111
+            digest.update(f"{path.relative_to(context)}\0{mode}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def read_label(place: Place, tag: str) -> str | None:
+    """Return the digest an image was built from, "" for a pulled one, None for none."""
+    command = [place.docker, "image", "inspect", "--format", LABEL_FORM, tag]
+    environment = place.list_environment()
+    if not answers(command, environment=environment):
+        return None
+    return run(command, environment=environment).strip()
+
+
+def pull(place: Place, tag: str, seconds: float) -> bool:
+    """Return whether a registry gave the image in time."""
+    command = [place.docker, "pull", "-q", tag]
+    return answers(command, environment=place.list_environment(), timeout=seconds)
+
+
+def prepare_base(place: Place) -> bool:
+    """Make the base image available; return whether a registry serves this machine.
+
+    The answer for the base image decides for all: one slow question instead of four.
+    """
+    label, digest = read_label(place, BASE), digest_base()
+    if label == digest:
+        return False
+    if label == "" or (label is None and pull(place, BASE, PULL_SECONDS)):
+        return True
+    with time_step(f"build {BASE}"):
+        build_base(place, BASE, f"{LABEL}={digest}")
+    return False
+
+
+def build(place: Place, tag: str, context: Path, digest: str) -> None:
+    """Build one stand-in with the engine's own builder."""
+    words = ["build", "--progress=plain", "-t", tag, "--label", f"{LABEL}={digest}"]
+    with time_step(f"build {tag}"):
+        run([place.docker, *words, str(context)], environment=place.list_environment())
+
+
+def prepare_images(place: Place) -> None:
+    """Make every image of the bundle available; build only what is missing or outdated."""
+    registry = prepare_base(place)
+    for tag, context in STAND_INS.items():
+        label, digest = read_label(place, tag), digest_context(context)
+        if label == digest:
+            continue
+        if registry and tag not in DOUBLES and (label == "" or pull(place, tag, 600)):
+            continue
+        build(place, tag, context, digest)

@@ -1,0 +1,1 @@
+"""What the tests of the double put around it: an origin, an authority, a visitor."""

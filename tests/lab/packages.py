@@ -1,0 +1,126 @@
+"""Debian packages: those the machine needs, and the engine that is only unpacked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from tests.lab.journal import LabError, run, time_step
+from tests.lab.mirror import find_mirror
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lab.place import Place
+
+# The engine wants runc and iptables of the machine's own release: the newer runc does not
+# start on the C library of Debian 12.
+TOOLS = {
+    "runc": "runc",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "update-ca-certificates": "ca-certificates",
+    "xz": "xz-utils",
+}
+ENGINE = ("docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx", "tini")
+PROGRAMS = {
+    "dockerd": "usr/sbin/dockerd",
+    "docker": "usr/bin/docker",
+    "docker-proxy": "usr/sbin/docker-proxy",
+    "docker-init": "usr/bin/tini-static",
+    "containerd": "usr/bin/containerd",
+    "containerd-shim-runc-v2": "usr/bin/containerd-shim-runc-v2",
+}
+PLUGINS = ("docker-compose", "docker-buildx")
+
+
+def find_tool(name: str) -> str | None:
+    """Return the path of a system tool, also where PATH lacks the sbin directories."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def install_tools() -> None:
+    """Install what is missing of TOOLS with the machine's own apt."""
+    missing = sorted(package for tool, package in TOOLS.items() if not find_tool(tool))
+    if not missing:
+        return
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+    with time_step(f"install {' '.join(missing)}"):
+        run([*apt, "update"], environment=quiet)
+        run([*apt, "install", "-y", "--no-install-recommends", *missing], environment=quiet)
+
+
+def fetch_engine(place: Place) -> None:
+    """Download the packages of ENGINE without a trace in the machine's own apt state."""
+    state = place.root / "apt"
+    archives = state / "packages"
+    for folder in (state / "lists" / "partial", state / "cache" / "archives", archives):
+        folder.mkdir(parents=True, exist_ok=True)
+    sources, status = state / "sources.list", state / "status"
+    sources.write_text("\n".join(find_mirror().list_sources()) + "\n")
+    # With the machine's status file apt would insist on the installed release's versions.
+    status.write_text("")
+    options = {
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::Lists": state / "lists",
+        "Dir::State::status": status,
+        "Dir::Cache": state / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    apt: list[str | Path] = ["apt-get", "-q"]
+    for key, value in options.items():
+        apt += ["-o", f"{key}={value}"]
+    run([*apt, "update"])
+    run([*apt, "download", *ENGINE], folder=archives)
+
+
+def unpack_engine(place: Place) -> None:
+    """Unpack the downloaded packages side by side with the system, never into it."""
+    half = place.root / "packages.half"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    for archive in sorted((place.root / "apt" / "packages").glob("*.deb")):
+        run(["dpkg", "-x", archive, half])
+    half.rename(place.packages)
+
+
+def link_engine(place: Place) -> None:
+    """Put the programs into the lab's PATH directory and the plugins where docker looks."""
+    place.bin.mkdir(exist_ok=True)
+    place.plugins.mkdir(parents=True, exist_ok=True)
+    links = {place.bin / name: place.packages / path for name, path in PROGRAMS.items()}
+    for name in PLUGINS:
+        links[place.plugins / name] = find_plugin(place.packages, name)
+    for link, target in links.items():
+        if not target.is_file():
+            raise LabError(f"{target} is missing: remove {place.root} and start again")
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def find_plugin(packages: Path, name: str) -> Path:
+    """Return the plugin's file; Debian has moved it between lib and libexec."""
+    found = sorted(packages.glob(f"usr/lib*/docker/cli-plugins/{name}"))
+    return found[0] if found else packages / name
+
+
+def prepare_engine(place: Place) -> None:
+    """Make the engine's programs available in the lab's directory.
+
+    Raises LabError without root: the daemon needs it for networks and mounts.
+    """
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root; run it as root, or start a Docker Engine of your own")
+    install_tools()
+    if not place.packages.is_dir():
+        place.root.mkdir(parents=True, exist_ok=True)
+        with time_step("download the engine"):
+            fetch_engine(place)
+        with time_step("unpack the engine"):
+            unpack_engine(place)
+        shutil.rmtree(place.root / "apt")
+    link_engine(place)

@@ -1,0 +1,286 @@
+"""A bundle with a certificate of an ACME authority, renewed while people use the server."""
+
+from __future__ import annotations
+
+import functools
+import json
+import ssl
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.acme import bundles, visitors
+from tests.acme.engine import docker
+from tests.acme.internet import Internet, run_internet
+from tests.stack.people import register
+from tests.stack.stacks import Stack, wait_until
+
+pytestmark = pytest.mark.engine
+
+# Five years of a certificate of 90 days.
+RENEWALS = 30
+# Seconds in which Apache must serve what was published.
+PATIENCE = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certified:
+    """A running bundle, and the internet in which it gets its certificate."""
+
+    stack: Stack
+    internet: Internet
+
+    def renew(self, *options: str) -> int:
+        """Run `certificates renew` in the helper, with options for `exec`; return its exit code."""
+        command = ["bundle-helper", "certificates", "renew"]
+        done = self.stack.compose("exec", "--no-TTY", *options, "helper", *command, check=False)
+        return done.returncode
+
+    def published(self) -> str:
+        """Return the serial of what is published."""
+        return serial(bundles.read_live(self.stack)[0])
+
+    def served(self) -> str:
+        """Return the serial of what Apache serves, which must be valid."""
+        return serial(visitors.read_served(self.stack, visitors.trust(self.internet.trust)))
+
+    def wait_served(self) -> None:
+        """Wait until Apache serves what is published."""
+        wait_until(lambda: self.served() == self.published(), "it is served", PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
+    """A bundle for example.test behind the tunnel's double, with its first certificate."""
+    with run_internet(tmp_path_factory.mktemp("internet")) as internet:
+        place = tmp_path_factory.mktemp("certified")
+        stack = bundles.generate_bundle(place, "certified", internet, tunnel=True)
+        try:
+            stack.up()
+            bundles.Alone(stack=stack).wait_issued()
+            found = Certified(stack=stack, internet=internet)
+            both = visitors.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
+            wait_until(
+                lambda: serial(visitors.read_served(stack, both)) == found.published(),
+                "the first certificate is served",
+                PATIENCE,
+            )
+            yield found
+        finally:
+            stack.down()
+
+
+def serial(certificate: x509.Certificate) -> str:
+    """Return a serial number as text."""
+    return f"{certificate.serial_number:x}"
+
+
+def test_enters_by_the_front_door(certified: Certified) -> None:
+    """The tunnel accepts the authority's chain, and the bundle's own check finds all in order."""
+    assert certified.stack.enter("GET", "/_matrix/client/versions").status == 200
+    leaf = visitors.read_served(certified.stack, visitors.trust(certified.internet.trust))
+    assert "Pebble" in leaf.issuer.rfc4514_string()
+    certified.stack.wait_healthy()
+    done = certified.stack.check()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert certified.internet.look()["violations"] == []
+
+
+@pytest.mark.parametrize("fault", ["another key", "cut short", "another name"])
+def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
+    """A broken file in the volume is not served, and the helper puts a good one back."""
+    good = bundles.read_file(certified.stack, "live.pem")
+    before = certified.served()
+    with visitors.keep_coming(certified.stack, visitors.trust(certified.internet.trust)) as visits:
+        bundles.write_file(certified.stack, break_pem(good, fault))
+        seen = f"certificate: keeping the one in use: /certificates/live.pem {WORDS[fault]}"
+        logs = ("logs", "--no-color", "--no-log-prefix", "apache")
+        wait_until(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
+        assert certified.renew() == 0
+        certified.wait_served()
+    assert visits.failures == []
+    assert visits.serials in ([before], [before, certified.published()])
+
+
+WORDS = {
+    "another key": "has a private key that belongs to another certificate",
+    "cut short": "has a",
+    "another name": "is not for the host name",
+}
+
+
+def break_pem(good: bytes, fault: str) -> bytes:
+    """Return a PEM with one fault."""
+    certificates, _, _ = good.partition(b"-----BEGIN PRIVATE KEY-----")
+    if fault == "cut short":
+        return good[: len(certificates) // 2]
+    other = ec.generate_private_key(ec.SECP256R1())
+    if fault == "another key":
+        return certificates + write_key(other)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.test")])
+    names = x509.SubjectAlternativeName([x509.DNSName("other.test")])
+    now = datetime.now(UTC)
+    leaf = (
+        x509.CertificateBuilder(name, name, other.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(other, hashes.SHA256())
+    )
+    return leaf.public_bytes(serialization.Encoding.PEM) + write_key(other)
+
+
+def write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a key as PEM."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
+    """Wherever the helper is killed while it publishes, what is served stays valid."""
+    context = visitors.trust(certified.internet.trust)
+    helper = certified.stack.container("helper")
+    with visitors.keep_coming(certified.stack, context) as visits:
+        certified.internet.control(renewal="past")
+        # The service itself would publish what a killed command left behind.
+        docker("kill", "--signal", "STOP", helper)
+        steps, code = 0, 137
+        while code == 137:
+            steps += 1
+            code = certified.renew("--env", f"TEST_CRASH_AT={steps}")
+            assert bundles.is_foreign(bundles.read_live(certified.stack)[0])
+            certified.internet.control(renewal="future")
+        assert code == 0
+        docker("kill", "--signal", "KILL", helper)
+        certified.stack.compose("up", "--detach", "helper")
+        certified.stack.wait_healthy("helper")
+        certified.wait_served()
+    assert steps > 4, "publishing has fewer steps than this test can kill"
+    assert visits.failures == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What a container holds: processes, open files, resident memory in kB, files it wrote."""
+
+    processes: int
+    descriptors: int
+    memory: int
+    files: int
+
+
+MEASURE = r"""
+p=0; d=0; m=0
+for s in /proc/[0-9]*; do
+  n=$(cat $s/comm 2>/dev/null) || continue
+  case $n in sh|cat|ls|wc|awk|sleep|stat) continue ;; esac
+  p=$((p + 1)); d=$((d + $(ls $s/fd 2>/dev/null | wc -l)))
+  m=$((m + $(awk '/^VmRSS/ {print $2}' $s/status 2>/dev/null || echo 0)))
+done
+f=$(find /certificates /run /tmp -xdev -type f 2>/dev/null | wc -l)
+f=$((f + $(find /run/helper /run/apache2 /certificates -type f 2>/dev/null | wc -l)))
+echo "{\"processes\": $p, \"descriptors\": $d, \"memory\": $m, \"files\": $f}"
+"""
+
+
+def measure(stack: Stack, service: str) -> Footprint:
+    """Return a service's footprint now."""
+    found = docker("exec", stack.container(service), "sh", "-c", MEASURE)
+    return Footprint(**json.loads(found))
+
+
+def test_renews_for_years_without_a_trace(certified: Certified) -> None:
+    """Thirty renewals drop no handshake, no request and no long poll, and leave nothing behind."""
+    stack, context = certified.stack, visitors.trust(certified.internet.trust)
+    people = tuple(register(stack) for _ in range(4))
+    certified.internet.control(renewal="past")
+    assert certified.renew() == 0
+    certified.wait_served()
+    before = {service: measure(stack, service) for service in ("helper", "apache")}
+    with visitors.keep_coming(stack, context, people) as visits:
+        serials = set()
+        for _ in range(RENEWALS):
+            assert certified.renew() == 0
+            serials.add(certified.published())
+        certified.wait_served()
+    assert len(serials) == RENEWALS
+    assert visits.failures == []
+    assert visits.polls >= len(people)
+    # Two publications within one look of Apache's watcher are one reload.
+    assert len(visits.serials) > RENEWALS / 2
+    for service, then in before.items():
+        wait_until(functools.partial(is_settled, stack, service, then), settled(service), 60)
+
+
+def settled(service: str) -> str:
+    """Return what is waited for."""
+    return f"{service} holds no more than before"
+
+
+def is_settled(stack: Stack, service: str, then: Footprint) -> bool:
+    """Say whether nothing piled up: one of anything for each renewal would be too much."""
+    now = measure(stack, service)
+    return (
+        now.processes <= then.processes + 1
+        and now.descriptors <= then.descriptors + RENEWALS / 2
+        and now.files <= then.files + 2
+        and now.memory <= then.memory * 1.25 + 8 * 1024
+    )
+
+
+def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path) -> None:
+    """Each issuer takes over from the last by generate and up; no handshake fails in between."""
+    stack = certified.stack
+    given = yaml.safe_load(stack.settings.read_text())
+    own = visitors.trust(stack.directory / "secrets" / "authority.pem")
+    acme = visitors.trust(certified.internet.trust)
+    both = visitors.trust(certified.internet.trust, stack.directory / "secrets" / "authority.pem")
+    files = write_files(tmp_path, bundles.read_file(stack, "live.pem"))
+    serials = [certified.served()]
+    with visitors.keep_shaking_hands(stack, both) as visits:
+        for chosen, trusted in (
+            ("own-authority", own),
+            ({"issuer": "files", "root": given["certificates"]["root"], **files}, acme),
+            (given["certificates"], acme),
+        ):
+            stack.settings.write_text(yaml.safe_dump(given | {"certificates": chosen}))
+            stack.generate()
+            stack.up()
+            wait_until(
+                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", PATIENCE
+            )
+            serials.append(serial(visitors.read_served(stack, trusted)))
+    assert visits.failures == []
+    assert serials[1] not in (serials[0], serials[2])
+    assert serials[2] == serials[0]
+    assert stack.check().returncode == 0
+
+
+def serves(stack: Stack, trusted: ssl.SSLContext) -> bool:
+    """Tell whether Apache serves a certificate that somebody trusts."""
+    try:
+        visitors.read_served(stack, trusted)
+    except ssl.SSLCertVerificationError:
+        return False
+    return True
+
+
+def write_files(place: Path, pem: bytes) -> dict[str, str]:
+    """Write a certificate and its key where any container may read them; return the settings."""
+    chain, begin, key = pem.partition(b"-----BEGIN PRIVATE KEY-----")
+    directory = Path(tempfile.mkdtemp(prefix="own-files-", dir=place))
+    directory.chmod(0o755)
+    (directory / "certificate.pem").write_bytes(chain)
+    (directory / "key.pem").write_bytes(begin + key)
+    return {"certificate": f"{directory}/certificate.pem", "key": f"{directory}/key.pem"}

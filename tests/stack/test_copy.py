@@ -1,0 +1,111 @@
+"""The folder is the server: packed and unpacked elsewhere, it is the same homeserver."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.conftest import keep
+from tests.stack.people import register
+from tests.stack.stacks import Stack, copy_source, generate, run
+
+pytestmark = pytest.mark.engine
+
+SETTINGS = """\
+server_name: travel.test
+email: you@travel.test
+certificates: own-authority
+admin: traveller
+"""
+# Somebody whom no container knows.
+STRANGER = 4242
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A bundle that was never started, with images that were never built."""
+    source = copy_source(tmp_path_factory.mktemp("source"))
+    return generate(tmp_path_factory.mktemp("home"), "travel", SETTINGS, source=source)
+
+
+@pytest.fixture(scope="module")
+def signing_key(original: Stack) -> str:
+    """The name of the original's signing key."""
+    return "ed25519:" + original.secret("signing.key").split()[1]
+
+
+@pytest.fixture(scope="module")
+def unpacked(
+    original: Stack, signing_key: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The same folder after a journey in a tar archive; the original is gone."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    archive = elsewhere / "bundle.tar"
+    owner = [f"--owner={STRANGER}", f"--group={STRANGER}", "--numeric-owner"]
+    home = original.directory.parent
+    run(["tar", "--create", *owner, "--file", str(archive), "--directory", str(home), "bundle"])
+    shutil.rmtree(home)
+    shutil.rmtree(original.source)
+    run(["tar", "--extract", "--file", str(archive), "--directory", str(elsewhere)])
+    with tarfile.open(archive) as packed:
+        assert {member.uid for member in packed} == {STRANGER}
+    original.directory = elsewhere / "bundle"
+    own = [i for i in original.compose("config", "--images").stdout.split() if "bundle/" in i]
+    assert len(set(own)) == 2
+    for image in own:
+        assert run(["docker", "image", "inspect", image], check=False).returncode == 1
+    yield from keep(original)
+
+
+def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
+    """The own images, which nobody had, were built from what the archive carried."""
+    for service, path, inside in (
+        ("apache", "healthcheck", "/usr/local/lib/homeserver/healthcheck"),
+        ("helper", "launchers/check", "/opt/helper/bin/check"),
+    ):
+        carried = unpacked.directory / "images" / service / path
+        built = unpacked.compose("exec", "--no-TTY", service, "cat", inside).stdout
+        assert built == carried.read_text()
+
+
+def test_the_copy_is_the_same_server(unpacked: Stack, signing_key: str) -> None:
+    """The copy has the server name and the signing key of the original."""
+    document = unpacked.ask("GET", "/_matrix/key/v2/server").document
+    assert document["server_name"] == "travel.test"
+    assert list(document["verify_keys"]) == [signing_key]
+    well_known = unpacked.ask("GET", "/.well-known/matrix/server").document
+    assert well_known == {"m.server": "matrix.travel.test:443"}
+
+
+def test_every_check_holds_on_the_copy(unpacked: Stack) -> None:
+    """`check` finds nothing wrong on the machine that the folder came to."""
+    checked = unpacked.check()
+    report = json.loads(checked.stdout)
+    assert [row for row in report["checks"] if not row["ok"]] == []
+    assert checked.returncode == 0
+
+
+def test_people_use_the_copy(unpacked: Stack) -> None:
+    """The administrator's password opens the copy, and rooms and files work there."""
+    identifier = {"type": "m.id.user", "user": "traveller"}
+    body = {"type": "m.login.password", "identifier": identifier}
+    body |= {"password": unpacked.secret("admin_password")}
+    answer = unpacked.ask("POST", "/_matrix/client/v3/login", body=body)
+    assert (answer.status, answer.document["user_id"]) == (200, "@traveller:travel.test")
+    person = register(unpacked)
+    room = person.create_room()
+    person.send(room, "arrived")
+    assert "arrived" in person.read(room)
+    assert person.upload(bytes(1_000_000)).status == 200
+
+
+def test_secrets_stay_private_on_the_way(unpacked: Stack) -> None:
+    """Unpacking keeps the directory of the secrets closed to other users."""
+    directory: Path = unpacked.directory / "secrets"
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}

@@ -1,0 +1,133 @@
+"""Two bundles on one host: they keep out of each other's way, and talk as strangers would."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stack.people import Person, escape, register
+from tests.stack.stacks import Stack, run, wait_until
+
+pytestmark = pytest.mark.engine
+
+# A name that leads to beta's Apache and that its certificate does not carry.
+IMPOSTOR = "gamma.test"
+
+
+@pytest.fixture(scope="module")
+def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
+    """A network that stands for the internet, where both Apaches have their names.
+
+    The containers join it one by one: as a network of Compose it would bring the service names
+    along, and each bundle's Apache would find two containers by the name of `synapse`.
+    """
+    network = f"test-road-{os.getpid()}"
+    run(["docker", "network", "create", network])
+    joined = []
+    try:
+        for stack, extra in ((domain, []), (neighbour, [IMPOSTOR])):
+            names = [stack.server_name, stack.homeserver, *extra]
+            aliases = [option for name in names for option in ("--alias", name)]
+            for service, options in (("apache", aliases), ("synapse", [])):
+                container = stack.container(service)
+                run(["docker", "network", "connect", *options, network, container])
+                joined.append(container)
+        yield network
+    finally:
+        for container in joined:
+            run(["docker", "network", "disconnect", "--force", network, container], check=False)
+        run(["docker", "network", "rm", network], check=False)
+
+
+@pytest.fixture(scope="module")
+def alice(domain: Stack) -> Person:
+    """Somebody on alpha."""
+    return register(domain, f"alice-{os.getpid()}")
+
+
+@pytest.fixture(scope="module")
+def bob(neighbour: Stack) -> Person:
+    """Somebody on beta, whose name holds a slash: every path that names him needs %2F."""
+    return register(neighbour, f"bob/by-{os.getpid()}")
+
+
+@pytest.fixture(scope="module")
+def room(road: str, alice: Person, bob: Person) -> str:
+    """A room of alpha that somebody of beta joined by an alias with a slash."""
+    name = f"across/the//road-{os.getpid()}"
+    room = alice.create_room(preset="public_chat", room_alias_name=name)
+    alias = f"#{name}:{alice.stack.server_name}"
+    assert bob.call("POST", f"/join/{escape(alias)}")["room_id"] == room
+    return room
+
+
+def test_two_bundles_on_one_host_share_nothing(domain: Stack, neighbour: Stack) -> None:
+    """Containers, volumes and networks carry the project's name, and no address is used twice."""
+    owned = [list_owned(stack) for stack in (domain, neighbour)]
+    assert min(map(len, owned)) >= 12
+    assert owned[0] & owned[1] == set()
+    for stack, names in zip((domain, neighbour), owned, strict=True):
+        assert {name for name in names if not name.startswith(stack.project)} == set()
+    # A checkout of each would still be two projects, with keys of their own.
+    assert domain.secret("signing.key") != neighbour.secret("signing.key")
+    assert read_key_names(domain) & read_key_names(neighbour) == set()
+
+
+def list_owned(stack: Stack) -> set[str]:
+    """Return the names of everything that the engine holds for a project."""
+    project = ["--filter", f"label=com.docker.compose.project={stack.project}"]
+    listings = (
+        ["ps", "--all", "--format", "{{.Names}}"],
+        ["volume", "ls", "--format", "{{.Name}}"],
+        ["network", "ls", "--format", "{{.Name}}"],
+    )
+    return {
+        name for listing in listings for name in run(["docker", *listing, *project]).stdout.split()
+    }
+
+
+def read_key_names(stack: Stack) -> set[str]:
+    """Return the names of the keys that a server signs with."""
+    document = stack.ask("GET", "/_matrix/key/v2/server").document
+    assert document["server_name"] == stack.server_name
+    return set(document["verify_keys"])
+
+
+def test_messages_cross_in_both_directions(alice: Person, bob: Person, room: str) -> None:
+    """What one side says in a shared room is read on the other side, there and back."""
+    alice.send(room, "hello, beta")
+    wait_until(lambda: "hello, beta" in bob.read(room), "beta has alpha's message", patience=60)
+    bob.send(room, "hello, alpha")
+    wait_until(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
+
+
+def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
+    """A file of one server is fetched through the other, byte for byte."""
+    data = os.urandom(1_000_000)
+    uri = alice.upload(data).document["content_uri"]
+    assert bob.download(uri).body == data
+
+
+def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, room: str) -> None:
+    """Each server asked for the other's well-known document, then came in by Apache on 443.
+
+    Nothing listens on 8448, the port of a server name without delegation.
+    """
+    joining, sending = "GET /_matrix/federation/v1/make_join/", "PUT /_matrix/federation/v1/send/"
+    for stack, request in ((domain, joining), (neighbour, sending)):
+        log = stack.compose("logs", "--no-color", "apache").stdout
+        answered = [line for line in log.splitlines() if " 200 " in line and '"Synapse/' in line]
+        assert [line for line in answered if '"GET /.well-known/matrix/server ' in line]
+        assert [line for line in answered if f'"{request}' in line]
+
+
+def test_a_server_without_the_right_certificate_is_not_believed(
+    neighbour: Stack, alice: Person, room: str
+) -> None:
+    """A name that leads to a server whose certificate is for others is not talked to."""
+    answer = alice.ask("GET", f"/directory/room/{escape(f'#across:{IMPOSTOR}')}")
+    assert answer.status in {404, 502, 504}
+    log = alice.stack.compose("logs", "--no-color", "synapse").stdout
+    assert any(IMPOSTOR in line and "VerificationError" in line for line in log.splitlines())

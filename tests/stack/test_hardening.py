@@ -1,0 +1,232 @@
+"""A running bundle gives away nothing: its containers may do little, and its secrets stay inside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import pytest
+import yaml
+
+from tests.stack.people import CLIENT, Person, register
+from tests.stack.stacks import Stack, run
+
+pytestmark = pytest.mark.engine
+
+USERS = {
+    "postgres": "999:999",
+    "bootstrap": "0:0",
+    "synapse": "991:991",
+    "helper": "993:993",
+    "apache": "33:33",
+    "cloudflared": "65532:65532",
+}
+# The containers that have a program to look with; cloudflared has no other than its own.
+LOOKED_INTO = ("postgres", "synapse", "helper", "apache")
+PUBLIC_SECRETS = {"authority.pem", "trust.pem"}
+
+
+def read_inside(stack: Stack, service: str, path: str) -> str:
+    """Return a file of a running container."""
+    return stack.compose("exec", "--no-TTY", service, "cat", path).stdout
+
+
+def query(stack: Stack, statement: str, *, database: str = "postgres") -> str:
+    """Ask PostgreSQL as its superuser; rows are lines, columns parted by bars."""
+    command = (
+        "PGPASSWORD=$(cat /run/secrets/postgres_password)"
+        f' psql -h 127.0.0.1 -U postgres -d {database} -At -c "{statement}"'
+    )
+    return stack.compose("exec", "--no-TTY", "postgres", "bash", "-c", command).stdout.strip()
+
+
+def test_the_engine_confines_every_container(stack: Stack) -> None:
+    """Every container runs as its own user, read-only, without capabilities, within limits."""
+    for service, container in stack.inspect_all().items():
+        host = container["HostConfig"]
+        assert container["Config"]["User"] == USERS[service]
+        assert host["ReadonlyRootfs"] is True, service
+        assert host["Privileged"] is False, service
+        assert host["CapDrop"] == ["ALL"], service
+        added = {name.removeprefix("CAP_") for name in host["CapAdd"] or []}
+        assert added == ({"CHOWN"} if service == "bootstrap" else set()), service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert 0 < host["Memory"] <= 2 * 1024**3, service
+        # Apache holds a thread for each long poll, in several generations of children.
+        assert 0 < host["PidsLimit"] <= 4096, service
+        assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, service
+        assert host["RestartPolicy"]["Name"] == (
+            "no" if service == "bootstrap" else "unless-stopped"
+        )
+
+
+def test_no_container_shares_more_with_the_host_than_it_must(stack: Stack) -> None:
+    """No container sees the host's processes, network, devices or engine, nor leaves nameless volumes."""
+    for service, container in stack.inspect_all().items():
+        host = container["HostConfig"]
+        modes = {host[mode] for mode in ("PidMode", "UTSMode", "UsernsMode", "NetworkMode")}
+        assert "host" not in modes | {host["IpcMode"]}, service
+        assert not host["Devices"], service
+        binds = [mount for mount in container["Mounts"] if mount["Type"] == "bind"]
+        assert [mount["Source"] for mount in binds if "docker" in mount["Source"]] == [], service
+        assert [mount["Destination"] for mount in binds if mount["RW"]] == [], service
+        volumes = [mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"]
+        assert [name for name in volumes if not name.startswith(f"{stack.project}_")] == [], service
+
+
+@pytest.mark.parametrize("service", LOOKED_INTO)
+def test_the_kernel_confines_every_process(stack: Stack, service: str) -> None:
+    """The main process of a container has no capability, gains none and cannot write its root."""
+    status = dict(
+        line.split(":\t", 1) for line in read_inside(stack, service, "/proc/1/status").splitlines()
+    )
+    user = USERS[service].split(":")[0]
+    assert status["Uid"].split("\t") == [user] * 4
+    assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd")} == {0}
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert re.search(r"^\S+ / \S+ ro,", read_inside(stack, service, "/proc/1/mounts"), re.MULTILINE)
+
+
+def test_only_loopback_ports_are_published(stack: Stack) -> None:
+    """Nothing listens on the network: Apache and Synapse are published on 127.0.0.1 alone."""
+    bindings = [
+        binding
+        for container in stack.inspect_all().values()
+        for ports in container["NetworkSettings"]["Ports"].values()
+        for binding in ports or []
+    ]
+    assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
+    # The third is the public side of the tunnel's double, which stands for the internet.
+    expected = {stack.https_port, stack.synapse_port, stack.tunnel_port} - {0}
+    assert {int(binding["HostPort"]) for binding in bindings} == expected
+
+
+def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
+    """PostgreSQL reaches nothing beyond its network, and only Synapse and bootstrap reach it."""
+    routes = [
+        line.split() for line in read_inside(stack, "postgres", "/proc/net/route").splitlines()
+    ]
+    assert [route for route in routes[1:] if route[1] == "00000000"] == []
+    outward = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"]
+    tried = stack.compose("exec", "--no-TTY", "postgres", *outward, check=False)
+    assert "Network is unreachable" in tried.stderr
+    network = json.loads(run(["docker", "network", "inspect", f"{stack.project}_database"]).stdout)
+    assert network[0]["Internal"] is True
+    members = {c["Name"].split("-")[-2] for c in network[0]["Containers"].values()}
+    assert members == {"postgres", "synapse"}
+
+
+def test_the_database_was_made_as_synapse_needs_it(stack: Stack) -> None:
+    """Checksums are on, the locale is C, and every way in asks for a SCRAM password."""
+    assert query(stack, "SHOW data_checksums") == "on"
+    locales = query(
+        stack,
+        "SELECT DISTINCT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database",
+    )
+    assert locales == "UTF8|C|C"
+    methods = query(stack, "SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+    assert methods == "scram-sha-256"
+    verifiers = query(
+        stack, "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin"
+    )
+    assert set(verifiers.splitlines()) == {
+        "postgres|SCRAM-SHA-256$",
+        "synapse_user|SCRAM-SHA-256$",
+    }
+    assert query(stack, "SELECT count(*) > 100 FROM pg_tables", database="synapse") == "t"
+
+
+def read_secrets(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield every secret value of a bundle with the name of its file."""
+    directory = stack.directory / "secrets"
+    plain = {}
+    for path in sorted(directory.iterdir()):
+        match path.name:
+            case "signing.key":
+                yield path.name, stack.secret(path.name).split()[-1]
+            case "authority.key":
+                yield from ((path.name, line) for line in stack.secret(path.name).split("\n")[1:-1])
+            case "tunnel.json":
+                yield path.name, json.loads(stack.secret(path.name))["TunnelSecret"]
+            case "synapse.yaml":
+                continue
+            case name if name not in PUBLIC_SECRETS:
+                plain[name] = stack.secret(name)
+    yield from plain.items()
+    # Synapse's own file repeats secrets and holds no further one.
+    derived = yaml.safe_load(stack.secret("synapse.yaml"))
+    repeated = {derived.pop("database")["args"]["password"], *derived.values()}
+    assert repeated <= set(plain.values())
+
+
+@pytest.fixture(scope="module")
+def told(stack: Stack) -> dict[str, str]:
+    """Everything that a bundle tells anyone who may not read its secrets, after some use."""
+    person = use(stack)
+    stack.check()
+    containers = {service: c["Id"] for service, c in stack.inspect_all().items()}
+    running = [container for service, container in containers.items() if service != "bootstrap"]
+    images = stack.compose("images", "--quiet").stdout.split()
+    return {
+        "inspect": run(["docker", "inspect", *containers.values(), *images]).stdout,
+        "config": stack.compose("config").stdout,
+        "logs": stack.compose("logs", "--no-color").stdout,
+        "processes": "".join(run(["docker", "top", c, "axww"]).stdout for c in running),
+        "environments": "".join(
+            read_inside(stack, service, "/proc/1/environ") for service in LOOKED_INTO
+        ),
+        "token": person.token,
+    }
+
+
+def use(stack: Stack) -> Person:
+    """Use every secret that people use, and a token where it should not be: in a query."""
+    person = register(stack)
+    identifier = {"type": "m.id.user", "user": stack.admin}
+    password = stack.secret("admin_password")
+    body = {"type": "m.login.password", "identifier": identifier, "password": password}
+    assert stack.ask("POST", f"{CLIENT}/login", body=body).status == 200
+    assert stack.ask("GET", f"{CLIENT}/account/whoami?access_token={person.token}").status == 200
+    assert stack.ask("GET", f"{CLIENT}/nothing?access_token={person.token}").status == 404
+    return person
+
+
+def test_no_secret_is_told(stack: Stack, told: dict[str, str]) -> None:
+    """No secret is in what `docker inspect`, `config`, `logs` and `top` show, nor in an environment."""
+    secrets = list(read_secrets(stack))
+    kept = {path.name for path in (stack.directory / "secrets").iterdir()} - PUBLIC_SECRETS
+    assert {name for name, _ in secrets} == kept - {"synapse.yaml"}
+    assert min(len(value) for _, value in secrets) >= 16
+    leaks = [(n, place) for n, value in secrets for place, text in told.items() if value in text]
+    assert leaks == []
+
+
+def test_what_is_told_is_not_empty(stack: Stack, told: dict[str, str]) -> None:
+    """The search for secrets looks where they would be."""
+    assert "homeserver.override.yaml" in told["inspect"]
+    assert "/run/secrets/postgres_password" in told["config"]
+    assert "/_matrix/client/v3/nothing" in told["logs"]
+    assert "apache2" in told["processes"]
+    assert f"HOMESERVER={stack.homeserver}" in told["environments"]
+
+
+def test_no_access_token_is_logged(told: dict[str, str]) -> None:
+    """An access token that a client puts into the address stays out of the logs."""
+    assert told["token"] not in told["logs"]
+    assert told["token"].split("_")[2] not in told["logs"]
+
+
+def test_the_host_keeps_the_secrets_directory_to_its_owner(stack: Stack) -> None:
+    """Other users of the host cannot enter the directory of the secrets."""
+    assert (stack.directory / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_addresses_in_the_tunnels_network_are_fixed(domain: Stack) -> None:
+    """Apache cannot be given the address that cloudflared is trusted by."""
+    for service in ("apache", "cloudflared"):
+        network = domain.inspect(service)["NetworkSettings"]["Networks"][f"{domain.project}_tunnel"]
+        assert network["IPAMConfig"]["IPv4Address"] == network["IPAddress"]
+        assert ip_address(network["IPAddress"]).is_private
