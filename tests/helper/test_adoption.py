@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,3 +135,18 @@ def test_files_that_nobody_replaces_are_told(foreign: ServiceSettings) -> None:
     ensure(foreign)
     assert ensure(foreign, NOW + timedelta(days=59)).problem is None
     assert "not replaced" in str(ensure(foreign, NOW + timedelta(days=61)).problem)
+
+
+def test_many_at_once_publish_it_once(foreign: ServiceSettings) -> None:
+    """The service and a person's command that adopt the same files at once both end well."""
+    told: list[str] = []
+    for _ in range(20):
+        issue(foreign)
+        told.clear()
+        with ThreadPoolExecutor(8) as pool:
+            asked = [
+                pool.submit(certificate.ensure_files, foreign, NOW, told.append) for _ in range(8)
+            ]
+            states = [each.result() for each in asked]
+        assert {(state.origin, state.problem) for state in states} == {("files", None)}
+        assert len(told) == 1

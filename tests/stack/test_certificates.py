@@ -186,7 +186,7 @@ for s in /proc/[0-9]*; do
   n=$(cat $s/comm 2>/dev/null) || continue
   case $n in sh|cat|ls|wc|awk|sleep|stat) continue ;; esac
   p=$((p + 1)); d=$((d + $(ls $s/fd 2>/dev/null | wc -l)))
-  m=$((m + $(awk '/^VmRSS/ {print $2}' $s/status 2>/dev/null || echo 0)))
+  m=$((m + $(awk '/^VmRSS/ {m = $2} END {print m + 0}' $s/status 2>/dev/null || echo 0)))
 done
 f=$(find /certificates /run /tmp -xdev -type f 2>/dev/null | wc -l)
 f=$((f + $(find /run/helper /run/apache2 /certificates -type f 2>/dev/null | wc -l)))

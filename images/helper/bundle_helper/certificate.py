@@ -157,14 +157,11 @@ def _publish(
     settings: ServiceSettings, now: datetime, pem: bytes, tell: Callable[[str], None]
 ) -> None:
     new = publication.validate(pem, settings.certificate_names, now)
+    issuer = settings.certificate_issuer
     directory = settings.certificates_directory
-    before = directory / publication.LIVE
-    news = not before.exists() or before.read_bytes() != pem
-    publication.publish(directory, new, settings.certificate_group)
-    origin.record(directory, new, settings.certificate_issuer)
-    if news:
+    if publication.publish(directory, new, settings.certificate_group, issuer):
         tell(
-            f"certificate {new.serial} of {settings.certificate_issuer} published for"
+            f"certificate {new.serial} of {issuer} published for"
             f" {', '.join(settings.certificate_names)}, valid until {new.valid_until:%Y-%m-%d %H:%M} UTC"
         )
 

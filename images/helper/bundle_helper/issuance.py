@@ -15,7 +15,6 @@ from .errors import HelperError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from .acme import Wish
     from .issuers import AcmeSettings
@@ -47,13 +46,12 @@ def obtain(
 ) -> None:
     """Let certbot bring the lineage up to date; IssuanceError says what stood in the way.
 
-    BusyError if somebody else is at it.
+    Whoever calls this holds `alone`.
     """
     if settings.acme is None:
         raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
-    with _locked(settings.acme.lineages_directory):
-        _look_before(settings, settings.acme)
-        said, code = _run(settings, settings.acme, wish, environ, tell)
+    _look_before(settings, settings.acme)
+    said, code = _run(settings, settings.acme, wish, environ, tell)
     if code != 0:
         found = explanation.explain(said)
         raise IssuanceError(_name(found, settings.acme), found.not_before)
@@ -67,7 +65,11 @@ def _name(found: explanation.Explanation, chosen: AcmeSettings) -> str:
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def alone(settings: ServiceSettings) -> Iterator[None]:
+    """Hold the lineages, and what is remembered of the attempts; BusyError if somebody else does."""
+    if settings.acme is None:
+        raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
+    directory = settings.acme.lineages_directory
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from . import report
+from . import origin, report
 from .errors import HelperError
 
 if TYPE_CHECKING:
@@ -105,19 +105,25 @@ def published_at(directory: Path) -> datetime | None:
         return None
 
 
-def publish(directory: Path, publication: Publication, group: int) -> None:
-    """Make `publication` the live one, and the live one the previous.
+def publish(
+    directory: Path, publication: Publication, group: int, issuer: str | None = None
+) -> bool:
+    """Make `publication` the live one, and the live one the previous; remember its `issuer`.
 
-    A kill at any moment leaves the old live file or the new one. HelperError says what to mend.
+    Return whether it is another than before. A kill at any moment leaves the old live file or the
+    new one. HelperError says what to mend.
     """
     live = directory / LIVE
     try:
         with _alone(directory):
-            if live.exists() and live.read_bytes() == publication.pem:
-                return
-            if live.exists():
+            news = not live.exists() or live.read_bytes() != publication.pem
+            if news and live.exists():
                 _keep(live, directory / PREVIOUS)
-            report.replace(live, publication.pem, _MODE, group)
+            if news:
+                report.replace(live, publication.pem, _MODE, group)
+            if issuer is not None:
+                origin.record(directory, publication, issuer)
+            return news
     except OSError as error:
         raise HelperError(
             f"the certificate can not be written to {live} ({error.strerror}). The directory must"

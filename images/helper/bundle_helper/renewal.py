@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,18 +57,23 @@ class Renewal:
 
         A rehearsal leaves no trace. What another process does at the moment is not disturbed.
         """
-        if wish.rehearsal:
-            issuance.obtain(self._settings, wish, self._environ, self._tell)
-            return
-        history = self.read_history()
-        try:
-            issuance.obtain(self._settings, wish, self._environ, self._tell)
-            self._adopt_strictly()
-        except issuance.IssuanceError as error:
-            failed = schedule.fail(history, self._now(), error.message, error.not_before)
-            self._write_history(failed)
-            raise
-        self._write_history(schedule.succeed(history, self._now()))
+        with issuance.alone(self._settings):
+            if wish.rehearsal:
+                issuance.obtain(self._settings, wish, self._environ, self._tell)
+                return
+            history = self.read_history()
+            try:
+                issuance.obtain(self._settings, wish, self._environ, self._tell)
+                self._adopt_strictly()
+            except issuance.IssuanceError as error:
+                failed = schedule.fail(history, self._now(), error.message, error.not_before)
+                self._write_history(failed)
+                raise
+            except Exception as error:
+                problem = f"the attempt met something unexpected ({type(error).__name__})"
+                self._write_history(schedule.fail(history, self._now(), problem))
+                raise
+            self._write_history(schedule.succeed(history, self._now()))
 
     def _adopt_strictly(self) -> None:
         problem = self.adopt(self._now()).problem
@@ -123,17 +129,9 @@ class Renewal:
         return schedule.is_due(history, self._settings.homeserver, now)
 
     def _try_quietly(self) -> None:
-        history = self.read_history()
-        try:
+        # What went wrong is in the history, and from there in the status.
+        with contextlib.suppress(Exception):
             self.attempt(acme.Wish())
-        except issuance.BusyError:
-            return
-        except HelperError:
-            # It is in the history, and from there in the status.
-            return
-        except Exception as error:  # noqa: BLE001 (an attempt that meets nonsense has failed)
-            problem = f"the attempt met something unexpected ({type(error).__name__})"
-            self._write_history(schedule.fail(history, self._now(), problem))
 
     @property
     def _history_file(self) -> Path:
