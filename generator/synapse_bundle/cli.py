@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from . import __version__, card, comparison, credentials, loading, manifest, planning, writing
-from .comparison import Action, Change
-from .errors import BundleError
-from .settings import Settings
+from . import __version__, card, generation, imports, loading
+from .errors import BundleError, SettingsError
 
 EXAMPLE = Path(__file__).with_name("settings.example.yaml")
 DEFAULT_SETTINGS = Path("settings.yaml")
-COLOURS = {Action.CREATE: "green", Action.UPDATE: "yellow", Action.REMOVE: "red"}
+# Characters; longer than any token or credentials file.
+LONGEST_SECRET = 4096
 
 
 def choose_settings(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -84,14 +83,12 @@ def generate(
 ) -> None:
     """Write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
-    token = read_token() if ask_token else None
-    write(settings, bundle, settings_path, token, force=force, dry_run=dry_run, diff=diff)
+    given = {imports.TOKEN: read_secret("Cloudflare DNS token")} if ask_token else {}
+    generation.write(
+        settings, bundle, settings_path, given, force=force, dry_run=dry_run, diff=diff
+    )
     if not dry_run:
-        root = Path()
-        click.echo(f"\n{card.write_next(bundle, root)}\n")
-        click.echo(
-            f"Then sign in with any Matrix client:\n{card.write_card(settings, bundle, root)}"
-        )
+        generation.show_next(settings, bundle)
 
 
 @main.command()
@@ -103,7 +100,7 @@ def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     from . import engine  # noqa: PLC0415
 
     settings = loading.load(settings_path)
-    write(settings, bundle, settings_path, None, force=force, dry_run=False, diff=False)
+    generation.write(settings, bundle, settings_path, {}, force=force)
     engine.start(bundle, settings.ports)
     code = engine.check(bundle, [])
     click.echo(f"\nSign in with any Matrix client:\n{card.write_card(settings, bundle, Path())}")
@@ -137,73 +134,27 @@ def images(moves: tuple[str, ...], *, update: bool) -> None:
         click.echo(f"{name:<12} {pin.reference:<36} {pin.digest or 'digest not recorded'}")
 
 
-def read_token() -> str:
-    """Return the DNS token: typed in unseen at a terminal, else the first line of a pipe."""
+@main.group()
+def tunnel() -> None:
+    """Take over a Cloudflare Tunnel that was made by hand."""
+
+
+@tunnel.command(name="import")
+@settings_option
+@output_option
+@force_option
+def import_tunnel(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
+    """Read a tunnel token or credentials file, from a hidden prompt or standard input."""
+    settings = loading.load(settings_path)
+    if not settings.tunnel:
+        raise SettingsError("The settings have no tunnel; add the line `tunnel: cloudflare`.")
+    given = {imports.TUNNEL: read_secret("Tunnel token")}
+    generation.write(settings, bundle, settings_path, given, force=force)
+    generation.show_next(settings, bundle)
+
+
+def read_secret(title: str) -> str:
+    """Return a secret: typed in unseen at a terminal, else what is on standard input."""
     if sys.stdin.isatty():
-        return str(click.prompt("Cloudflare DNS token", hide_input=True)).strip()
-    return sys.stdin.readline(1024).strip()
-
-
-def write(
-    settings: Settings,
-    bundle: Path,
-    settings_path: Path | None,
-    token: str | None,
-    *,
-    force: bool,
-    dry_run: bool,
-    diff: bool,
-) -> None:
-    """Plan a bundle, compare it with the disk, and write what differs."""
-    writing.check_output(bundle)
-    writing.check_neighbour(bundle, settings.project)
-    base = settings_path.parent if settings_path else Path()
-    with writing.lock(bundle):
-        known = manifest.read(bundle, force=force)
-        secrets = credentials.collect(bundle, settings, base, token)
-        plan = planning.plan(settings, secrets, planning.read_kept(bundle))
-        changes = comparison.compare(plan, bundle, known, force=force)
-        for change in changes:
-            show(change, everything=dry_run)
-        if diff:
-            click.echo("".join(comparison.show_differences(changes, bundle)), nl=False)
-        refuse_conflicts(changes)
-        if not dry_run:
-            review(plan, changes, bundle)
-            writing.apply(plan, changes, bundle, known)
-    click.echo(summarize(changes, bundle))
-
-
-def show(change: Change, *, everything: bool) -> None:
-    """Say what happens to one file; what stays as it is goes without saying."""
-    if everything or change.action is not Action.IDENTICAL:
-        verb = click.style(f"{change.action:<9}", fg=COLOURS.get(change.action))
-        click.echo(f"{verb} {change.path}")
-
-
-def summarize(changes: list[Change], bundle: Path) -> str:
-    """Return one line with the number of files of each fate."""
-    counts = {action: sum(c.action is action for c in changes) for action in Action}
-    told = ", ".join(f"{number} {action}" for action, number in counts.items() if number)
-    return f"{bundle}: {told}"
-
-
-def refuse_conflicts(changes: list[Change]) -> None:
-    """Raise BundleError where a file was edited by hand."""
-    edited = [f"{change.path}" for change in changes if change.action is Action.CONFLICT]
-    if edited:
-        raise BundleError(
-            f"edited by hand: {', '.join(edited)}. Nothing was written.\n"
-            "Put your own settings into a *.override.yaml, or generate with --force to overwrite."
-        )
-
-
-def review(plan: planning.Plan, changes: list[Change], bundle: Path) -> None:
-    """Let Compose judge a bundle that is about to change; print what it cannot judge."""
-    if all(change.action is Action.IDENTICAL for change in changes):
-        return
-    # Imported here: a run that changes nothing is quick.
-    from . import engine  # noqa: PLC0415
-
-    for note in engine.review(plan.files[-1].content, bundle):
-        click.echo(f"note      {note}")
+        return str(click.prompt(title, hide_input=True)).strip()
+    return sys.stdin.read(LONGEST_SECRET).strip()

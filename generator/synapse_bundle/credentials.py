@@ -10,6 +10,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from . import imports
@@ -50,11 +51,13 @@ class Credentials:
         return str(json.loads(self[TUNNEL])["TunnelID"])
 
 
-def collect(bundle: Path, settings: Settings, base: Path, token: str | None = None) -> Credentials:
+def collect(
+    bundle: Path, settings: Settings, base: Path, given: Mapping[str, str] = MappingProxyType({})
+) -> Credentials:
     """Return the bundle's credentials, making what is missing; nothing is written.
 
-    `base` is the directory that the settings' relative file names start from, `token` a DNS token
-    that was typed in. Raises SettingsError that lists every unusable secret file by name, never by
+    `base` is the directory that the settings' relative file names start from, `given` are secrets
+    that this run was handed, by the name of their file. Raises SettingsError that lists every unusable secret file by name, never by
     content.
     """
     problems: list[str] = []
@@ -63,7 +66,7 @@ def collect(bundle: Path, settings: Settings, base: Path, token: str | None = No
         text = read_secret(bundle / DIRECTORY / name, check, problems)
         if text is not None:
             values[name] = text
-    values |= imports.collect(bundle / DIRECTORY, settings, base, read_secret, problems, token)
+    values |= imports.collect(bundle / DIRECTORY, settings, base, read_secret, problems, given)
     if "authority.pem" in values and "authority.key" not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make both anew")
     if "signing.key" not in values and (bundle / "compose.yaml").exists():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from .settings import Settings
+from .tunnel import read_credential
 
 TUNNEL: Final = "tunnel.json"
 TOKEN: Final = "dns_token"  # noqa: S105  # the name of a file
 ROOT: Final = "root.pem"
 NOTIFICATION: Final = "notification_urls"
 NAMES: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION)
-UUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 WITHOUT: Final = (
     "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Make one"
@@ -26,18 +23,27 @@ WITHOUT: Final = (
     " synapse-bundle generate --token (or certificates: own-authority)"
 )
 
+WITHOUT_TUNNEL: Final = "secrets/tunnel.json: does not exist. Paste the token of the tunnel: synapse-bundle tunnel import"
+# What was typed in or made for this bundle has no other copy.
+KEPT: Final = (TUNNEL, TOKEN)
+
 Check = Callable[[str], str]
 Reader = Callable[[Path, Check, list[str]], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """One file to copy: its name in the bundle, where it comes from, and what is said without."""
+    """One secret to copy: its name in the bundle and in words, where it comes from, and its check.
+
+    `missing` is what is said without it, `convert` makes of its text what the bundle holds.
+    """
 
     name: str
+    title: str
     source: Path | None
     check: Check
     missing: str
+    convert: Callable[[str], str] = str
 
 
 def collect(
@@ -46,26 +52,29 @@ def collect(
     base: Path,
     read: Reader,
     problems: list[str],
-    token: str | None,
+    given: Mapping[str, str],
 ) -> Mapping[str, str]:
     """Return the imported secrets by name; what is unusable is added to the problems.
 
     `directory` holds the copies of earlier runs, `base` is what the settings' file names start
-    from, `token` is a DNS token that was typed in.
+    from, `given` are secrets that this run was handed, by name.
     """
     values: dict[str, str] = {}
     for wanted in list_wanted(settings, base):
-        value = token if wanted.name == TOKEN and token is not None else None
+        value = given.get(wanted.name)
+        before = len(problems)
         if value is not None:
-            fault = check_dns_token(value)
-            problems += [f"the DNS token {fault}"] if fault else []
-        elif (value := read_import(wanted, directory, read, problems)) is None:
-            continue
-        values[wanted.name] = value
-    if not settings.certificates.acme and (directory / TOKEN).is_file():
-        # Another issuer may be a change for a day: a token that was typed in is not thrown away.
-        kept = read(directory / TOKEN, lambda _: "", problems)
-        values |= {TOKEN: kept} if kept is not None else {}
+            fault = wanted.check(value)
+            problems += [f"the {wanted.title} {fault}"] if fault else []
+        else:
+            value = read_import(wanted, directory, read, problems)
+        if value is not None and len(problems) == before:
+            values[wanted.name] = wanted.convert(value)
+    for name in KEPT:
+        if name not in values and (directory / name).is_file():
+            # Another issuer, or no tunnel, may be a change for a day.
+            kept = read(directory / name, lambda _: "", problems)
+            values |= {name: kept} if kept is not None else {}
     return values
 
 
@@ -73,21 +82,29 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[Import]:
     """Yield what the settings want to be copied."""
     chosen = settings.certificates
     if settings.tunnel:
-        source = base / settings.tunnel.credentials
-        yield Import(name=TUNNEL, source=source, check=check_tunnel, missing=(
-            f"{source.name}: does not exist; tunnel.credentials names the file that"
-            " `cloudflared tunnel create` wrote"
-        ))  # fmt: skip
+        named = settings.tunnel.credentials
+        yield Import(
+            name=TUNNEL,
+            title="tunnel credential",
+            source=base / named if named else None,
+            check=check_tunnel,
+            convert=read_credential,
+            missing=f"{named}: does not exist; tunnel.credentials names it"
+            if named
+            else WITHOUT_TUNNEL,
+        )
     if chosen.acme:
-        source_of_token = base / chosen.token if chosen.token else None
-        yield Import(name=TOKEN, source=source_of_token, check=check_dns_token, missing=WITHOUT)
+        source = base / chosen.token if chosen.token else None
+        yield Import(
+            name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=WITHOUT
+        )
     for name, file, check, key in (
         (ROOT, chosen.root, check_root, "root"),
         (NOTIFICATION, chosen.notify, check_notification, "notify"),
     ):
         if file:
             missing = f"{file}: does not exist; certificates.{key} names it"
-            yield Import(name=name, source=base / file, check=check, missing=missing)
+            yield Import(name=name, title=name, source=base / file, check=check, missing=missing)
 
 
 def read_import(wanted: Import, directory: Path, read: Reader, problems: list[str]) -> str | None:
@@ -103,15 +120,11 @@ def read_import(wanted: Import, directory: Path, read: Reader, problems: list[st
 
 
 def check_tunnel(value: str) -> str:
-    """Say what is wrong with a tunnel credentials file, or nothing."""
+    """Say what is wrong with a tunnel's credential, in either form, or nothing."""
     try:
-        document = json.loads(value)
-        secret = base64.b64decode(document["TunnelSecret"], validate=True)
-        named = re.fullmatch(UUID, document["TunnelID"]) and document["AccountTag"]
-    except (ValueError, KeyError, TypeError, binascii.Error):
-        return "is no tunnel credentials file (JSON with AccountTag, TunnelID and TunnelSecret)"
-    if not named or len(secret) < 32:
-        return "has no valid TunnelID, AccountTag or TunnelSecret"
+        read_credential(value)
+    except ValueError as error:
+        return str(error)
     return ""
 
 

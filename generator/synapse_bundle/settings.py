@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
-from .certificates import OWN, STAGING, Certificates, Choice, check_path
+from .certificates import OWN, STAGING, Certificates, Choice
 from .section import Section
 from .sizing import MIB
 from .topology import derive_tunnel_subnet
+from .tunnel import Tunnel, TunnelChoice
 
 TRIAL: Final = "localhost"
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
@@ -100,16 +101,6 @@ def _parse_size(value: Any) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
-def _parse_subnet(value: Any) -> IPv4Network:
-    try:
-        subnet = IPv4Network(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ValueError("is no IPv4 network; write one such as 10.200.0.0/29") from None
-    if not subnet.is_private or not 16 <= subnet.prefixlen <= 29:
-        raise ValueError("must be a private network between /16 and /29")
-    return subnet
-
-
 Host = Annotated[str, AfterValidator(_check_host)]
 Localpart = Annotated[str, AfterValidator(_check_localpart)]
 Email = Annotated[str, AfterValidator(_check_email)]
@@ -120,13 +111,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 def _default_homeserver(data: dict[str, Any]) -> str:
     server_name = str(data.get("server_name", TRIAL))
     return TRIAL if server_name == TRIAL else f"matrix.{server_name}"
-
-
-class Tunnel(Section):
-    """The Cloudflare Tunnel through which the world reaches Apache."""
-
-    credentials: Annotated[str, AfterValidator(check_path)]
-    subnet: Annotated[IPv4Network, BeforeValidator(_parse_subnet)] | None = None
 
 
 class Ports(Section):
@@ -159,7 +143,7 @@ class Settings(Section):
     email: Email | None = Field(default=None, validate_default=True)
     admin: Localpart = "admin"
     certificates: Choice = Field(default=Certificates(), validate_default=True)
-    tunnel: Tunnel | None = None
+    tunnel: TunnelChoice = None
     memory: Size = 2 * UNITS["G"]
     max_upload_size: Size = 90 * MIB
     ports: Ports = Ports()

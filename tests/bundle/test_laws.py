@@ -113,6 +113,17 @@ def test_every_secret_that_is_mounted_is_named(
                 assert mount["target"] in text, (name, mount["target"])
 
 
+def test_each_own_image_is_built_by_one_service(model: dict[str, Any]) -> None:
+    """Two builds of one tag at once give two images, and every `up` could recreate a container."""
+    services = [service for _, service in iterate_services(model)]
+    built = [service["image"] for service in services if "build" in service]
+    own = {service["image"] for service in services if service["image"].startswith("synapse-b")}
+    assert sorted(built) == sorted(own)
+    assert {s.get("pull_policy") for s in services if s["image"] in own and "build" not in s} == {
+        "never"
+    }
+
+
 def test_the_superuser_password_reaches_two_services(model: dict[str, Any]) -> None:
     """Only PostgreSQL itself and the bootstrap see the superuser's password."""
     holders = {n for n, s in iterate_services(model) if "secrets/postgres_password" in binds(s)}

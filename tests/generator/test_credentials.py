@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from hypothesis import given
+from hypothesis import strategies as st
 from signedjson.key import decode_signing_key_base64, encode_verify_key_base64, get_verify_key
 
 from synapse_bundle import authority, credentials, loading
 from synapse_bundle.errors import SettingsError
 from synapse_bundle.settings import Settings
+from synapse_bundle.tunnel import FIELDS, read_credential
 from tests.settings import DIRECTORY
 
 TUNNELED = loading.load(DIRECTORY / "domain.yaml")
+DOMAIN = "server_name: example.org\nemail: you@example.org\n"
+PROVIDED = loading.parse(
+    f"{DOMAIN}certificates: own-authority\ntunnel: cloudflare\n", "settings.yaml"
+)
+UUID = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
+TUNNELS = st.fixed_dictionaries(
+    {
+        "AccountTag": st.text("0123456789abcdef", min_size=32, max_size=32),
+        "TunnelSecret": st.binary(min_size=32, max_size=64).map(
+            lambda secret: base64.b64encode(secret).decode()
+        ),
+        "TunnelID": st.uuids().map(str),
+    },
+    optional={"Endpoint": st.sampled_from(("", "fed"))},
+)
+# The commands that Cloudflare's dashboard shows for copying.
+COMMANDS = (
+    "{}",
+    "cloudflared service install {}",
+    "docker run cloudflare/cloudflared:latest tunnel --no-autoupdate run --token {}",
+)
 
 
 def test_first_run_makes_every_secret(tmp_path: Path) -> None:
@@ -128,9 +153,45 @@ def test_malformed_tunnel_credentials_are_refused(tmp_path: Path, document: str)
 
 
 def test_missing_tunnel_credentials_are_explained(tmp_path: Path) -> None:
-    """A tunnel without its file says which key names it and what makes one."""
-    with pytest.raises(SettingsError, match=r"tunnel\.credentials names the file"):
+    """A tunnel without its file says which key names it, without a key what makes one."""
+    with pytest.raises(SettingsError, match=r"tunnel\.credentials names it"):
         credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+    with pytest.raises(SettingsError, match="synapse-bundle tunnel import"):
+        credentials.collect(tmp_path / "bundle", PROVIDED, tmp_path)
+
+
+@given(document=TUNNELS, command=st.sampled_from(COMMANDS), blanks=st.sampled_from(("", "\n")))
+def test_a_tunnel_token_is_the_credentials_file_in_another_form(
+    document: dict[str, str], command: str, blanks: str
+) -> None:
+    """A token, alone or in the command around it, gives the very values of the file."""
+    short = {letter: document[name] for name, letter in FIELDS.items() if name in document}
+    token = base64.b64encode(json.dumps(short).encode()).decode()
+    pasted = command.format(token) + blanks
+    assert json.loads(read_credential(pasted)) == document
+    assert json.loads(read_credential(json.dumps(document) + blanks)) == document
+
+
+@given(cut=st.integers(1, 200), extra=st.text(max_size=5))
+def test_a_damaged_tunnel_token_is_refused_without_showing_it(cut: int, extra: str) -> None:
+    """What was cut short, or is something else, is told in words that hold nothing of it."""
+    short = {"a": "0" * 32, "s": base64.b64encode(b"K" * 32).decode(), "t": UUID}
+    token = base64.b64encode(json.dumps(short).encode()).decode()
+    damaged = token[: min(cut, len(token) - 4)] + extra
+    with pytest.raises(ValueError, match=r"^(is|has) ") as caught:
+        read_credential(damaged)
+    assert token[:8] not in str(caught.value)
+
+
+def test_what_was_given_by_hand_outlives_a_change_of_settings(tmp_path: Path) -> None:
+    """A credential without another copy stays in the bundle while the settings do not use it."""
+    tunnel = (DIRECTORY / "tunnel.json").read_text().strip()
+    made = credentials.collect(tmp_path, PROVIDED, tmp_path, {"tunnel.json": tunnel})
+    assert made["tunnel.json"] == tunnel
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "tunnel.json").write_text(tunnel + "\n")
+    without = loading.parse("certificates: own-authority\n" + DOMAIN, "settings.yaml")
+    assert credentials.collect(tmp_path, without, tmp_path)["tunnel.json"] == tunnel
 
 
 def test_authority_is_good_for_the_homeserver_alone() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +24,13 @@ def prepare(place: Path) -> None:
 
 
 def generate(place: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
-    """Run the command as a person does through a pipe; return exit code and all it said."""
-    command = [sys.executable, "-m", "synapse_bundle", "generate", *arguments]
+    """Run `generate`."""
+    return run(place, "generate", *arguments, typed=typed)
+
+
+def run(place: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
+    """Run a command as a person does through a pipe; return exit code and all it said."""
+    command = [sys.executable, "-m", "synapse_bundle", *arguments]
     done = subprocess.run(
         command, cwd=place, input=typed, capture_output=True, text=True, check=False
     )
@@ -82,6 +89,52 @@ def test_a_malformed_token_is_refused_unseen(tmp_path: Path, text: str, reason: 
     assert code == 2
     assert reason in said
     assert not text or text not in said
+
+
+def write_tunnelled(place: Path, tunnel: str = "tunnel: cloudflare\n") -> None:
+    """Write settings whose tunnel's credential is in the bundle."""
+    prepare(place)
+    with (place / "settings.yaml").open("a") as file:
+        file.write(f"certificates: own-authority\n{tunnel}")
+
+
+def test_a_tunnel_is_imported_from_standard_input(tmp_path: Path) -> None:
+    """Token and file give the same bundle, which keeps the credential and shows it nowhere."""
+    write_tunnelled(tmp_path)
+    document = json.loads((DIRECTORY / "tunnel.json").read_text())
+    short = {"a": "AccountTag", "s": "TunnelSecret", "t": "TunnelID", "e": "Endpoint"}
+    text = json.dumps({letter: document[name] for letter, name in short.items()})
+    token = base64.b64encode(text.encode()).decode()
+    kept = tmp_path / "bundle" / "secrets" / "tunnel.json"
+    code, said = run(tmp_path, "generate")
+    assert (code, "synapse-bundle tunnel import" in said) == (2, True)
+    assert not (tmp_path / "bundle").exists()
+    for typed in (f"cloudflared service install {token}\n", json.dumps(document, indent=1)):
+        code, said = run(tmp_path, "tunnel", "import", typed=typed)
+        assert code == 0, said
+        assert json.loads(kept.read_text()) == document
+        assert document["TunnelSecret"] not in said
+        assert token not in said
+    assert run(tmp_path, "generate")[0] == 0
+    assert json.loads(kept.read_text()) == document
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "typed", "reason"),
+    [
+        ("tunnel: cloudflare\n", "eyJhIjoiMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYi\n", "JSON"),
+        ("tunnel: cloudflare\n", "", "is neither a tunnel token nor a tunnel credentials file"),
+        ("", "{}", "add the line `tunnel: cloudflare`"),
+    ],
+)
+def test_an_unusable_tunnel_changes_nothing(
+    tmp_path: Path, tunnel: str, typed: str, reason: str
+) -> None:
+    """What is no credential, or has no place in the settings, is told and leaves no file."""
+    write_tunnelled(tmp_path, tunnel)
+    code, said = run(tmp_path, "tunnel", "import", typed=typed)
+    assert (code, reason in said) == (2, True), said
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_roots_and_addresses_are_checked() -> None:

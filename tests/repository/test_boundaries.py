@@ -13,12 +13,12 @@ PACKAGES = ("generator/synapse_bundle", "images/helper/bundle_helper")
 # One module for each door to the outside; the rest of the generator is plain Python.
 OWNERS = {
     "jinja2": {"rendering"},
-    "pydantic": {"certificates", "loading", "section", "settings"},
+    "pydantic": {"certificates", "loading", "section", "settings", "tunnel"},
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"authority", "credentials"},
     "subprocess": {"engine"},
-    "click": {"cli", "errors"},
+    "click": {"cli", "errors", "generation"},
     "yaml": {"loading", "planning"},
 }
 # What the generator may not import before it is needed: each costs as much as a whole run.

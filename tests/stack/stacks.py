@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import uuid
@@ -26,6 +28,7 @@ from tests.stack.exchange import Answer, ask
 PATIENCE: Final = 240
 TUNNEL_PORT: Final = 8880
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
+BUILDING: Final = Path(tempfile.gettempdir()) / "synapse-bundle-tests-build.lock"
 TUNNEL_CREDENTIALS: Final = REPOSITORY / "tests" / "settings" / "tunnel.json"
 
 
@@ -72,7 +75,23 @@ class Stack:
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `docker compose` in the bundle."""
+        if arguments[0] in {"up", "run"}:
+            self.build()
         return run(["docker", "compose", *arguments], cwd=self.directory, check=check)
+
+    def build(self) -> None:
+        """Build the own images where they do not exist yet.
+
+        One process at a time: of two builds of one tag at once the later image takes the tag, and
+        the next `up` of the other's stack would recreate its containers.
+        """
+        with BUILDING.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            named = self.compose("config", "--images", check=False).stdout.split()
+            own = {image for image in named if image.startswith("synapse-bundle/")}
+            inspected = run(["docker", "image", "inspect", *own], check=False)
+            if own and inspected.returncode:
+                self.compose("build", check=False)
 
     def up(self, *options: str) -> None:
         """Start the bundle and wait until every service is healthy."""

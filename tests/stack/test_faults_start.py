@@ -31,7 +31,9 @@ services:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The trial, generated and never started."""
-    return generate(tmp_path_factory.mktemp("start"), "start", "")
+    stack = generate(tmp_path_factory.mktemp("start"), "start", "")
+    stack.build()
+    return stack
 
 
 @pytest.fixture

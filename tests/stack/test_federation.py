@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 
@@ -111,16 +112,36 @@ def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
 
 
 def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, room: str) -> None:
-    """Each server asked for the other's well-known document, then came in by Apache on 443.
+    """Each server was told of port 443 by the other's well-known document, and came in there.
 
     Nothing listens on 8448, the port of a server name without delegation.
     """
-    joining, sending = "GET /_matrix/federation/v1/make_join/", "PUT /_matrix/federation/v1/send/"
-    for stack, request in ((domain, joining), (neighbour, sending)):
-        log = stack.compose("logs", "--no-color", "apache").stdout
-        answered = [line for line in log.splitlines() if " 200 " in line and '"Synapse/' in line]
-        assert [line for line in answered if '"GET /.well-known/matrix/server ' in line]
-        assert [line for line in answered if f'"{request}' in line]
+    joining, sending = "/_matrix/federation/v1/make_join/", "/_matrix/federation/v1/send/"
+    for here, there, request in ((neighbour, domain, joining), (domain, neighbour, sending)):
+        told = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
+        asked = f"matrix-federation://{there.server_name}{request}"
+        wait_until(
+            functools.partial(has_logged, here, (told,), ("Completed request: 200", asked)),
+            f"{here.server_name} was told and went there",
+            patience=60,
+        )
+        assert not is_open(here, there.server_name, 8448)
+        assert is_open(here, there.server_name, 443)
+
+
+def has_logged(stack: Stack, *wanted: tuple[str, ...]) -> bool:
+    """Tell whether Synapse logged, for each wanted, a line with all its parts."""
+    lines = stack.compose("logs", "--no-color", "synapse").stdout.splitlines()
+    return all(any(all(part in line for part in parts) for line in lines) for parts in wanted)
+
+
+def is_open(stack: Stack, host: str, port: int) -> bool:
+    """Tell whether a host accepts connections from Synapse on a port."""
+    code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
+    command = ["exec", "--no-TTY", "synapse", "python3", "-c", code, host, str(port)]
+    done = stack.compose(*command, check=False)
+    assert done.returncode == 0 or "ConnectionRefusedError" in done.stderr, done.stderr
+    return done.returncode == 0
 
 
 def test_a_server_without_the_right_certificate_is_not_believed(
