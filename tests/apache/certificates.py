@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ DAY = dt.timedelta(days=1)
 def name_subject(name: str) -> x509.Name:
     """Return a subject with `name` as its common name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def name_host(name: str) -> x509.GeneralName:
+    """Return an alternative name for a host name or an IP address."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def encode_key(key: Key) -> str:
@@ -80,7 +89,7 @@ def issue(
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=not issuer, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([name_host(name)]), critical=False)
     )
     signed = builder.sign(issuer.key if issuer else own, hashes.SHA256())
     return Leaf(certificate=signed, key=own, chain=chain)
