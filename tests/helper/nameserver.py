@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class NameServer:
     """Answers each question with the records of `table`, and NXDOMAIN for a name that is not in it.
 
-    A CNAME of the table is followed; names in `broken` are answered with SERVFAIL.
+    A CNAME of the table is followed; names in `broken`, alone or with a kind, are answered with SERVFAIL.
     """
 
     def __init__(self, table: dict[tuple[str, str], Iterable[str]]) -> None:
@@ -69,7 +69,7 @@ class NameServer:
         kind = dns.rdatatype.to_text(question.rdtype)
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA
-        if name in self.broken:
+        if {name, f"{name} {kind}"} & self.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
         for target in [] if kind == "CNAME" else self.table.get((name, "CNAME"), []):
             answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "CNAME", target))

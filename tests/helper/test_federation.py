@@ -78,7 +78,7 @@ def sign_with_another(world: Example) -> None:
 @pytest.mark.parametrize(
     ("break_it", "field"),
     [
-        (lambda w: w.publish(valid_until_ts=1), "FutureValidUntilTS"),
+        (lambda w: w.publish(valid_until_ts=int(time.time() - 1) * 1000), "FutureValidUntilTS"),
         (lambda w: w.publish(valid_until_ts=None), "FutureValidUntilTS"),
         (lambda w: w.publish(valid_until_ts="9999999999999"), "FutureValidUntilTS"),
         (lambda w: w.publish(server_name="example.com"), "MatchingServerName"),
@@ -101,6 +101,7 @@ def test_a_check_that_fails_is_the_testers_own(
     break_it(world)
     told = world.report()
     assert told["FederationOK"] is False
+    assert list(told["ConnectionReports"]) == list(PLACES)
     for checks in find(told, "ConnectionReports/*/Checks"):
         wrong = {name for name, value in checks.items() if value is False}
         assert wrong == {field, "AllChecksOK"}

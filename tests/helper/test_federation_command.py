@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,12 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from bundle_helper import cli
-from bundle_helper.federation import network
+from bundle_helper.federation import errands, network
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import prove
 from tests.apache.certificates import Leaf, issue
 from tests.helper.example import PLACES, Example
-from tests.helper.world import VERSION, Reply, Site
+from tests.helper.world import VERSION, Reply, Site, matrix_pages
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -174,6 +175,29 @@ def test_a_root_that_is_none_is_refused_in_one_line(
     assert "PEM" in line
 
 
+def test_a_real_process_proves_a_real_server(environ: dict[str, str], tmp_path: Path) -> None:
+    """With this machine's own sockets, too: an IP address needs neither DNS nor well-known."""
+    authority = issue("root of 127.0.0.1")
+    (tmp_path / "root.pem").write_text(authority.pem)
+    code = "from bundle_helper.cli import check; check()"
+    with Site(issue("127.0.0.1", authority), {}) as site:
+        name = f"127.0.0.1:{site.port}"
+        site.pages |= matrix_pages(name)
+        arguments = ["federation", name, "--json", "--root", str(tmp_path / "root.pem")]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env={**environ, "PYTHONPATH": str(REPOSITORY / "images" / "helper")},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["FederationOK"] is True
+    assert list(report["ConnectionReports"]) == [name]
+
+
 def test_options_of_the_other_check_are_not_swallowed(command: dict[str, str]) -> None:
     """--json before `federation` would be lost, so it is refused with what to write."""
     outcome = CliRunner().invoke(cli.main, ["check", "--json", "federation", "x"], env=command)
@@ -195,6 +219,15 @@ def test_a_server_that_hangs_costs_its_stage_and_no_more(world: Example) -> None
     assert {fault.told.split(" ", 1)[1] for fault in proof.faults.values()} == {
         "did not answer in time"
     }
+
+
+def test_an_errand_that_takes_too_long_is_left_behind() -> None:
+    """The others' results come all the same, and nobody waits for the slow one."""
+    released = Event()
+    slow, quick = errands.run_at_once([lambda: released.wait(5), lambda: True], patience=0.1)
+    released.set()
+    assert isinstance(slow, TimeoutError)
+    assert quick is True
 
 
 def test_the_service_does_not_carry_the_proof(tmp_path: Path) -> None:

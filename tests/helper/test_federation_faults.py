@@ -36,6 +36,8 @@ CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
     ("self-signed", lambda w: w.matrix.present(issue(HOST)), CERTIFICATE, "leads to no known root"),
     ("other name", lambda w: w.matrix.present(issue("example.org", w.root)), CERTIFICATE,
      "is for another name"),
+    ("a common name alone", lambda w: w.matrix.present(issue(HOST, w.root, named=False)),
+     CERTIFICATE, "is for another name"),
     ("expired", lambda w: w.matrix.present(issue(HOST, w.root, end=NOW)), CERTIFICATE,
      "has expired"),
     ("too early", lambda w: w.matrix.present(issue(HOST, w.root, begin=NOW + timedelta(1))),
@@ -71,6 +73,8 @@ CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
     ("no address", lambda w: [w.name(HOST, kind) for kind in ("A", "AAAA")], LOOKUP,
      "has no address"),
     ("broken zone", lambda w: w.dns.broken.add(HOST), LOOKUP, "gave no answer"),
+    ("half a broken zone", lambda w: (w.name(HOST, "AAAA"), w.dns.broken.add(f"{HOST} A")), LOOKUP,
+     "gave no answer"),
     ("broken service", lambda w: (move(w), w.dns.broken.add("_matrix-fed._tcp.example.org")),
      "DNSResult/SRVError/Message", "gave no answer for _matrix-fed._tcp.example.org"),
     ("no service", lambda w: move(w, "."), "DNSResult/SRVError/Message", "no such service"),
@@ -94,6 +98,8 @@ CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
     ("no JSON", lambda w: w.direct(Reply(body=b"{")), RESULT, "is no JSON object"),
     ("no object", lambda w: w.direct(Reply(body=["m.server"])), RESULT, "is no JSON object"),
     ("no m.server", lambda w: w.direct(Reply(body={})), RESULT, "names no m.server"),
+    ("an empty m.server", lambda w: w.direct(Reply(body={"m.server": ""})), RESULT,
+     "names no m.server"),
     ("a number", lambda w: w.direct(Reply(body={"m.server": 443})), RESULT, "names no m.server"),
     ("an error", lambda w: w.direct(Reply(body=GOOD, status=500)), RESULT, "500 instead of 200"),
     ("too large", lambda w: w.direct(Reply(body={**GOOD, "x": "y" * 70_000})), RESULT,
@@ -125,6 +131,25 @@ def test_each_fault_is_named_in_its_field(
     found = [str(value) for value in find(told, field)]
     assert found
     assert all(words in value for value in found), found
+
+
+def test_redirects_end(world: Example) -> None:
+    """A site that sends on and on is asked six times, and then no more."""
+    world.direct(redirect("/0"))
+    world.apex.pages |= {f"/{n}": redirect(f"/{n + 1}") for n in range(99)}
+    world.report()
+    assert len(world.apex.asked) == 6
+
+
+def test_a_service_record_that_fails_is_a_fault_even_where_a_guess_answers(world: Example) -> None:
+    """Homeservers give up when a resolver fails, and do not guess port 8448."""
+    move(world)
+    world.serve("example.org", "192.0.2.1:8448", pages=world.matrix.pages)
+    assert world.report()["FederationOK"] is True
+    world.dns.broken.add("_matrix._tcp.example.org")
+    told = world.report()
+    assert told["FederationOK"] is False
+    assert told["ConnectionReports"]["192.0.2.1:8448"]["Checks"]["AllChecksOK"] is True
 
 
 def test_a_bad_well_known_is_passed_over_where_the_name_itself_answers(world: Example) -> None:
