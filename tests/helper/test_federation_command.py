@@ -64,7 +64,7 @@ def test_a_good_server_is_shown_row_by_row(command: dict[str, str]) -> None:
     assert outcome.exit_code == 0
     lines = outcome.output.splitlines()
     assert [line.partition("  ")[0].strip() for line in lines[:-1]] == ["ok"] * 7
-    assert "leads to matrix.example.org:443, kept by others for 3" in lines[0]
+    assert "leads to matrix.example.org:443, kept by others for 60 min" in lines[0]
     assert all(place in lines[1] for place in PLACES)
     assert "matrix.example.org, issued by public root of the tests, TLS 1.3" in lines[2]
     assert "ed25519:a_TEST, self-signature verified" in lines[3]

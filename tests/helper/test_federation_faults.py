@@ -53,6 +53,12 @@ CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
      "a challenge page of Cloudflare"),
     ("block", lambda w: w.answer(page(Server="cloudflare", status=403)), CONNECTION,
      "refused by Cloudflare"),
+    ("block in few words", lambda w: w.answer(Reply(
+        body=b"error code: 1010", status=403, headers={"Server": "cloudflare"})), CONNECTION,
+     "is refused by Cloudflare (403, error code: 1010)"),
+    ("refused behind Cloudflare", lambda w: w.answer(Reply(
+        body={"errcode": "M_FORBIDDEN"}, status=403, headers={"Server": "cloudflare"})), CONNECTION,
+     "is answered with 403 instead of 200"),
     ("no tunnel", lambda w: w.answer(page(Server="cloudflare", status=530)), CONNECTION,
      "Cloudflare's own error 530"),
     ("HTML", lambda w: w.answer(page()), CONNECTION, "a page of HTML instead of JSON (200)"),

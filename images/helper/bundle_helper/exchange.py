@@ -70,7 +70,7 @@ class Answer:
         """Return the body if it is a JSON object, and an empty one otherwise."""
         try:
             content = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,14 @@ from .faults import Fault
 if TYPE_CHECKING:
     from ..exchange import Answer
 
+_REFUSED = {
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
+# 1010 is Browser Integrity Check, 1020 a rule:
+# https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/
+_CODE = re.compile(rb"error code: 1[0-9]{3}")
 _LET_IN = (
     "in Cloudflare's dashboard turn Bot Fight Mode off, and let this host pass Browser Integrity"
     " Check and the security level (a WAF custom rule, action Skip);"
@@ -36,21 +45,21 @@ def explain_answer(answer: Answer, what: str) -> Fault | None:
     A challenge is known by `cf-mitigated`:
     https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response/
     """
-    by_cloudflare = str(answer.headers.get("Server", "")).lower() == "cloudflare"
     if answer.headers.get("cf-mitigated"):
         return Fault(
             told=f"{what} is a challenge page of Cloudflare instead ({answer.status})",
             cause="Cloudflare takes other servers for bots",
             next_step=_LET_IN,
         )
-    if by_cloudflare and answer.status in _EDGE:
+    if _is_by_cloudflare(answer) and answer.status in _EDGE:
         cause, next_step = _EDGE[answer.status]
         told = f"{what} is Cloudflare's own error {answer.status} instead"
         return Fault(told=told, cause=cause, next_step=next_step)
-    refused = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
-    if by_cloudflare and answer.status in refused and _is_html(answer):
+    if _is_by_cloudflare(answer) and answer.status in _REFUSED:
+        code = _CODE.search(answer.body)
+        also = f", {code[0].decode()}" if code else ""
         return Fault(
-            told=f"{what} is refused by Cloudflare with a page of HTML ({answer.status})",
+            told=f"{what} is refused by Cloudflare ({answer.status}{also})",
             cause="a rule, Browser Integrity Check or the security level blocks other servers",
             next_step=_LET_IN,
         )
@@ -72,6 +81,11 @@ def explain_answer(answer: Answer, what: str) -> Fault | None:
 def is_absent(answer: Answer) -> bool:
     """Say whether a server states that there is nothing, and not merely that it is challenged."""
     return answer.status == HTTPStatus.NOT_FOUND and not answer.headers.get("cf-mitigated")
+
+
+def _is_by_cloudflare(answer: Answer) -> bool:
+    # Its name is also on what it passes on; but what a homeserver or our Apache refuses is JSON.
+    return str(answer.headers.get("Server", "")).lower() == "cloudflare" and not answer.json()
 
 
 def _is_html(answer: Answer) -> bool:

@@ -44,7 +44,7 @@ _CASES: tuple[tuple[_Kinds, str, str, str], ...] = (
         TimeoutError,
         "{place} did not answer in time",
         "a firewall drops the packets, or the server hangs",
-        "open the port, or look at the server's load",
+        "open the port, or name the right one in m.server (Cloudflare never passes on 8448)",
     ),
     (
         ConnectionRefusedError,

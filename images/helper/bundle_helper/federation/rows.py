@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -48,8 +49,8 @@ def _find_rows(proof: Proof) -> Iterable[tuple[str, Finding]]:
 def _judge_wellknown(proof: Proof) -> Finding:
     found = proof.wellknown
     if found.delegate:
-        left = found.expires_at - int(time.time())
-        kept = f", kept by others for {left} s" if left > 0 else ""
+        minutes = math.ceil((found.expires_at - time.time()) / 60)
+        kept = f", kept by others for {minutes} min" if minutes > 0 else ""
         return passed(f"leads to {found.delegate}{kept}")
     if found.fault is None:
         return passed(f"{found.absent}; {proof.name} itself is asked")
