@@ -56,10 +56,11 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
         if as_json or inside:
             raise click.UsageError("--json goes behind `federation`, and --inside nowhere with it")
         return
-    from .check import probes, rendering, running  # noqa: PLC0415
+    from .check import probes, readiness, rendering, running  # noqa: PLC0415
     from .federation import network  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
+    readiness.await_start(settings, _tell_aside, readiness.measure_age())
     chosen = probes.PROBES
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
@@ -126,6 +127,10 @@ def _now() -> datetime:
 
 def _tell(sentence: str) -> None:
     click.echo(sentence)
+
+
+def _tell_aside(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _end_when_asked() -> None:
