@@ -182,8 +182,8 @@ def test_a_poll_returns_when_there_is_news(person: Person) -> None:
 
 
 def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
-    """60 MB go in by the tunnel and come out as they were."""
-    data = os.urandom(60 * MB)
+    """90 MB go in by the tunnel and come out as they were."""
+    data = os.urandom(90 * MB)
     headers = {"Content-Type": "application/octet-stream"}
     path = "/_matrix/media/v3/upload"
     uploaded = enter(person, "POST", path, body=data, headers=headers)
