@@ -67,15 +67,21 @@ def read_secrets(bundle: Path) -> Secrets:
     """Return what lies in the bundle; what is malformed is as good as nothing."""
     directory = bundle / credentials.DIRECTORY
     token = read(directory / imports.TOKEN)
-    try:
-        document = json.loads(tunnel.read_credential(read(directory / imports.TUNNEL)))
-    except ValueError:
-        document = {"AccountTag": "", "TunnelID": ""}
+    credential = read_credential(read(directory / imports.TUNNEL))
     return Secrets(
-        account=document["AccountTag"],
-        tunnel=document["TunnelID"],
+        account=credential["AccountTag"],
+        tunnel=credential["TunnelID"],
         token="" if imports.check_dns_token(token) else token,
     )
+
+
+def read_credential(text: str) -> dict[str, str]:
+    """Return account and id of a tunnel's credential, empty where it is none."""
+    try:
+        document: dict[str, str] = json.loads(tunnel.read_credential(text))
+    except ValueError:
+        return {"AccountTag": "", "TunnelID": ""}
+    return document
 
 
 def read(path: Path) -> str:
