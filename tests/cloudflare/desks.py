@@ -6,7 +6,6 @@ can die as well as the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -26,6 +25,8 @@ from tests.cloudflare import endpoints, endpoints_of_accounts  # noqa: F401  # t
 from tests.cloudflare.fake import Fake, Killed, Lost
 from tests.cloudflare.world import Account, Grant, World, Zone
 
+DEATHS = ("kill before", "kill after")
+FAILURES = ("500 before", "500 after", "lost", "unreachable", "429")
 ADDRESS = "http://127.0.0.1/client/v4"
 PROVISIONING = "provisioning_0123456789012345678901234567890"
 OF_ACCOUNTS = ("Cloudflare Tunnel Write", "Workers Scripts Write")
@@ -211,18 +212,3 @@ def open_desk(owner: str = "user", wanted: Wanted = WANTED, **zone: str) -> Desk
 def rename(desk: Desk, homeserver: str) -> None:
     """Give the homeserver another name, as an edit of the settings does."""
     desk.wanted = replace(desk.wanted, homeserver=homeserver)
-
-
-def list_faults(requests: int) -> Iterator[tuple[int, str]]:
-    """Yield every fault at every request."""
-    for number in range(requests):
-        for fault in FAULTS:
-            yield number, fault
-
-
-def count(records: Iterable[object]) -> int:
-    """Return how many there are."""
-    return sum(1 for _ in records)
-
-
-FAULTS = ("kill before", "kill after", "500 before", "500 after", "lost", "unreachable", "429")

@@ -29,15 +29,19 @@ def apply(work: Work, look: Callable[[State], Found], agrees: Callable[[Change],
     for _ in range(ROUNDS):
         work.address = work.found.tunnel.address if work.found.tunnel else work.address
         try:
-            for change in choose(work, agrees):
+            changes = choose(work, agrees)
+            stale = [change for change in changes if change.part is Part.STALE]
+            for change in stale or changes:
                 perform(work, change)
         except CloudflareError as error:
             if not isinstance(error, UncertainError) and not error.codes & TRANSIENT:
                 raise
             work.client.wait(PAUSE, f"{error.message}. Looking again")
-            work.found = look(work.state)
         else:
-            return
+            if not stale:
+                return
+        # What was taken back may have made room, or put something there.
+        work.found = look(work.state)
     raise BundleError("Cloudflare did not settle; run the command again")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from . import discovery, marks
 from .change import Change, Condition, Part
 from .inspection import Found
-from .resources import Wanted
-from .state import Kind, State
+from .resources import PLACEHOLDER, Wanted
+from .state import Kind, Made, State
 
 
 def compare(wanted: Wanted, found: Found, state: State) -> list[Change]:
@@ -25,19 +25,27 @@ def compare(wanted: Wanted, found: Found, state: State) -> list[Change]:
 
 
 def find_stale(wanted: Wanted, state: State) -> Iterator[Change]:
-    """Yield what an earlier homeserver's name left behind."""
-    names = {wanted.homeserver, wanted.server_name}
-    ways = {Kind.ROUTE, Kind.WORKER, Kind.PROXY}
-    for made in state.made:
-        moved = made.kind is Kind.RECORD and made.name not in names
-        if moved or (made.kind in ways and not wanted.delegates):
+    """Yield what an earlier homeserver's name left behind, in the order to take it back."""
+    for made in state.in_order:
+        if is_stale(wanted, made):
             yield Change(
                 part=Part.STALE,
                 condition=Condition.CHANGED,
                 verb="remove",
-                text=f"{made.kind} {made.name}, which the settings have no more use for",
+                text=f"{made.kind} {made.name}, for which the settings have no use any more",
                 made=made,
             )
+
+
+def is_stale(wanted: Wanted, made: Made) -> bool:
+    """Tell whether the settings have no use for a thing any more."""
+    if made.kind in {Kind.ROUTE, Kind.WORKER, Kind.PROXY}:
+        return not wanted.delegates
+    if made.kind is not Kind.RECORD:
+        return False
+    if PLACEHOLDER in made.after:
+        return not wanted.delegates
+    return made.name != wanted.homeserver
 
 
 def compare_tunnel(wanted: Wanted, found: Found) -> Iterator[Change]:

@@ -18,9 +18,7 @@ def examine(client: Client, state: State) -> list[Undoing]:
 
     Raises BundleError where that would break something of somebody else.
     """
-    order = list(Kind)
-    entries = sorted(state.made, key=lambda made: order.index(made.kind))
-    return [EXAMINERS[made.kind](client, made, state) for made in entries]
+    return [EXAMINERS[made.kind](client, made, state) for made in state.in_order]
 
 
 def destroy(

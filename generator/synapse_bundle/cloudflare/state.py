@@ -64,6 +64,12 @@ class State:
     made: tuple[Made, ...] = ()
     left: tuple[str, ...] = ()
 
+    @property
+    def in_order(self) -> list[Made]:
+        """The entries in the order in which they can be taken back."""
+        order = list(Kind)
+        return sorted(self.made, key=lambda made: order.index(made.kind))
+
     def find(self, kind: Kind, name: str) -> Made | None:
         """Return an entry."""
         return next((m for m in self.made if (m.kind, m.name) == (kind, name)), None)
