@@ -53,7 +53,7 @@ images: $(VENV)/project ## Record the digests of the pinned images
 	@$(BIN)/synapse-bundle images --update
 
 clean: ## Remove what the other verbs made here, but not bundle/ and settings.yaml
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .node dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

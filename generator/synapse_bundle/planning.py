@@ -19,6 +19,7 @@ from .settings import Settings
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
+WORKER: Final = PurePosixPath("worker/worker.js.j2")
 OVERRIDE: Final = ".override.yaml"
 PLAIN: Final = 0o644
 EXECUTABLE: Final = 0o755
@@ -58,28 +59,44 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     return Plan(files=(*files, compose), server_name=settings.server_name)
 
 
+def plan_worker(settings: Settings) -> bytes:
+    """Return worker/worker.js as the bundle has it; empty for the trial, which has none.
+
+    No credential is asked for, and none could get into what the world may read.
+    """
+    renderer = Renderer(assets.locate("compose"), describe(settings))
+    return renderer.render(WORKER).encode()
+
+
 def build_context(
     settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
 ) -> dict[str, Any]:
     """Return everything a template may name; the one place that knows all the sources."""
     contexts = list(contexts)
-    return {
-        "settings": settings,
+    return describe(settings) | {
         "credentials": credentials,
-        "base_url": settings.base_url,
-        "federation_address": settings.federation_address,
         "images": images.read_pins(),
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")},
-        "sizing": sizing.share_out(settings.memory),
-        "secrets": topology.SECRETS,
         "root": credentials.values.get(ROOT),
         "notification": NOTIFICATION in credentials.values,
+    }
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """Return what a template may name that the settings alone decide."""
+    return {
+        "settings": settings,
+        "base_url": settings.base_url,
+        "federation_address": settings.federation_address,
+        "sizing": sizing.share_out(settings.memory),
+        "secrets": topology.SECRETS,
         "topology": {
             "postgres": topology.POSTGRES,
             "synapse": topology.SYNAPSE,
             "helper": topology.HELPER,
             "apache": topology.APACHE,
             "cloudflared": topology.place_cloudflared(settings.tunnel_subnet),
+            "worker": topology.place_worker(settings.server_name),
         },
         "version": __version__,
     }

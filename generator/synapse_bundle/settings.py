@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
 from .certificates import OWN, STAGING, Certificates, Choice
+from .discovery import Email, Support, Worker
 from .section import Section
 from .sizing import MIB
 from .topology import derive_tunnel_subnet
@@ -76,24 +77,6 @@ def _check_project(text: str) -> str:
     return text
 
 
-def _check_email(text: str) -> str:
-    if not re.fullmatch(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+\.[^\s@\x00-\x1f\x7f]+", text):
-        raise ValueError("is no e-mail address; write one such as you@example.org")
-    return text
-
-
-def _check_matrix_id(text: str) -> str:
-    if not re.fullmatch(r"@[!-9;-~]+:[A-Za-z0-9.:\[\]-]+", text):
-        raise ValueError("is no Matrix user ID; write one such as @you:example.org")
-    return text
-
-
-def _check_page(text: str) -> str:
-    if not re.fullmatch(r"https?://[!-~]+", text):
-        raise ValueError("is no web address; write one such as https://example.org/contact")
-    return text
-
-
 def _parse_size(value: Any) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,5})([MG])", value) if isinstance(value, str) else None
     if not match:
@@ -103,7 +86,6 @@ def _parse_size(value: Any) -> int:
 
 Host = Annotated[str, AfterValidator(_check_host)]
 Localpart = Annotated[str, AfterValidator(_check_localpart)]
-Email = Annotated[str, AfterValidator(_check_email)]
 Size = Annotated[int, BeforeValidator(_parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -127,14 +109,6 @@ class Ports(Section):
         return synapse
 
 
-class Support(Section):
-    """Whom to contact about the server, published at /.well-known/matrix/support."""
-
-    email_address: Email | None = None
-    matrix_id: Annotated[str, AfterValidator(_check_matrix_id)] | None = None
-    page: Annotated[str, AfterValidator(_check_page)] | None = None
-
-
 class Settings(Section):
     """What the operator chooses. With no settings at all it is the trial on localhost."""
 
@@ -148,6 +122,7 @@ class Settings(Section):
     max_upload_size: Size = 90 * MIB
     ports: Ports = Ports()
     support: Support | None = None
+    worker: Worker = Worker()
     project: Annotated[str, AfterValidator(_check_project)] = "homeserver"
 
     @field_validator("homeserver")
@@ -181,6 +156,13 @@ class Settings(Section):
         if tunnel and chosen and chosen.issuer == STAGING and not chosen.root:
             raise ValueError("needs the staging roots with letsencrypt-staging: certificates.root")
         return tunnel
+
+    @field_validator("worker")
+    @classmethod
+    def _check_worker(cls, worker: Worker, info: Info) -> Worker:
+        if info.data.get("server_name") == TRIAL:
+            raise ValueError("needs a real server_name; the trial on localhost has no Worker")
+        return worker
 
     @field_validator("memory")
     @classmethod

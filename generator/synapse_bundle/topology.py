@@ -72,6 +72,15 @@ class Cloudflared(Service):
     address: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """The Cloudflare Worker: its name in the account, the route it answers, the runtime it is for."""
+
+    script: str
+    route: str
+    compatibility_date: str
+
+
 SECRETS: Final = "/run/secrets"
 
 POSTGRES: Final = Postgres(
@@ -106,6 +115,9 @@ APACHE: Final = Apache(
     runtime="/run/apache2",
 )
 
+# Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
+COMPATIBILITY_DATE: Final = "2026-11-17"
+
 
 def derive_tunnel_subnet(project: str) -> IPv4Network:
     """Return the /29 of a project's tunnel network.
@@ -128,4 +140,20 @@ def place_cloudflared(subnet: IPv4Network) -> Cloudflared:
         configuration="/etc/cloudflared",
         subnet=str(subnet),
         address=str(subnet[2]),
+    )
+
+
+def place_worker(server_name: str) -> Worker:
+    """Return the Worker of a server name.
+
+    A dot becomes a hyphen and a hyphen two, so that no two server names share a script; Cloudflare
+    takes up to 63 characters. The route matches with any query, by http and https.
+    """
+    script = f"matrix-well-known-{server_name.replace('-', '--').replace('.', '-')}"
+    if len(script) > 63:
+        script = f"{script[:50]}-{hashlib.sha256(server_name.encode()).hexdigest()[:12]}"
+    return Worker(
+        script=script,
+        route=f"{server_name}/.well-known/matrix/*",
+        compatibility_date=COMPATIBILITY_DATE,
     )

@@ -13,7 +13,7 @@ PACKAGES = ("generator/synapse_bundle", "images/helper/bundle_helper")
 # One module for each door to the outside; the rest of the generator is plain Python.
 OWNERS = {
     "jinja2": {"rendering"},
-    "pydantic": {"certificates", "loading", "section", "settings", "tunnel"},
+    "pydantic": {"certificates", "discovery", "loading", "section", "settings", "tunnel"},
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"authority", "credentials"},

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from signedjson.key import decode_signing_key_base64
+from signedjson.sign import sign_json
 
 from tests.stack.people import Person, escape, register
 from tests.stack.stacks import Stack, run, wait_until
@@ -142,6 +144,31 @@ def is_open(stack: Stack, host: str, port: int) -> bool:
     done = stack.compose(*command, check=False)
     assert done.returncode == 0 or "ConnectionRefusedError" in done.stderr, done.stderr
     return done.returncode == 0
+
+
+def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbour: Stack, room: str) -> None:
+    """What a neighbour's key signs is believed when it enters by the tunnel, odd path and all.
+
+    A changed path is not: Cloudflare, Apache and Synapse have to keep the very bytes.
+    """
+    alias = f"#across/the//road-{os.getpid()}:{domain.server_name}"
+    path = f"/_matrix/federation/v1/query/directory?room_alias={escape(alias)}"
+    headers = sign(neighbour, domain, path)
+    answer = domain.enter("GET", path, headers=headers)
+    assert answer.status == 200, answer.body
+    assert answer.document["room_id"] == room
+    assert domain.enter("GET", path.replace("%2F", "/"), headers=headers).status == 401
+
+
+def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:
+    """Return the header by which a server proves who asks (Matrix, request authentication)."""
+    algorithm, version, seed = origin.secret("signing.key").split()
+    key = decode_signing_key_base64(algorithm, version, seed)
+    names = {"origin": origin.server_name, "destination": destination.server_name}
+    signed = sign_json({"method": "GET", "uri": path, **names}, origin.server_name, key)
+    ((name, signature),) = signed["signatures"][origin.server_name].items()
+    parts = {**names, "key": name, "sig": signature}
+    return {"Authorization": "X-Matrix " + ",".join(f'{k}="{v}"' for k, v in parts.items())}
 
 
 def test_a_server_without_the_right_certificate_is_not_believed(

@@ -1,0 +1,64 @@
+"""The apex answers by the Worker, and what it says leads through the tunnel to the homeserver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.stack.stacks import Stack
+from tests.worker import node
+from tests.worker.conftest import give_up
+from tests.worker.visits import Answer, Request, Worker
+from tests.worker.workerd import run_workerd
+
+pytestmark = pytest.mark.engine
+
+Ask = Callable[..., Answer]
+WELL_KNOWN = "/.well-known/matrix"
+
+
+@pytest.fixture(scope="module")
+def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """The bundle's own Worker in Cloudflare's runtime, where the apex would be."""
+    if obstacle := node.find_obstacle():
+        give_up(obstacle)
+    try:
+        program = node.install_workerd()
+    except RuntimeError as error:
+        give_up(str(error))
+    source = (domain.directory / "worker" / "worker.js").read_text()
+    worker = Worker(name="apex", host=domain.server_name, source=source)
+    with run_workerd(program, tmp_path_factory.mktemp("apex"), [worker]) as runtime:
+        yield lambda target, **options: runtime.visit(worker, Request(target=target, **options))
+
+
+def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask) -> None:
+    """Who knows the server name alone finds the address there, and the homeserver answers at it."""
+    told = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
+    assert told == f"https://{domain.homeserver}"
+    host = told.removeprefix("https://")
+    answer = domain.enter("GET", "/_matrix/client/versions", headers={"Host": host})
+    assert "versions" in answer.document
+
+
+def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> None:
+    """Another server is told of port 443, and finds there the keys of the server name."""
+    host, _, port = apex(f"{WELL_KNOWN}/server").json["m.server"].partition(":")
+    assert port == "443"
+    document = domain.enter("GET", "/_matrix/key/v2/server", headers={"Host": host}).document
+    assert document["server_name"] == domain.server_name
+
+
+@pytest.mark.parametrize("name", ["client", "server", "support", "policy_server"])
+@pytest.mark.parametrize("spelling", ["", "/", "?x=1"])
+def test_worker_and_apache_say_the_same(domain: Stack, apex: Ask, name: str, spelling: str) -> None:
+    """Whichever of the two answers: status, body, type, caching and CORS are the same."""
+    target = f"{WELL_KNOWN}/{name}{spelling}"
+    worker, apache = apex(target), domain.enter("GET", target)
+    assert (worker.status, worker.body) == (apache.status, apache.body)
+    compared = ["content-type", "cache-control"]
+    compared += [f"access-control-allow-{what}" for what in ("origin", "methods", "headers")]
+    assert {k: worker.headers.get(k) for k in compared} == {
+        k: apache.headers.get(k) for k in compared
+    }

@@ -1,0 +1,50 @@
+"""The two visitors of the Worker, started once for all tests of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from tests.apache.engine import is_required
+from tests.worker import node
+from tests.worker.importer import run_importer
+from tests.worker.promises import DOMAINS, read_shape
+from tests.worker.visits import Visitor
+from tests.worker.workerd import run_workerd
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip, or fail where nothing may be skipped; a machine without Node.js may always skip."""
+    if is_required() and node.is_installed():
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def importer() -> Iterator[Visitor]:
+    """Node.js itself."""
+    if obstacle := node.find_obstacle():
+        give_up(obstacle)
+    with run_importer() as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="session")
+def workerd(importer: Visitor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    """Cloudflare's runtime with the Workers of all shapes."""
+    try:
+        program = node.install_workerd()
+    except RuntimeError as error:
+        give_up(str(error))
+    workers = [read_shape(shape).worker for shape in DOMAINS]
+    with run_workerd(program, tmp_path_factory.mktemp("workerd"), workers) as visitor:
+        yield visitor
+
+
+@pytest.fixture(scope="session", params=["importer", "workerd"])
+def visitor(request: pytest.FixtureRequest) -> Visitor:
+    """Each of the two in turn."""
+    chosen: Visitor = request.getfixturevalue(request.param)
+    return chosen

@@ -1,0 +1,99 @@
+"""Cloudflare's own runtime with Workers in it, each on a port of 127.0.0.1.
+
+Behind each stands the web server of origin.js, and nothing else: a Worker reaches no network.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from synapse_bundle.topology import COMPATIBILITY_DATE
+from tests.worker.visits import Answer, Request, Worker, join_headers
+
+ORIGIN = Path(__file__).with_name("origin.js")
+PATIENCE = 60
+CONFIGURATION = """\
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = [{services}], sockets = [{sockets}]);
+"""
+SERVICE = """
+  (name = "{name}", worker = (
+    modules = [(name = "worker.js", esModule = embed "{name}.js")],
+    compatibilityDate = "{date}",
+    globalOutbound = "origin",
+  )),"""
+SOCKET = """
+  (name = "{name}", address = "127.0.0.1:0", http = (), service = "{name}"),"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """The process: the port of each Worker by the Worker's name."""
+
+    ports: Mapping[str, int]
+
+    def visit(self, worker: Worker, request: Request) -> Answer:
+        """Send a request as it stands, by plain HTTP."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[worker.name], PATIENCE)
+        try:
+            headers = {"Host": worker.host, **request.headers}
+            body = None if request.body is None else request.body.encode()
+            connection.request(request.method, request.target, body, headers)
+            answer = connection.getresponse()
+            return Answer(
+                status=answer.status,
+                headers=join_headers(answer.getheaders()),
+                body=answer.read(),
+            )
+        finally:
+            connection.close()
+
+
+@contextmanager
+def run_workerd(program: Path, folder: Path, workers: Iterable[Worker]) -> Iterator[Runtime]:
+    """Start the process with its files in an empty folder, and end it."""
+    names = write_files(folder, workers)
+    log = folder / "log"
+    reader, writer = os.pipe()
+    command = [program, "serve", "config.capnp", f"--control-fd={writer}"]
+    # Unbuffered, or select would not see the lines that are read already.
+    with FileIO(reader) as control, log.open("w") as errors:
+        process = subprocess.Popen(command, cwd=folder, pass_fds=[writer], stderr=errors)
+        os.close(writer)
+        try:
+            yield Runtime(ports=dict(read_port(control, log) for _ in names))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def write_files(folder: Path, workers: Iterable[Worker]) -> list[str]:
+    """Write modules and configuration; return the names of the Workers."""
+    sources = {worker.name: worker.source for worker in workers}
+    for name, source in sources.items():
+        (folder / f"{name}.js").write_text(source, encoding="utf-8")
+    shutil.copy(ORIGIN, folder)
+    services = [SERVICE.format(name=name, date=COMPATIBILITY_DATE) for name in (*sources, "origin")]
+    sockets = [SOCKET.format(name=name) for name in sources]
+    text = CONFIGURATION.format(services="".join(services), sockets="".join(sockets))
+    (folder / "config.capnp").write_text(text, encoding="utf-8")
+    return list(sources)
+
+
+def read_port(control: FileIO, log: Path) -> tuple[str, int]:
+    """Return the next socket that listens, by name, with the free port that it was given."""
+    ready, _, _ = select.select([control], [], [], PATIENCE)
+    line = control.readline() if ready else b""
+    assert line, f"workerd does not listen:\n{log.read_text(encoding='utf-8')}"
+    told = json.loads(line)
+    return told["socket"], told["port"]
