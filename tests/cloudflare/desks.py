@@ -11,8 +11,15 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare import application, bundles, changes, destruction, inspection
-from synapse_bundle.cloudflare import permissions, state as states
+from synapse_bundle.cloudflare import (
+    application,
+    bundles,
+    changes,
+    destruction,
+    inspection,
+    permissions,
+)
+from synapse_bundle.cloudflare import state as states
 from synapse_bundle.cloudflare.change import Change
 from synapse_bundle.cloudflare.client import Client
 from synapse_bundle.cloudflare.consent import Consent
@@ -22,7 +29,7 @@ from synapse_bundle.cloudflare.state import State
 from synapse_bundle.cloudflare.undoing import Undoing
 from synapse_bundle.cloudflare.work import Work
 from tests.cloudflare import endpoints, endpoints_of_accounts  # noqa: F401  # they register
-from tests.cloudflare.fake import Fake, Killed, Lost
+from tests.cloudflare.fake import Fake, Killed, LostError
 from tests.cloudflare.world import Account, Grant, World, Zone
 
 DEATHS = ("kill before", "kill after")
@@ -58,7 +65,9 @@ def grant_everything(world: World, owner: str = "user") -> Grant:
     """Add a token that may do everything, owned by the user or an account."""
     allowed = {(p, account) for account in world.accounts for p in OF_ACCOUNTS}
     allowed |= {(p, zone) for zone in world.zones for p in OF_ZONES}
-    allowed.add(("API Tokens Write", "user") if owner == "user" else ("Account API Tokens Write", owner))
+    allowed.add(
+        ("API Tokens Write", "user") if owner == "user" else ("Account API Tokens Write", owner)
+    )
     grant = Grant(value=PROVISIONING, id=world.make_id(), name="mine", owner=owner, allowed=allowed)
     world.grants[grant.id] = grant
     return grant
@@ -109,7 +118,7 @@ class Desk:
                 {name.lower(): value for name, value in request.headers.items()},
                 request.read(),
             )
-        except Lost as lost:
+        except LostError as lost:
             kind = httpx.ReadTimeout if lost.reached else httpx.ConnectError
             raise kind("no answer", request=request) from lost
         return httpx.Response(answer.status, content=answer.body, headers=answer.headers)

@@ -10,7 +10,15 @@ import copy
 import ipaddress
 from typing import Any
 
-from tests.cloudflare.fake import Page, Refusal, Request, Strange, endpoint, expect, paginate
+from tests.cloudflare.fake import (
+    Page,
+    RefusalError,
+    Request,
+    StrangeError,
+    endpoint,
+    expect,
+    paginate,
+)
 from tests.cloudflare.world import Json, World, Zone
 
 ADDRESSES = {"A", "AAAA", "CNAME"}
@@ -65,7 +73,7 @@ def overwrite_record(world: World, request: Request) -> Json:
     zone, identity = get_zone(world, request), request.parts["record"]
     old = pop_record(world, zone, identity)
     if old["type"] != (request.body or {}).get("type"):
-        raise Strange("a record's type cannot be changed")
+        raise StrangeError("a record's type cannot be changed")
     return add_record(world, zone, request.body, identity)
 
 
@@ -87,7 +95,7 @@ def change_records(world: World, request: Request) -> Json:
             "patches": [patch_record(world, zone, each) for each in body.get("patches", [])],
             "posts": [add_record(world, zone, each) for each in body.get("posts", [])],
         }
-    except Refusal:
+    except RefusalError:
         zone.records = before
         raise
 
@@ -95,10 +103,10 @@ def change_records(world: World, request: Request) -> Json:
 def pop_record(world: World, zone: Zone, identity: str) -> Json:
     """Remove a record."""
     if identity not in zone.records:
-        raise Refusal(404, 81044, "Record does not exist.")
+        raise RefusalError(404, 81044, "Record does not exist.")
     record = zone.records[identity]
     if record["meta"].get("read_only"):
-        raise Refusal(400, 1043, "This record is read only.")
+        raise RefusalError(400, 1043, "This record is read only.")
     world.touched.add(identity)
     return zone.records.pop(identity)
 
@@ -109,7 +117,7 @@ def patch_record(world: World, zone: Zone, body: Json) -> Json:
     record = pop_record(world, zone, body["id"])
     fields = {key: record[key] for key in ("type", "name", "content", "proxied", "ttl", "comment")}
     if body.get("proxied") and not record["proxiable"]:
-        raise Refusal(400, 9004, "This record type cannot be proxied.")
+        raise RefusalError(400, 9004, "This record type cannot be proxied.")
     fields |= {"tags": record["tags"], "settings": record["settings"]}
     fields |= {key: value for key, value in body.items() if key != "id"}
     return add_record(world, zone, fields, body["id"])
@@ -121,11 +129,11 @@ def add_record(world: World, zone: Zone, body: Any, identity: str = "") -> Json:
     check_content(body, zone)
     same = [r for r in zone.records.values() if r["name"] == body["name"]]
     if any((r["type"], r["content"]) == (body["type"], body["content"]) for r in same):
-        raise Refusal(400, 81058, "An identical record already exists.")
+        raise RefusalError(400, 81058, "An identical record already exists.")
     if body["type"] == "CNAME" and any(r["type"] in ADDRESSES for r in same):
-        raise Refusal(400, 81053, "An A, AAAA, or CNAME record with that host already exists.")
+        raise RefusalError(400, 81053, "An A, AAAA, or CNAME record with that host already exists.")
     if body["type"] in ADDRESSES and any(r["type"] == "CNAME" for r in same):
-        raise Refusal(400, 81054, "A CNAME record with that host already exists.")
+        raise RefusalError(400, 81054, "A CNAME record with that host already exists.")
     proxied = body.get("proxied", False)
     record = {
         "id": identity or world.make_id(),
@@ -148,15 +156,15 @@ def check_content(body: Json, zone: Zone) -> None:
     """Refuse what is no record of the zone."""
     name, content = body["name"], body["content"]
     if name != zone.name and not name.endswith(f".{zone.name}"):
-        raise Strange(f"{name} is not in {zone.name}", 400, 1004)
+        raise StrangeError(f"{name} is not in {zone.name}", 400, 1004)
     if body["type"] in {"A", "AAAA"}:
         version = ipaddress.ip_address(content).version
         if version != {"A": 4, "AAAA": 6}[body["type"]]:
-            raise Strange(f"{content} is no {body['type']}", 400, 9005)
+            raise StrangeError(f"{content} is no {body['type']}", 400, 9005)
     if body["type"] == "CNAME" and (name == content or "." not in content):
-        raise Strange(f"{content} is no target", 400, 9007)
+        raise StrangeError(f"{content} is no target", 400, 9007)
     if len(body.get("comment") or "") > 100:
-        raise Strange("the comment is too long", 400, 9300)
+        raise StrangeError("the comment is too long", 400, 9300)
 
 
 @endpoint("GET", "/zones/{zone}/workers/routes", "Workers Routes Read", "Workers Routes Write")
@@ -170,7 +178,7 @@ def create_route(world: World, request: Request) -> Json:
     """Create a route; its Worker has to be everywhere already."""
     zone, body = get_zone(world, request), expect(request.body, "pattern", "script")
     if any(route["pattern"] == body["pattern"] for route in zone.routes.values()):
-        raise Refusal(409, 10020, "A route with the same pattern already exists.")
+        raise RefusalError(409, 10020, "A route with the same pattern already exists.")
     return set_route(world, zone, world.make_id(), body)
 
 
@@ -179,7 +187,7 @@ def update_route(world: World, request: Request) -> Json:
     """Lead a route to another Worker."""
     zone, identity = get_zone(world, request), request.parts["route"]
     if identity not in zone.routes:
-        raise Refusal(404, 10009, "Route not found.")
+        raise RefusalError(404, 10009, "Route not found.")
     world.touched.add(identity)
     return set_route(world, zone, identity, expect(request.body, "pattern", "script"))
 
@@ -187,11 +195,13 @@ def update_route(world: World, request: Request) -> Json:
 def set_route(world: World, zone: Zone, identity: str, body: Json) -> Json:
     """Put a route into a zone."""
     if not body["pattern"].split("/")[0].endswith(zone.name):
-        raise Strange(f"{body['pattern']} is not in {zone.name}", 400, 10022)
+        raise StrangeError(f"{body['pattern']} is not in {zone.name}", 400, 10022)
     script = body.get("script")
     if script and (script not in world.accounts[zone.account].scripts or world.lag):
         world.lag = max(0, world.lag - 1)
-        raise Refusal(400, 10019, "Cannot configure a route for a Worker which does not exist.")
+        raise RefusalError(
+            400, 10019, "Cannot configure a route for a Worker which does not exist."
+        )
     route = {"id": identity, "pattern": body["pattern"], "script": script}
     zone.routes[identity] = route
     return route
@@ -202,7 +212,7 @@ def delete_route(world: World, request: Request) -> Json:
     """Delete a route."""
     zone, identity = get_zone(world, request), request.parts["route"]
     if identity not in zone.routes:
-        raise Refusal(404, 10009, "Route not found.")
+        raise RefusalError(404, 10009, "Route not found.")
     world.touched.add(identity)
     del zone.routes[identity]
     return {"id": identity}
@@ -220,7 +230,7 @@ def edit_setting(world: World, request: Request) -> Json:
     """Change one setting."""
     value = expect(request.body, "value")["value"]
     if value not in {"on", "off"}:
-        raise Strange(f"{value!r} is no value", 400, 1007)
+        raise StrangeError(f"{value!r} is no value", 400, 1007)
     get_zone(world, request).settings[request.parts["name"]] = value
     return read_setting(world, request)
 
@@ -250,6 +260,6 @@ def edit_normalization(world: World, request: Request) -> Json:
     """Change how addresses are normalized."""
     zone, body = get_zone(world, request), expect(request.body, "scope type")
     if body["scope"] not in {"incoming", "both", "none"}:
-        raise Strange(f"{body['scope']!r} is no scope")
+        raise StrangeError(f"{body['scope']!r} is no scope")
     zone.normalization = dict(body)
     return zone.normalization

@@ -16,11 +16,22 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from tests.cloudflare.endpoints import get_zone
-from tests.cloudflare.fake import Page, Refusal, Request, Strange, endpoint, expect, paginate
+from tests.cloudflare.fake import (
+    Page,
+    RefusalError,
+    Request,
+    StrangeError,
+    endpoint,
+    expect,
+    paginate,
+)
 from tests.cloudflare.world import Account, Grant, Json, World
 
 TUNNEL_READ = ("Cloudflare Tunnel Read", "Cloudflare Tunnel Write")
-GROUPS = {"4755a26eedb94da69e1066d98aa820be": "DNS Write", "82e64a83756745bbbb1c9c2701bf816b": "DNS Read"}
+GROUPS = {
+    "4755a26eedb94da69e1066d98aa820be": "DNS Write",
+    "82e64a83756745bbbb1c9c2701bf816b": "DNS Read",
+}
 SCOPE = "com.cloudflare.api.account.zone"
 PHASE = "http_config_settings"
 
@@ -35,7 +46,7 @@ def read_ruleset(world: World, request: Request) -> Json:
     """Return the rules of a phase; a zone that never had any has no ruleset."""
     ruleset = get_zone(world, request).ruleset
     if request.parts["phase"] != PHASE or ruleset is None:
-        raise Refusal(404, 10003, f"could not find entrypoint ruleset in the {PHASE} phase")
+        raise RefusalError(404, 10003, f"could not find entrypoint ruleset in the {PHASE} phase")
     return {**ruleset, "phase": PHASE, "kind": "zone"}
 
 
@@ -44,9 +55,9 @@ def create_ruleset(world: World, request: Request) -> Json:
     """Create the ruleset of a phase."""
     zone, body = get_zone(world, request), expect(request.body, "name kind phase rules")
     if (body["kind"], body["phase"]) != ("zone", PHASE):
-        raise Strange(f"a ruleset of {body['phase']}")
+        raise StrangeError(f"a ruleset of {body['phase']}")
     if zone.ruleset is not None:
-        raise Refusal(400, 20217, "a ruleset of this phase exists already")
+        raise RefusalError(400, 20217, "a ruleset of this phase exists already")
     zone.ruleset = {"id": world.make_id(), "rules": []}
     zone.ruleset["rules"] = [make_rule(world, rule) for rule in body["rules"]]
     return zone.ruleset
@@ -76,7 +87,7 @@ def delete_rule(world: World, request: Request) -> Json:
     ruleset, identity = find_ruleset(world, request), request.parts["rule"]
     kept = [rule for rule in ruleset["rules"] if rule["id"] != identity]
     if len(kept) == len(ruleset["rules"]):
-        raise Refusal(404, 20007, "could not find rule")
+        raise RefusalError(404, 20007, "could not find rule")
     world.touched.add(identity)
     ruleset["rules"] = kept
     return ruleset
@@ -93,7 +104,7 @@ def find_ruleset(world: World, request: Request) -> Json:
     """Return the ruleset of a request."""
     ruleset = get_zone(world, request).ruleset
     if not ruleset or ruleset["id"] != request.parts["ruleset"]:
-        raise Refusal(404, 10003, "could not find ruleset")
+        raise RefusalError(404, 10003, "could not find ruleset")
     return ruleset
 
 
@@ -101,7 +112,7 @@ def make_rule(world: World, body: Any) -> Json:
     """Return a configuration rule, if it is one."""
     body = expect(body, "action action_parameters expression description enabled")
     if body["action"] != "set_config" or "http.host eq" not in body["expression"]:
-        raise Strange(f"no configuration rule: {body}")
+        raise StrangeError(f"no configuration rule: {body}")
     return {**body, "id": world.make_id()}
 
 
@@ -124,11 +135,14 @@ def list_tunnels(world: World, request: Request) -> Page:
 @endpoint("POST", "/accounts/{account}/cfd_tunnel", "Cloudflare Tunnel Write")
 def create_tunnel(world: World, request: Request) -> Json:
     """Create a tunnel with a secret of the client's."""
-    account, body = get_account(world, request), expect(request.body, "name config_src tunnel_secret")
+    account, body = (
+        get_account(world, request),
+        expect(request.body, "name config_src tunnel_secret"),
+    )
     if any(t["name"] == body["name"] and not t["deleted_at"] for t in account.tunnels.values()):
-        raise Refusal(409, 1013, "You already have a tunnel with this name.")
+        raise RefusalError(409, 1013, "You already have a tunnel with this name.")
     if len(base64.b64decode(body["tunnel_secret"], validate=True)) < 32:
-        raise Strange("the tunnel's secret is too short")
+        raise StrangeError("the tunnel's secret is too short")
     tunnel = world.add_tunnel(account, body["name"])
     tunnel |= {"secret": body["tunnel_secret"], "config_src": body["config_src"]}
     return describe(tunnel)
@@ -167,9 +181,9 @@ def delete_tunnel(world: World, request: Request) -> Json:
     """Delete a tunnel that nobody uses."""
     tunnel = find_tunnel(world, request)
     if tunnel["deleted_at"]:
-        raise Refusal(404, 1003, "Tunnel not found")
+        raise RefusalError(404, 1003, "Tunnel not found")
     if tunnel["connections"] and request.query.get("cascade") != "true":
-        raise Refusal(400, 1022, "Cannot delete tunnel because it has active connections")
+        raise RefusalError(400, 1022, "Cannot delete tunnel because it has active connections")
     world.touched.add(tunnel["id"])
     tunnel |= {"deleted_at": "2026-11-24T00:00:00Z", "connections": []}
     return describe(tunnel)
@@ -179,7 +193,7 @@ def find_tunnel(world: World, request: Request) -> Json:
     """Return the tunnel of a request."""
     tunnel = get_account(world, request).tunnels.get(request.parts["tunnel"])
     if not tunnel:
-        raise Refusal(404, 1003, "Tunnel not found")
+        raise RefusalError(404, 1003, "Tunnel not found")
     return tunnel
 
 
@@ -189,7 +203,9 @@ def describe(tunnel: Json) -> Json:
     return {key: value for key, value in tunnel.items() if key != "secret"} | {"status": status}
 
 
-@endpoint("GET", "/accounts/{account}/workers/scripts", "Workers Scripts Read", "Workers Scripts Write")
+@endpoint(
+    "GET", "/accounts/{account}/workers/scripts", "Workers Scripts Read", "Workers Scripts Write"
+)
 def list_scripts(world: World, request: Request) -> list[Json]:
     """List all Workers, on one page."""
     return [show_script(script) for script in get_account(world, request).scripts.values()]
@@ -201,10 +217,14 @@ def upload_script(world: World, request: Request) -> Json:
     account, name = get_account(world, request), request.parts["script"]
     metadata, modules = read_parts(request)
     expect(metadata, "main_module compatibility_date tags")
-    if not date(2021, 11, 2) <= date.fromisoformat(metadata["compatibility_date"]) <= datetime.now(UTC).date():
-        raise Strange(f"no compatibility date: {metadata['compatibility_date']}")
+    if (
+        not date(2021, 11, 2)
+        <= date.fromisoformat(metadata["compatibility_date"])
+        <= datetime.now(UTC).date()
+    ):
+        raise StrangeError(f"no compatibility date: {metadata['compatibility_date']}")
     if set(modules) != {metadata["main_module"]}:
-        raise Strange(f"main_module {metadata['main_module']} is not among {set(modules)}")
+        raise StrangeError(f"main_module {metadata['main_module']} is not among {set(modules)}")
     old = account.scripts.get(name, {"enabled": True, "previews": True})
     world.touched.add(name)
     digest = hashlib.sha256(modules[metadata["main_module"]]).hexdigest()
@@ -224,9 +244,9 @@ def read_parts(request: Request) -> tuple[Json, dict[str, bytes]]:
         elif part.get_content_type() == "application/javascript+module":
             modules[str(part.get_filename())] = payload
         else:
-            raise Strange(f"a part of type {part.get_content_type()}")
+            raise StrangeError(f"a part of type {part.get_content_type()}")
     if metadata is None:
-        raise Strange("an upload without metadata")
+        raise StrangeError("an upload without metadata")
     return metadata, modules
 
 
@@ -235,10 +255,10 @@ def delete_script(world: World, request: Request) -> None:
     """Delete a Worker that no route needs."""
     account, name = get_account(world, request), request.parts["script"]
     if name not in account.scripts:
-        raise Refusal(404, 10007, "workers.api.error.script_not_found")
+        raise RefusalError(404, 10007, "workers.api.error.script_not_found")
     for zone in world.zones.values():
         if any(route["script"] == name for route in zone.routes.values()):
-            raise Strange(f"{name} is deleted although a route leads to it")
+            raise StrangeError(f"{name} is deleted although a route leads to it")
     world.touched.add(name)
     del account.scripts[name]
 
@@ -252,13 +272,11 @@ def read_subdomain(world: World, request: Request) -> Json:
     account = get_account(world, request)
     script = account.scripts.get(request.parts["script"])
     if not script or not account.subdomain:
-        raise Refusal(404, 10007, "workers.api.error.script_not_found")
+        raise RefusalError(404, 10007, "workers.api.error.script_not_found")
     return {"enabled": script["enabled"], "previews_enabled": script["previews"]}
 
 
-@endpoint(
-    "POST", "/accounts/{account}/workers/scripts/{script}/subdomain", "Workers Scripts Write"
-)
+@endpoint("POST", "/accounts/{account}/workers/scripts/{script}/subdomain", "Workers Scripts Write")
 def edit_subdomain(world: World, request: Request) -> Json:
     """Show a Worker at workers.dev, or hide it."""
     read_subdomain(world, request)
@@ -281,7 +299,7 @@ def get_owner(request: Request) -> str:
 def verify_token(_: World, request: Request) -> Json:
     """Return how the token itself is."""
     if request.grant.owner != get_owner(request):
-        raise Refusal(401, 1000, "Invalid API Token")
+        raise RefusalError(401, 1000, "Invalid API Token")
     return {"id": request.grant.id, "status": request.grant.status}
 
 
@@ -309,14 +327,14 @@ def create_token(world: World, request: Request) -> Json:
     """Create a token; its value is shown this once."""
     body = expect(request.body, "name policies")
     if not 0 < len(body["name"]) <= 120:
-        raise Strange("name must have a length between 1 and 120")
+        raise StrangeError("name must have a length between 1 and 120")
     allowed = set()
     for policy in body["policies"]:
         expect(policy, "effect resources permission_groups")
         for resource, verbs in policy["resources"].items():
             zone = resource.removeprefix(f"{SCOPE}.")
             if zone not in world.zones or verbs != "*":
-                raise Strange(f"no resource: {resource}")
+                raise StrangeError(f"no resource: {resource}")
             allowed |= {(GROUPS[each["id"]], zone) for each in policy["permission_groups"]}
     grant = Grant(
         value=make_value(world),
@@ -350,7 +368,7 @@ def find_grant(world: World, request: Request) -> Grant:
     """Return the token of a request."""
     grant = world.grants.get(request.parts["token"])
     if not grant or grant.owner != get_owner(request):
-        raise Refusal(404, 1003, "Token not found")
+        raise RefusalError(404, 1003, "Token not found")
     return grant
 
 

@@ -19,7 +19,7 @@ LEGACY: Final = ("x-auth-email", "x-auth-key", "x-auth-user-service-key")
 TOKEN: Final = re.compile(r"Bearer ([A-Za-z0-9_-]{40,80})")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """An answer with an error in it."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
@@ -28,7 +28,7 @@ class Refusal(Exception):
         self.code = code
 
 
-class Strange(Refusal):
+class StrangeError(RefusalError):
     """A request that no client of ours should make."""
 
     def __init__(self, message: str, status: int = 400, code: int = 1000) -> None:
@@ -39,7 +39,7 @@ class Killed(BaseException):
     """The process ends here: no handler of the program's own sees it."""
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The connection ends without an answer, or before there is one."""
 
     def __init__(self, *, reached: bool) -> None:
@@ -121,14 +121,14 @@ class Fake:
         if fault == "kill before":
             raise Killed
         if fault == "unreachable":
-            raise Lost(reached=False)
+            raise LostError(reached=False)
         if fault in {"500 before", "429"}:
             return fail(int(fault[:3]))
         answer = self._serve(method, path, query, headers, body)
         if fault == "kill after":
             raise Killed
         if fault == "lost":
-            raise Lost(reached=True)
+            raise LostError(reached=True)
         return fail(502) if fault == "500 after" else answer
 
     def _serve(
@@ -136,10 +136,10 @@ class Fake:
     ) -> Answer:
         try:
             result = self._dispatch(method, path.removeprefix(BASE), query, headers, body)
-        except Strange as strange:
+        except StrangeError as strange:
             self.violations.append(f"{method} {path} {query}: {strange}")
             return refuse(strange)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             return refuse(refusal)
         document = {"success": True, "errors": [], "messages": [], "result": result}
         if isinstance(result, Page):
@@ -155,11 +155,11 @@ class Fake:
             if match and each.method == method:
                 break
         else:
-            raise Strange("No route for that URI", 400, 7000)
+            raise StrangeError("No route for that URI", 400, 7000)
         parts = match.groupdict()
         self._authorize(grant, each, parts)
         if set(query) - each.query:
-            raise Strange(f"unexpected parameters: {sorted(set(query) - each.query)}")
+            raise StrangeError(f"unexpected parameters: {sorted(set(query) - each.query)}")
         content_type = headers.get("content-type", "")
         is_json = content_type == "application/json"
         request = Request(
@@ -174,24 +174,24 @@ class Fake:
 
     def _authenticate(self, headers: dict[str, str]) -> Grant:
         if any(name in headers for name in LEGACY):
-            raise Strange("Unknown X-Auth-Key or X-Auth-Email", 400, 9103)
+            raise StrangeError("Unknown X-Auth-Key or X-Auth-Email", 400, 9103)
         match = TOKEN.fullmatch(headers.get("authorization", ""))
         if not match:
-            raise Refusal(400, 6003, "Invalid request headers")
+            raise RefusalError(400, 6003, "Invalid request headers")
         grant = next((g for g in self.world.grants.values() if g.value == match[1]), None)
         if not grant:
-            raise Refusal(401, 1000, "Invalid API Token")
+            raise RefusalError(401, 1000, "Invalid API Token")
         return grant
 
     def _authorize(self, grant: Grant, each: Endpoint, parts: dict[str, str]) -> None:
         zone, account = parts.get("zone"), parts.get("account")
         for name, known in (("zone", self.world.zones), ("account", self.world.accounts)):
             if name in parts and parts[name] not in known:
-                raise Strange(f"Could not route to {parts[name]}", 404, 7003)
+                raise StrangeError(f"Could not route to {parts[name]}", 404, 7003)
         resource = zone or account or "user"
         if each.permissions and not grant.may(each.permissions, resource):
             code = 9109 if resource == "user" else 10000
-            raise Refusal(403, code, "Authentication error")
+            raise RefusalError(403, code, "Authentication error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ def paginate(items: list[Any], query: dict[str, str], *, most: int, counted: boo
     """Return the page that was asked for; the page behind the last one is empty."""
     page, size = int(query.get("page", "1")), int(query.get("per_page", "20"))
     if not (1 <= size <= most and page >= 1):
-        raise Strange(f"page {page} of {size} at a time, at most {most}")
+        raise StrangeError(f"page {page} of {size} at a time, at most {most}")
     part = items[(page - 1) * size : page * size]
     info: Json = {"page": page, "per_page": size, "count": len(part), "total_count": len(items)}
     if counted:
@@ -217,15 +217,15 @@ def paginate(items: list[Any], query: dict[str, str], *, most: int, counted: boo
 def expect(body: Any, required: str, optional: str = "") -> Json:
     """Return a JSON body that has the required fields and no unknown one."""
     if not isinstance(body, dict):
-        raise Strange("the body is no JSON object", 400, 9207)
+        raise StrangeError("the body is no JSON object", 400, 9207)
     needed = set(required.split())
     strange = (set(body) - needed - set(optional.split())) | (needed - set(body))
     if strange:
-        raise Strange(f"unexpected or missing fields: {sorted(strange)}")
+        raise StrangeError(f"unexpected or missing fields: {sorted(strange)}")
     return body
 
 
-def refuse(refusal: Refusal) -> Answer:
+def refuse(refusal: RefusalError) -> Answer:
     """Return an error in the API's envelope."""
     errors = [{"code": refusal.code, "message": str(refusal)}]
     document = {"success": False, "errors": errors, "messages": [], "result": None}

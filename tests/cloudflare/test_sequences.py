@@ -14,7 +14,13 @@ from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE, Consent
 from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.desks import (
-    DEATHS, EVERYTHING, FAILURES, PROVISIONING, Desk, open_desk, rename,
+    DEATHS,
+    EVERYTHING,
+    FAILURES,
+    PROVISIONING,
+    Desk,
+    open_desk,
+    rename,
 )  # fmt: skip
 from tests.cloudflare.fake import Killed
 from tests.cloudflare.world import Json
@@ -45,7 +51,8 @@ TROUBLE = st.one_of(
     st.dictionaries(st.integers(0, 60), st.sampled_from([*FAILURES, *DEATHS]), max_size=2),
 )
 DYING = st.one_of(
-    st.just({}), st.dictionaries(st.integers(0, 12), st.sampled_from(["before", "after"]), max_size=1)
+    st.just({}),
+    st.dictionaries(st.integers(0, 12), st.sampled_from(["before", "after"]), max_size=1),
 )
 
 
@@ -80,7 +87,9 @@ class Sequences(RuleBasedStateMachine):
         tunnel = world.add_tunnel(desk.account, "synapse-bundle example.org abcdefgh", 1)
         if draw.draw(st.booleans()):
             secret = {"AccountTag": desk.account.id, "TunnelID": tunnel["id"]}
-            desk.secrets[imports.TUNNEL] = str(secret | {"TunnelSecret": tunnel["secret"]}).replace("'", '"')
+            desk.secrets[imports.TUNNEL] = str(secret | {"TunnelSecret": tunnel["secret"]}).replace(
+                "'", '"'
+            )
         if draw.draw(st.booleans()):
             desk.secrets[imports.TOKEN] = draw.draw(st.sampled_from([PROVISIONING, "dead" * 12]))
         world.clinging, world.lag = draw.draw(st.integers(0, 9)), draw.draw(st.integers(0, 2))
@@ -137,7 +146,9 @@ class Sequences(RuleBasedStateMachine):
         desk.apply(copy.deepcopy(EVERYTHING))
         assert desk.list_pending() == []
         assert desk.state
-        marked = {r["name"] for r in desk.zone.records.values() if desk.state.id in str(r["comment"])}
+        marked = {
+            r["name"] for r in desk.zone.records.values() if desk.state.id in str(r["comment"])
+        }
         assert marked <= {desk.wanted.homeserver, "example.org"}
         desk.destroy()
         assert desk.world.snapshot() == self.before

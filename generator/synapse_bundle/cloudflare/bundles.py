@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .. import comparison, credentials, generation, imports, manifest, planning, tunnel, writing
+from .. import (
+    comparison,
+    credentials,
+    generation,
+    imports,
+    manifest,
+    planning,
+    topology,
+    tunnel,
+    writing,
+)
 from ..errors import SettingsError
 from ..settings import Settings
 from .inspection import Secrets
@@ -26,15 +36,13 @@ NO_CREDENTIAL: Final = json.dumps(
 
 
 def plan_worker(settings: Settings) -> Worker:
-    """Return the Worker that answers the well-known paths of the server name.
-
-    Provisional: answers nothing, until the bundle has a Worker of its own.
-    """
+    """Return the Worker that answers the well-known paths of the server name."""
+    place = topology.place_worker(settings.server_name)
     return Worker(
-        name=f"matrix-well-known-{settings.server_name.replace('.', '-')}",
-        pattern=f"{settings.server_name}/.well-known/matrix/*",
-        compatibility_date="2026-11-17",
-        source=b"export default { fetch() { return new Response(null, { status: 404 }) } };\n",
+        name=place.script,
+        pattern=place.route,
+        compatibility_date=place.compatibility_date,
+        source=planning.plan_worker(settings),
     )
 
 

@@ -17,12 +17,13 @@ def correct(work: Work, change: Change) -> None:
     reading = change.reading
     if not reading:
         return
-    earlier = work.state.find(reading.kind, reading.name)
+    # A ruleset that was made for the rule stays ours, whatever became of the rule.
+    earlier = work.state.find(Kind.RULE, reading.name)
     made = Made(
         kind=reading.kind,
         place=reading.zone.id,
         name=reading.name,
-        before=earlier.before if earlier and reading.ours else reading.before,
+        before=earlier.before if earlier else reading.before,
         after=reading.after,
     )
     work.remember(made)
