@@ -104,7 +104,7 @@ def look(client: Client, wanted: Wanted, state: State, access: Access, local: Lo
         apex_records=list_records(client, access.apex, wanted.server_name),
         script=find_script(client, access.apex, marks.name_script(wanted.worker, state)),
         routes=list_routes(client, access.apex),
-        tokens=list_tokens(client, access) if wanted.mints else (),
+        tokens=list_tokens(client, access) if wanted.mints and not local.token_serves else (),
         settings=readings,
         notes=notes,
         local=local,
@@ -153,13 +153,10 @@ def list_routes(client: Client, place: Zone | None) -> tuple[Route, ...]:
 
 
 def list_tokens(client: Client, access: Access) -> tuple[Token, ...] | None:
-    """Return the tokens of the token's owner, or None where they may not be seen."""
-    try:
-        found = list(client.list(f"{access.owner}/tokens"))
-    except CloudflareError as error:
-        if error.denied:
-            return None
-        raise
+    """Return the tokens of the token's owner, or None where it may make no others."""
+    if not permissions.is_granted(client, permissions.need_tokens(access.owner)):
+        return None
+    found = client.list(f"{access.owner}/tokens")
     return tuple(Token(id=each["id"], name=each["name"]) for each in found)
 
 

@@ -79,11 +79,17 @@ def list_needs(home: Zone, apex: Zone | None) -> Iterator[Need]:
 def list_needs_of(made: Iterable[Made]) -> Iterator[Need]:
     """Yield what it takes to take things back."""
     for each in made:
-        name, path = PATHS[each.kind]
         if each.kind is Kind.TOKEN:
-            name = name_tokens(each.place)
+            yield need_tokens(each.place)
+            continue
+        name, path = PATHS[each.kind]
         method = "GET" if each.kind in {Kind.SETTING, Kind.RULE} else "DELETE"
         yield Need(name=name, path=path.format(each.place), method=method)
+
+
+def need_tokens(owner: str) -> Need:
+    """Return what it takes to make and revoke tokens."""
+    return Need(name=name_tokens(owner), path=f"{owner}/tokens/{NOBODY}")
 
 
 def name_tokens(owner: str) -> str:
@@ -122,6 +128,5 @@ PATHS: Final = {
     Kind.PROXY: (DNS, "/zones/{}/dns_records/" + NOBODY),
     Kind.SETTING: (f"{SETTINGS}, {BOTS}", "/zones/{}/bot_management"),
     Kind.RULE: (RULES, "/zones/{}/rulesets/phases/http_config_settings/entrypoint"),
-    Kind.TOKEN: (USER_TOKENS, "{}/tokens/" + NOBODY),
     Kind.TUNNEL: (TUNNEL, "/accounts/{}/cfd_tunnel/" + NO_TUNNEL),
 }
