@@ -156,7 +156,14 @@ def test_the_token_is_not_sent_in_clear_over_a_network(monkeypatch: pytest.Monke
     for fine in ("https://api.example.org/v4", "http://127.0.0.1:8080/v4"):
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", f"{fine}/")
         assert clients.choose_address() == fine
-    for wrong in ("http://api.cloudflare.com/client/v4", "ftp://example.org", "example.org"):
+    for wrong in ("http://api.cloudflare.com/client/v4", "ftp://127.0.0.1", "example.org"):
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", wrong)
         with pytest.raises(SettingsError, match="must be an https address"):
             clients.choose_address()
+
+
+def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a message and not as a traceback."""
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:70")
+    with pytest.raises(SettingsError, match="proxy in the environment cannot be used"):
+        Client(TOKEN, tell=print)

@@ -7,7 +7,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from synapse_bundle import imports
 from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE, Consent
@@ -205,10 +211,14 @@ class Sequences(RuleBasedStateMachine):
         )
 
 
-TestSequences = Sequences.TestCase
-TestSequences.settings = settings(
-    max_examples=200,
-    stateful_step_count=10,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+def test_any_sequence_ends_where_it_should() -> None:
+    """Everything is brought about, nothing foreign is touched, and everything can be taken back."""
+    run_state_machine_as_test(
+        Sequences,
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=10,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -25,7 +25,7 @@ from .inspection import Secrets
 from .resources import Wanted, Worker
 
 # Stand in for secrets that are yet to be obtained, where everything else is tried beforehand.
-NO_TOKEN: Final = "0" * 40
+NO_TOKEN: Final = "_" * 40
 NO_CREDENTIAL: Final = json.dumps(
     {
         "AccountTag": "0" * 32,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -72,14 +73,7 @@ class Client:
         self._sleep = sleep
         self._transport = transport
         self._base_url = base_url or choose_address()
-        self._http = httpx.Client(
-            transport=transport,
-            timeout=TIMEOUT,
-            headers={
-                "Authorization": f"Bearer {token}",
-                "User-Agent": f"synapse-bundle/{__version__}",
-            },
-        )
+        self._http = open_http(token, transport)
 
     def change_token(self, token: str) -> Client:
         """Return a client for the same API with another token."""
@@ -203,14 +197,24 @@ class Client:
         return text.replace(self._token, "[token]")
 
 
+def open_http(token: str, transport: httpx.BaseTransport | None) -> httpx.Client:
+    """Return an HTTP client; raises SettingsError where the environment names an unusable proxy."""
+    headers = {"Authorization": f"Bearer {token}", "User-Agent": f"synapse-bundle/{__version__}"}
+    try:
+        return httpx.Client(transport=transport, timeout=TIMEOUT, headers=headers)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"The proxy in the environment cannot be used: {error}") from error
+
+
 def choose_address() -> str:
     """Return the API's address: Cloudflare's, or CLOUDFLARE_BASE_URL as Cloudflare's SDKs take it.
 
     Raises SettingsError for one that would carry the token in clear over a network.
     """
     chosen = os.environ.get("CLOUDFLARE_BASE_URL", "").rstrip("/") or API
-    url = httpx.URL(chosen)
-    if url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "::1"}:
+    url = urlsplit(chosen)
+    here = url.hostname in {"127.0.0.1", "localhost", "::1"}
+    if url.scheme != "https" and not (url.scheme == "http" and here):
         raise SettingsError("CLOUDFLARE_BASE_URL must be an https address; the token goes there")
     return chosen
 

@@ -14,11 +14,20 @@ import click
 from .. import generation, imports, loading, writing
 from ..cli import output_option, settings_option
 from ..errors import SettingsError
-from . import application, bundles, destruction, permissions, presentation
+from . import advice, application, bundles, destruction, permissions, presentation
 from . import state as states
-from .change import OPTIONAL
+from .change import OPTIONAL, Condition, Part
 from .consent import ALL, FIXES, REPLACEABLE, Consent
-from .outlook import VARIABLE, Outlook, open_client, open_outlook, read_token
+from .outlook import (
+    VARIABLE,
+    Outlook,
+    ask_token,
+    check_token,
+    open_client,
+    open_outlook,
+    read_file,
+    read_token,
+)
 from .work import Work
 
 token_option = click.option(
@@ -46,8 +55,7 @@ def plan(
     show_plan(outlook)
     for obstacle in outlook.obstacles:
         click.echo(f"{click.style('stop    ', fg='red')} {obstacle}")
-    told = presentation.count(outlook.changes)
-    click.echo(f"\n{told}; an apply does it: synapse-bundle cloudflare apply")
+    click.echo(f"\n{presentation.count(outlook.changes)}")
 
 
 @click.command()
@@ -105,7 +113,7 @@ def apply(
     """Set everything up at Cloudflare and write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
     base = settings_path.parent if settings_path else Path()
-    given = {imports.TOKEN: read_token(dns_token_file)} if dns_token_file else {}
+    given = {imports.TOKEN: check_token(read_file(dns_token_file))} if dns_token_file else {}
     bundles.read_wanted(settings, base)
     bundles.rehearse(settings, bundle, base, given)
     token = read_token(token_file)
@@ -118,9 +126,19 @@ def apply(
     )
     with writing.lock(bundle):
         outlook = open_outlook(settings, base, bundle, token, adopt)
+        if not given and consent.asks:
+            given = ask_dns_token(outlook)
         given |= carry_out(outlook.without_minting() if given else outlook, bundle, consent)
     generation.write(settings, bundle, settings_path, given, force=False)
     generation.show_next(settings, bundle)
+
+
+def ask_dns_token(outlook: Outlook) -> dict[str, str]:
+    """Return the helper's DNS token, asked for where it is wanted and may not be made."""
+    if all(c.part is not Part.TOKEN or c.condition is not Condition.LEFT for c in outlook.changes):
+        return {}
+    click.echo(f"{advice.write_token_advice(outlook.found)}\n")
+    return {imports.TOKEN: ask_token("DNS token for the helper")}
 
 
 def carry_out(outlook: Outlook, bundle: Path, consent: Consent) -> dict[str, str]:
@@ -137,6 +155,7 @@ def carry_out(outlook: Outlook, bundle: Path, consent: Consent) -> dict[str, str
         click.echo("\nnothing to do")
     else:
         consent.confirm(f"Apply {'this' if len(chosen) == 1 else f'these {len(chosen)}'} now?")
+        click.echo()
     if chosen or outlook.state != first:
         states.write(bundle, outlook.state)
     work = Work(
@@ -167,6 +186,7 @@ def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
         planned = destruction.examine(client, state)
         show(presentation.write_undoings(planned))
         Consent(asks=is_somebody_there(), yes=yes).confirm("Do this now?")
+        click.echo()
         for undone in destruction.destroy(client, state, planned, partial(states.write, bundle)):
             show(presentation.write_undoings([undone]))
         states.remove(bundle)

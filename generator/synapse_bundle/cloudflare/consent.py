@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import click
 
-from ..errors import SettingsError
+from ..errors import BundleError, SettingsError
 from . import zone
 from .change import OPTIONAL, Change, Condition, Part
 from .state import State
@@ -15,6 +15,7 @@ from .state import State
 REPLACEABLE = tuple(map(str, (Part.HOMESERVER, Part.APEX, Part.ROUTE, Part.CREDENTIAL)))
 FIXES = (*zone.SWITCHES, zone.BROWSER_CHECKS)
 ALL = "all"
+REFUSED = "That was a no. Nothing was changed."
 
 
 @dataclass(kw_only=True)
@@ -41,7 +42,7 @@ class Consent:
     def ask(self, changes: Iterable[Change]) -> None:
         """Get a yes or a no for each thing in the way, and for each setting.
 
-        Raises SettingsError that lists them all where nobody can be asked.
+        Raises SettingsError that lists them all where nobody can be asked, BundleError for a no.
         """
         foreign = [c for c in changes if c.condition is Condition.FOREIGN and not self.agrees(c)]
         blocking = [c for c in foreign if c.part is not Part.SETTING]
@@ -56,7 +57,7 @@ class Consent:
             elif change.part in OPTIONAL:
                 self.leaving.add(change.part)
             else:
-                raise click.Abort
+                raise BundleError(REFUSED)
         for change in foreign if self.asks else ():
             reading = change.reading
             if reading and click.confirm(
@@ -65,13 +66,13 @@ class Consent:
                 self.fixing.add(reading.fix)
 
     def confirm(self, question: str) -> None:
-        """Get the last yes; raises SettingsError where nobody can be asked, Abort for a no."""
+        """Get the last yes; raises SettingsError where nobody can be asked, BundleError for a no."""
         if self.yes:
             return
         if not self.asks:
             raise SettingsError("Nobody is there to ask; nothing was changed. Add --yes")
         if not click.confirm(f"\n{question}"):
-            raise click.Abort
+            raise BundleError(REFUSED)
 
 
 def describe_way(change: Change) -> str:

@@ -100,25 +100,33 @@ def open_client(token: str) -> Client:
     return Client(token, tell=lambda sentence: click.echo(f"{sentence} ...", err=True))
 
 
-def read_token(file: Path | None, title: str = "Cloudflare API token") -> str:
-    """Return a token from a file, the environment, or a hidden prompt; never from an argument.
+def read_token(file: Path | None) -> str:
+    """Return the token from a file, the environment, or a hidden prompt; never from an argument.
 
     Raises SettingsError for what cannot be one, without showing it.
     """
     if file == STANDARD_INPUT:
-        token = sys.stdin.readline(LONGEST_TOKEN)
-    elif file:
-        token = read_file(file)
-    elif VARIABLE in os.environ:
-        token = os.environ[VARIABLE]
-    elif sys.stdin.isatty():
-        token = str(click.prompt(title, hide_input=True))
-    else:
-        raise SettingsError(f"There is no token: set {VARIABLE}, or give --token-file FILE")
-    fault = imports.check_dns_token(token.strip())
+        return check_token(sys.stdin.readline(LONGEST_TOKEN))
+    if file:
+        return check_token(read_file(file))
+    if VARIABLE in os.environ:
+        return check_token(os.environ[VARIABLE])
+    if sys.stdin.isatty():
+        return ask_token("Cloudflare API token")
+    raise SettingsError(f"There is no token: set {VARIABLE}, or give --token-file FILE")
+
+
+def ask_token(title: str) -> str:
+    """Return a token that is typed in unseen; raises SettingsError for what cannot be one."""
+    return check_token(str(click.prompt(title, hide_input=True)))
+
+
+def check_token(text: str) -> str:
+    """Return a token without what surrounds it; raises SettingsError for what cannot be one."""
+    fault = imports.check_dns_token(text.strip())
     if fault:
         raise SettingsError(f"The token {fault}")
-    return token.strip()
+    return text.strip()
 
 
 def read_file(file: Path) -> str:

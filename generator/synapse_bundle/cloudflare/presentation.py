@@ -9,7 +9,7 @@ import click
 
 from .change import Change, Condition, Part
 from .inspection import Access
-from .undoing import Undoing, Verb
+from .undoing import Undoing
 
 COLOURS = {
     Condition.PRESENT: "green",
@@ -59,9 +59,12 @@ def write_undoings(undoings: Iterable[Undoing]) -> Iterator[str]:
 
 
 def count(changes: Iterable[Change]) -> str:
-    """Return how much there is to do."""
+    """Return how much there is to do, and how."""
     number = sum(bool(change.verb) and change.part is not Part.SETTING for change in changes)
-    return f"{number} change{'' if number == 1 else 's'}" if number else "nothing to do"
+    if not number:
+        return "nothing to do"
+    many = f"{number} changes; to make them" if number > 1 else "1 change; to make it"
+    return f"{many}: synapse-bundle cloudflare apply"
 
 
 def write_status(changes: Iterable[Change]) -> Iterator[str]:
@@ -69,7 +72,8 @@ def write_status(changes: Iterable[Change]) -> Iterator[str]:
     for change in changes:
         condition = describe(change)
         shown = click.style(f"{condition:<9}", fg=COLOURS[change.condition])
-        yield f"{change.part:<12} {shown} {change.text}"
+        why = change.reading.text if change.reading else ""
+        yield f"{change.part:<12} {shown} {change.text} {why}".rstrip()
 
 
 def describe(change: Change) -> str:
@@ -105,8 +109,3 @@ def write_json(
 def paint(text: str, change: Change) -> str:
     """Return a text in the colour of a change."""
     return click.style(text, fg=COLOURS[change.condition])
-
-
-def has_work(undoings: Iterable[Undoing]) -> bool:
-    """Tell whether there is anything to take back."""
-    return any(undoing.verb in {Verb.DELETE, Verb.RESTORE} for undoing in undoings)
