@@ -39,7 +39,7 @@ def describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
             ("Certificate", f"import {authority} into the client, once"),
         ]
     apache = f"https://127.0.0.1:{settings.ports.https}"
-    return [("On this machine", f"{apache} (trust {authority}), {synapse}")]
+    return [("This machine", f"{apache} (trust {authority}), {synapse}")]
 
 
 def shorten(bundle: Path, root: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
@@ -22,8 +23,16 @@ DAY = dt.timedelta(days=1)
 
 
 def name_subject(name: str) -> x509.Name:
-    """Return a subject with `name` as its common name."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    """Return a subject with as much of `name` as fits into a common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+
+
+def name_host(name: str) -> x509.GeneralName:
+    """Return an alternative name for a host name or an IP address."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def encode_key(key: Key) -> str:
@@ -67,8 +76,12 @@ def issue(
     end: dt.datetime = NOW + 30 * DAY,
     key: Key | None = None,
     chain: str = "",
+    named: bool = True,
 ) -> Leaf:
-    """Issue a certificate for `name`; without an `issuer` it is an authority of its own."""
+    """Issue a certificate for `name`; without an `issuer` it is an authority of its own.
+
+    Unless it is `named`, the name stands where clients do not look for it any more.
+    """
     own = key or ec.generate_private_key(ec.SECP256R1())
     subject = name_subject(name)
     builder = (
@@ -80,8 +93,10 @@ def issue(
         .not_valid_before(begin)
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=not issuer, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     )
+    if named:
+        names = x509.SubjectAlternativeName([name_host(name)])
+        builder = builder.add_extension(names, critical=False)
     signed = builder.sign(issuer.key if issuer else own, hashes.SHA256())
     return Leaf(certificate=signed, key=own, chain=chain)
 

@@ -18,6 +18,7 @@ from signedjson.key import encode_verify_key_base64, generate_signing_key, get_v
 
 from bundle_helper import certificate
 from bundle_helper.settings import ServiceSettings
+from tests.helper.example import Example
 from tests.helper.homeserver import Homeserver
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ def write_authority(
             serialization.NoEncryption(),
         )
     )
+
+
+@pytest.fixture
+def world() -> Iterator[Example]:
+    """Return a small internet in which example.org is a good server."""
+    with Example() as world:
+        world.build()
+        yield world
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +135,7 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
         "VERIFY_KEY": "ed25519:a_TEST " + base64.b64encode(bytes(32)).decode().rstrip("="),
         "DATABASE_REPORT_FILE": str(tmp_path / "report" / "database.json"),
         "UPLOAD_LIMIT": "94371840",
+        "OUTSIDE": "no",
     }
 
 

@@ -11,14 +11,15 @@ import json
 import secrets
 import ssl
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import PurePosixPath
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import unquote
 
 from signedjson.sign import sign_json
 from unpaddedbase64 import encode_base64
+
+from tests.helper.listening import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,12 +56,12 @@ class Homeserver:
     @property
     def inner_port(self) -> int:
         """Where Synapse listens."""
-        return int(self._inner.server_address[1])
+        return self._inner.port
 
     @property
     def outer_port(self) -> int:
         """Where Apache listens."""
-        return int(self._outer.server_address[1])
+        return self._outer.port
 
     def load_certificate(self) -> None:
         """Serve what is published now, as Apache does after a reload."""
@@ -70,37 +71,19 @@ class Homeserver:
 
     def __enter__(self) -> Self:
         for server in (self._inner, self._outer):
-            Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         for server in (self._inner, self._outer):
-            server.shutdown()
-            server.server_close()
+            server.__exit__()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
+class _Server(Listening):
     def __init__(self, homeserver: Homeserver, *, front: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.homeserver = homeserver
         self.front = front
-        self.tls: ssl.SSLContext | None = None
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        if self.tls is not None:
-            try:
-                request = self.tls.wrap_socket(request, server_side=True)
-            except OSError:
-                request.close()
-                return
-        super().process_request_thread(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 
 class NameServer:
-    """Answers each question with the records of `table`, and NXDOMAIN for a name that is not in it."""
+    """Answers each question with the records of `table`, and NXDOMAIN for a name that is not in it.
+
+    A CNAME of the table is followed; names in `broken`, alone or with a kind, are answered with SERVFAIL.
+    """
 
     def __init__(self, table: dict[tuple[str, str], Iterable[str]]) -> None:
         self.table = {key: list(values) for key, values in table.items()}
+        self.broken: set[str] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.05)
@@ -65,9 +69,14 @@ class NameServer:
         kind = dns.rdatatype.to_text(question.rdtype)
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA
+        if {name, f"{name} {kind}"} & self.broken:
+            answer.set_rcode(dns.rcode.SERVFAIL)
+        for target in [] if kind == "CNAME" else self.table.get((name, "CNAME"), []):
+            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "CNAME", target))
+            name = target.removesuffix(".")
         values = self.table.get((name, kind), [])
         if values:
-            answer.answer.append(dns.rrset.from_text_list(question.name, 60, "IN", kind, values))
-        elif name not in {owner for owner, _ in self.table}:
+            answer.answer.append(dns.rrset.from_text_list(f"{name}.", 60, "IN", kind, values))
+        elif name not in {owner for owner, _ in self.table} and not answer.rcode():
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer

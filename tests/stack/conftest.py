@@ -20,9 +20,10 @@ server_name: beta.test
 email: you@beta.test
 certificates: own-authority
 """
+NEIGHBOURS_ROOT = "/etc/neighbour.pem"
 # A neighbour on the same host has a private address, and an authority of its own.
-FEDERATION = """\
-federation_custom_ca_list: [/etc/neighbour.pem]
+FEDERATION = f"""\
+federation_custom_ca_list: [{NEIGHBOURS_ROOT}]
 ip_range_whitelist: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
 trusted_key_servers: []
 """
@@ -46,9 +47,10 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stack, Stack]:
 
 
 def trust(neighbour: Path) -> str:
-    """Return the override that shows Synapse the authority of another test's bundle."""
+    """Return the override that shows two services the authority of another test's bundle."""
     authority = neighbour / "bundle" / "secrets" / "authority.pem"
-    return f"synapse: {{volumes: ['{authority}:/etc/neighbour.pem:ro']}}\n"
+    volumes = f"{{volumes: ['{authority}:{NEIGHBOURS_ROOT}:ro']}}"
+    return f"synapse: {volumes}\nhelper: {volumes}\n"
 
 
 @pytest.fixture(scope="session")

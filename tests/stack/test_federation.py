@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from signedjson.key import decode_signing_key_base64
 from signedjson.sign import sign_json
 
+from tests.stack.conftest import NEIGHBOURS_ROOT
 from tests.stack.people import Person, escape, register
 from tests.stack.stacks import Stack, run, wait_until
 
@@ -33,7 +36,7 @@ def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
         for stack, extra in ((domain, []), (neighbour, [IMPOSTOR])):
             names = [stack.server_name, stack.homeserver, *extra]
             aliases = [option for name in names for option in ("--alias", name)]
-            for service, options in (("apache", aliases), ("synapse", [])):
+            for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
                 container = stack.container(service)
                 run(["docker", "network", "connect", *options, network, container])
                 joined.append(container)
@@ -179,3 +182,51 @@ def test_a_server_without_the_right_certificate_is_not_believed(
     assert answer.status in {404, 502, 504}
     log = alice.stack.compose("logs", "--no-color", "synapse").stdout
     assert any(IMPOSTOR in line and "VerificationError" in line for line in log.splitlines())
+
+
+def prove(stack: Stack, name: str, *options: str) -> tuple[int, Any]:
+    """Return the exit code and the report of the helper's proof of a server name."""
+    done = stack.ask_helper("check", "federation", name, "--json", *options)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "and back"])
+def test_each_bundle_proves_the_other(
+    domain: Stack, neighbour: Stack, road: str, *, there: bool
+) -> None:
+    """The proof finds the other by well-known, believes its certificate and verifies its keys."""
+    stack, other = (domain, neighbour) if there else (neighbour, domain)
+    code, report = prove(stack, other.server_name, "--root", NEIGHBOURS_ROOT)
+    assert (code, report["FederationOK"]) == (0, True), report
+    assert report["WellKnownResult"]["m.server"] == f"{other.homeserver}:443"
+    assert report["Version"]["name"] == "Synapse"
+    (one,) = report["ConnectionReports"].values()
+    assert one["Checks"]["AllChecksOK"] is True
+    assert set(one["Ed25519VerifyKeys"]) == read_key_names(other)
+    assert one["Info"] == {"TrustedBy": NEIGHBOURS_ROOT}
+
+
+def test_a_bundle_proves_itself_by_its_own_authority(domain: Stack, road: str) -> None:
+    """Where a bundle is reached without Cloudflare, its own name is believed by its own roots."""
+    code, report = prove(domain, domain.server_name)
+    assert (code, report["FederationOK"]) == (0, True), report
+    (one,) = report["ConnectionReports"].values()
+    assert one["Info"] == {"TrustedBy": "this bundle's own roots"}
+
+
+def test_a_private_authority_is_not_believed_unasked(
+    domain: Stack, neighbour: Stack, road: str
+) -> None:
+    """Without its root the neighbour is a stranger, and the report says why."""
+    code, report = prove(domain, neighbour.server_name)
+    assert (code, report["FederationOK"]) == (1, False)
+    assert "leads to no known root" in report["WellKnownResult"]["result"]
+
+
+def test_an_impostor_is_named(domain: Stack, road: str) -> None:
+    """A name that leads to a server whose certificate is for others fails for that reason."""
+    code, report = prove(domain, IMPOSTOR, "--root", NEIGHBOURS_ROOT)
+    assert (code, report["FederationOK"]) == (1, False)
+    assert f"the certificate of {IMPOSTOR} at " in report["WellKnownResult"]["result"]
+    assert report["WellKnownResult"]["result"].endswith(" is for another name")

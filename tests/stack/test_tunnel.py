@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -67,6 +68,19 @@ def test_a_client_finds_the_homeserver(domain: Stack) -> None:
     assert client.headers["access-control-allow-origin"] == "*"
     server = domain.enter("GET", "/.well-known/matrix/server")
     assert server.document == {"m.server": "matrix.alpha.test:443"}
+
+
+def test_a_world_that_does_not_lead_here_is_told(domain: Stack) -> None:
+    """Where no public name leads to the tunnel, the rows for it fail and say why; others hold."""
+    checked = domain.check(outside=True)
+    failed = [row for row in json.loads(checked.stdout)["checks"] if not row["ok"]]
+    assert [row["name"] for row in failed] == [
+        "public name leads here",
+        "public well-known client",
+        "public well-known server",
+    ]
+    assert all(row["cause"] and row["next_step"] for row in failed)
+    assert checked.returncode == 1
 
 
 def test_another_host_name_is_not_passed_on(domain: Stack) -> None:
@@ -168,8 +182,8 @@ def test_a_poll_returns_when_there_is_news(person: Person) -> None:
 
 
 def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
-    """60 MB go in by the tunnel and come out as they were."""
-    data = os.urandom(60 * MB)
+    """90 MB go in by the tunnel and come out as they were."""
+    data = os.urandom(90 * MB)
     headers = {"Content-Type": "application/octet-stream"}
     path = "/_matrix/media/v3/upload"
     uploaded = enter(person, "POST", path, body=data, headers=headers)

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from threading import Event
 from types import FrameType
+from typing import TextIO
 
 import click
 
@@ -44,17 +45,40 @@ def run() -> None:
     service.serve(duties, settings.state_directory, stop, _now, _tell)
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def check(*, as_json: bool) -> None:
+@click.option("--inside", is_flag=True, help="Leave out what goes through the internet.")
+@click.pass_context
+def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     """Prove the running bundle hop by hop; exit code 0 only if everything holds."""
-    from .check import probes, rendering, running  # noqa: PLC0415
-
     _end_when_asked()
+    if context.invoked_subcommand:
+        if as_json or inside:
+            raise click.UsageError("--json goes behind `federation`, and --inside nowhere with it")
+        return
+    from .check import probes, readiness, rendering, running  # noqa: PLC0415
+    from .federation import network  # noqa: PLC0415
+
     settings = ServiceSettings.from_environ(os.environ)
-    results = running.run(probes.PROBES, settings)
+    readiness.await_start(settings, _tell_aside, readiness.measure_age())
+    chosen = probes.PROBES
+    if settings.outside and not inside:
+        chosen += probes.outside_probes(network.open_network())
+    results = running.run(chosen, settings)
     rendering.render(results, as_json=as_json)
     sys.exit(0 if all(result.ok for result in results) else 1)
+
+
+@check.command()
+@click.argument("server_name")
+@click.option("--json", "as_json", is_flag=True, help="Print the Federation Tester's JSON.")
+@click.option("--root", type=click.File(), help="Trust these roots too (PEM; - is standard input).")
+def federation(server_name: str, *, as_json: bool, root: TextIO | None) -> None:
+    """Prove any server as other servers see it; exit code 0 only if they could talk to it."""
+    from .federation import console  # noqa: PLC0415
+
+    settings = ServiceSettings.from_environ(os.environ)
+    sys.exit(console.show(settings, server_name, root, as_json=as_json))
 
 
 @main.group()
@@ -103,6 +127,10 @@ def _now() -> datetime:
 
 def _tell(sentence: str) -> None:
     click.echo(sentence)
+
+
+def _tell_aside(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _end_when_asked() -> None:

@@ -70,7 +70,7 @@ class Answer:
         """Return the body if it is a JSON object, and an empty one otherwise."""
         try:
             content = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 
@@ -84,7 +84,7 @@ def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS)
     """Send `request` and return the answer, redirects not followed; ExchangeError if none came."""
     try:
         with connect(endpoint, timeout) as connected:
-            return _exchange(endpoint, request, connected)
+            return converse(connected, endpoint.host, request)
     except (OSError, http.client.HTTPException) as error:
         raise ExchangeError(endpoint, error) from error
 
@@ -101,11 +101,17 @@ def connect(endpoint: Endpoint, timeout: float = _TIMEOUT_SECONDS) -> socket.soc
         raise
 
 
-def _exchange(endpoint: Endpoint, request: Request, connected: socket.socket) -> Answer:
-    connection = http.client.HTTPConnection(endpoint.host)
+def converse(
+    connected: socket.socket, host: str, request: Request, longest: int = _LONGEST_BODY
+) -> Answer:
+    """Ask `host` over an open connection and read at most `longest` bytes of the body.
+
+    OSError and http.client.HTTPException pass through; a body that breaks off is one of the latter.
+    """
+    connection = http.client.HTTPConnection(host)
     connection.sock = connected
     connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-    headers = {"Host": endpoint.host, "Connection": "close", **request.headers}
+    headers = {"Host": host, "Connection": "close", **request.headers}
     if request.body:
         headers.setdefault("Content-Length", str(len(request.body)))
     for name, value in headers.items():
@@ -114,10 +120,13 @@ def _exchange(endpoint: Endpoint, request: Request, connected: socket.socket) ->
     connection.endheaders(request.body or None)
     response = connection.getresponse()
     try:
+        body = response.read(longest)
+        if response.length and len(body) < longest:
+            raise http.client.IncompleteRead(body, response.length)
         return Answer(
             status=response.status,
             headers=response.headers,
-            body=response.read(_LONGEST_BODY),
+            body=body,
             own_address=own_address,
         )
     finally:

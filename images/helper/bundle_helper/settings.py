@@ -77,7 +77,7 @@ class BootstrapSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """What `bundle-helper run` and `check` need."""
+    """What `bundle-helper run` and `check` need; `outside` says that the internet leads here."""
 
     server_name: str
     homeserver: str
@@ -104,6 +104,7 @@ class ServiceSettings:
     verify_key: str
     database_report_file: Path
     upload_limit: int
+    outside: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -136,6 +137,7 @@ class ServiceSettings:
             verify_key=environment.read("VERIFY_KEY", parse_verify_key, ""),
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
+            outside=environment.read("OUTSIDE", parse_yes, False),
         )
         _raise_if_any(environment)
         return settings
@@ -170,6 +172,13 @@ def parse_verify_key(text: str) -> str:
     if not _VERIFY_KEY.fullmatch(text):
         raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
     return text
+
+
+def parse_yes(text: str) -> bool:
+    """Return whether the text is `yes`; ValueError if it is neither that nor `no`."""
+    if text not in {"yes", "no"}:
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def _readable_file(environment: Environment, name: str) -> Path:

@@ -1,7 +1,11 @@
-"""All probes, in the order of the hops, from the database out to the front door."""
+"""All probes, in the order of the hops, from the database out to the front door and beyond."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from . import outside
 from .accounts import probe_admin
 from .closed import probe_closed, probe_limit
 from .database import probe_proof, probe_reached
@@ -12,7 +16,10 @@ from .signing import probe_signing
 from .tls import probe_chain, probe_current, probe_issuer
 from .wellknown import probe_client, probe_server, probe_support
 
-PROBES = (
+if TYPE_CHECKING:
+    from ..federation.network import Network
+
+PROBES: tuple[Probe, ...] = (
     Probe("database role, locale and owner", probe_proof),
     Probe("Synapse reaches its database", probe_reached),
     Probe("first administrator exists", probe_admin),
@@ -28,3 +35,15 @@ PROBES = (
     Probe("well-known support", probe_support),
     Probe("signing key served", probe_signing),
 )
+
+
+def outside_probes(network: Network) -> tuple[Probe, ...]:
+    """Return the probes that go out into the world and come back in by the tunnel."""
+    return tuple(
+        Probe(name, partial(look, network=network))
+        for name, look in (
+            ("public name leads here", outside.probe_name),
+            ("public well-known client", outside.probe_client),
+            ("public well-known server", outside.probe_server),
+        )
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..exchange import Answer, Request, ask
 from .endpoints import RENEW_APACHE, apache
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 def probe_client(settings: ServiceSettings) -> Finding:
     """Compare what clients are told with the bundle's base URL."""
     answer = _get(settings, "client")
-    homeserver = answer.json().get("m.homeserver")
-    told = homeserver.get("base_url") if isinstance(homeserver, dict) else None
-    told = told.rstrip("/") if isinstance(told, str) else None
+    told = read_base_url(answer.json())
     return _judge(settings, "client", answer, told=told, wanted=settings.base_url)
+
+
+def read_base_url(document: dict[str, Any]) -> str | None:
+    """Return where clients are sent, without a final slash; None if the document does not say."""
+    homeserver = document.get("m.homeserver")
+    told = homeserver.get("base_url") if isinstance(homeserver, dict) else None
+    return told.rstrip("/") if isinstance(told, str) else None
 
 
 def probe_server(settings: ServiceSettings) -> Finding:
@@ -70,7 +75,7 @@ def _judge(
 def _problems_of_headers(answer: Answer) -> Iterable[str]:
     if answer.headers.get_content_type() != "application/json":
         yield "it is not announced as JSON"
-    yield from _problems_of_cors(answer)
+    yield from problems_of_cors(answer)
 
 
 def _problems_of_preflight(settings: ServiceSettings, document: str, status: int) -> Iterable[str]:
@@ -80,10 +85,11 @@ def _problems_of_preflight(settings: ServiceSettings, document: str, status: int
     absent = status == answer.status == HTTPStatus.NOT_FOUND
     if answer.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT} and not absent:
         yield f"OPTIONS gives {answer.status}"
-    yield from (f"OPTIONS: {problem}" for problem in _problems_of_cors(answer))
+    yield from (f"OPTIONS: {problem}" for problem in problems_of_cors(answer))
 
 
-def _problems_of_cors(answer: Answer) -> Iterable[str]:
+def problems_of_cors(answer: Answer) -> Iterable[str]:
+    """Yield what keeps a browser from reading an answer."""
     # Matrix specification, client-server API, section "Web Browser Clients".
     if answer.headers.get("Access-Control-Allow-Origin") != "*":
         yield "Access-Control-Allow-Origin is not *"
