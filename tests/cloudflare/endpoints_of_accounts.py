@@ -34,11 +34,25 @@ GROUPS = {
 }
 SCOPE = "com.cloudflare.api.account.zone"
 PHASE = "http_config_settings"
+CACHE_PHASE = "http_request_cache_settings"
+NOBODY = "0" * 32
 
 
 def get_account(world: World, request: Request) -> Account:
     """Return the account of a request."""
     return world.accounts[request.parts["account"]]
+
+
+@endpoint("GET", f"/zones/{{zone}}/rulesets/phases/{CACHE_PHASE}/entrypoint", "Cache Settings Read")
+def read_cache_rules(world: World, request: Request) -> Json:
+    """Return the rules of the cache."""
+    return {"id": NOBODY, "rules": get_zone(world, request).cache_rules}
+
+
+@endpoint("GET", "/zones/{zone}/pagerules", "Page Rules Read", query="status")
+def list_page_rules(world: World, request: Request) -> list[Json]:
+    """List the page rules, on one page."""
+    return get_zone(world, request).page_rules
 
 
 @endpoint("GET", "/zones/{zone}/rulesets/phases/{phase}/entrypoint", "Config Settings Write")

@@ -324,9 +324,14 @@ def test_waiting_is_told(shell: Shell) -> None:
 
 
 def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
-    """The token unseen, each thing in the way, each setting, and at last the whole."""
+    """The token unseen, each thing in the way, each setting, and at last the whole.
+
+    After a no to the proxy there is nothing to ask about the Worker's route.
+    """
     shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
     shell.desk.world.add_record(shell.desk.zone, "A", "example.org", "192.0.2.2")
+    shell.desk.world.add_script(shell.desk.account, "other")
+    shell.desk.world.add_route(shell.desk.zone, "example.org/.well-known/matrix/*", "other")
     done = shell.type(
         "cloudflare",
         "apply",
@@ -345,7 +350,7 @@ def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
     assert PROVISIONING not in done.text
     assert shell.desk.zone.bots["fight_mode"] is False
     assert shell.desk.zone.settings["always_use_https"] == "off"
-    assert shell.desk.account.scripts == {}
+    assert set(shell.desk.account.scripts) == {"other"}
     kinds = sorted((r["type"], r["proxied"]) for r in shell.desk.zone.records.values())
     assert kinds == [("A", False), ("CNAME", True)]
     assert (shell.bundle / "compose.yaml").is_file()

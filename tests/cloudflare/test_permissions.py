@@ -130,7 +130,7 @@ def test_tokens_of_users_and_of_accounts_serve(owner: str, prefix: str) -> None:
 
 def find_minted(desk: Desk) -> Grant:
     """Return the token that was made for the helper."""
-    return next(g for g in desk.world.grants.values() if g is not desk.grant)
+    return next(g for g in desk.world.grants.values() if g.name.startswith("synapse-bundle "))
 
 
 def test_the_minted_token_may_edit_one_zones_dns_and_nothing_else(desk: Desk) -> None:
@@ -153,6 +153,15 @@ def test_a_token_that_serves_is_not_made_again(desk: Desk) -> None:
     desk.apply()
     assert desk.secrets[imports.TOKEN] == own.value
     assert len(desk.world.grants) == 2
+
+
+def test_a_token_for_another_zone_does_not_serve(desk: Desk) -> None:
+    """It is valid, but not for the DNS of this zone: the helper gets one that is."""
+    own = Grant("mine_" * 9, "a" * 32, "by hand", "user", {("Zone Read", desk.zone.id)})
+    desk.world.grants[own.id] = own
+    desk.secrets[imports.TOKEN] = own.value
+    desk.apply()
+    assert desk.secrets[imports.TOKEN] == find_minted(desk).value != own.value
 
 
 def test_no_token_is_made_where_none_is_wanted(desk: Desk) -> None:

@@ -155,10 +155,58 @@ def test_a_zone_whose_dns_is_elsewhere_is_an_obstacle(desk: Desk) -> None:
 def test_a_delegated_name_and_a_locked_record_are_obstacles(desk: Desk) -> None:
     """They cannot be replaced from here."""
     desk.world.add_record(desk.zone, "NS", "matrix.example.org", "ns.example.net")
-    locked = {"read_only": True}
-    desk.world.add_record(desk.zone, "AAAA", "example.org", "100::", proxied=True, meta=locked)
     assert "the name is delegated elsewhere" in list_notes(desk)
+    locked = {"read_only": True}
+    desk.world.add_record(desk.zone, "AAAA", "matrix.example.org", "100::", meta=locked)
     assert "belongs to another Cloudflare product" in list_notes(desk)
+
+
+def test_locked_records_at_the_server_name_are_in_nobodys_way(desk: Desk) -> None:
+    """Such as those of Email Routing, or a Worker that has the name as its custom domain."""
+    locked = {"read_only": True}
+    desk.world.add_record(desk.zone, "MX", "example.org", "mx.example.net", meta=locked)
+    desk.world.add_record(desk.zone, "AAAA", "example.org", "100::", proxied=True, meta=locked)
+    before = desk.world.snapshot()
+    assert "belongs to another" not in list_notes(desk)
+    desk.apply(Consent())
+    assert desk.list_pending(Consent()) == []
+    desk.destroy()
+    assert desk.world.snapshot() == before
+
+
+def test_rules_that_keep_media_are_named(desk: Desk) -> None:
+    """If they can be read: what overrides the origin overrides Apache's no-store."""
+    overriding = {"edge_ttl": {"mode": "override_origin"}}
+    desk.zone.cache_rules = [
+        {"id": "1", "description": "all", "enabled": True, "action_parameters": overriding},
+        {"id": "2", "description": "off", "enabled": False, "action_parameters": overriding},
+        {"id": "3", "description": "fine", "enabled": True, "action_parameters": {"cache": True}},
+    ]
+    everything = [{"id": "cache_level", "value": "cache_everything"}]
+    desk.zone.page_rules = [
+        {"targets": [{"constraint": {"value": pattern}}], "actions": actions}
+        for pattern, actions in (
+            ("*example.org/*", everything),
+            ("https://matrix.example.org/_matrix/*", everything),
+            ("www.example.org/*", everything),
+            ("matrix.example.org/*", []),
+        )
+    ]
+    assert "cache" not in list_notes(desk)
+    desk.grant.allowed |= {(f"{p} Read", desk.zone.id) for p in ("Cache Settings", "Page Rules")}
+    told = [line for line in list_notes(desk).splitlines() if "may keep media" in line]
+    assert [line.partition(" may keep")[0] for line in told] == [
+        "the cache rule 'all'",
+        "the page rule *example.org/*",
+        "the page rule https://matrix.example.org/_matrix/*",
+    ]
+
+
+def test_a_plan_with_other_bot_settings_is_told(desk: Desk) -> None:
+    """Where there is no Bot Fight Mode there may be something like it."""
+    del desk.zone.bots["fight_mode"]
+    assert "Bot Fight Mode of example.org has other settings in this plan" in list_notes(desk)
+    desk.apply()
 
 
 def test_a_route_that_wins_is_named(desk: Desk) -> None:

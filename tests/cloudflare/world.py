@@ -49,6 +49,8 @@ class Zone:
     records: dict[str, Json] = field(default_factory=dict)
     routes: dict[str, Json] = field(default_factory=dict)
     ruleset: Json | None = None
+    cache_rules: list[Json] = field(default_factory=list)
+    page_rules: list[Json] = field(default_factory=list)
     settings: Json = field(
         default_factory=lambda: {
             "browser_check": "on",

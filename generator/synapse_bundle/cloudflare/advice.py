@@ -10,7 +10,7 @@ from .change import Change, Condition, Part
 from .discovery import needs_worker
 from .inspection import CLICKS, Found
 from .permissions import USER, name_tokens
-from .resources import Wanted
+from .resources import ADDRESSES, Wanted
 from .state import State
 
 # Megabytes that pass Cloudflare (Workers documentation, limits); MiB would be a little more.
@@ -26,10 +26,10 @@ def list_obstacles(wanted: Wanted, found: Found, changes: list[Change]) -> Itera
             f"{home.name} is a {home.type} zone: its DNS is not at Cloudflare, and only a full zone"
             " leads into a tunnel"
         )
-    for record in (*found.home_records, *found.apex_records):
-        if record.type == "NS" and record.name == wanted.homeserver != home.name:
+    for record in found.home_records:
+        if record.type == "NS" and wanted.homeserver != home.name:
             yield f"{record}: the name is delegated elsewhere; delete that record first"
-        elif record.locked:
+        elif record.locked and record.type in ADDRESSES:
             yield f"{record} belongs to another Cloudflare product; remove it there first"
     if any(c.part is Part.TOKEN and c.condition is Condition.LEFT for c in changes):
         yield write_token_advice(found)

@@ -26,7 +26,7 @@ def apply(work: Work, look: Callable[[State], Found], agrees: Callable[[Change],
     `agrees` tells whether there is a yes for a change. Where an answer was lost, `look` shows what
     there is now before anything is repeated.
     """
-    for _ in range(ROUNDS):
+    for attempt in range(ROUNDS):
         work.address = work.found.tunnel.address if work.found.tunnel else work.address
         try:
             changes = choose(work, agrees)
@@ -34,7 +34,8 @@ def apply(work: Work, look: Callable[[State], Found], agrees: Callable[[Change],
             for change in stale or changes:
                 perform(work, change)
         except CloudflareError as error:
-            if not isinstance(error, UncertainError) and not error.codes & TRANSIENT:
+            hopeless = not isinstance(error, UncertainError) and not error.codes & TRANSIENT
+            if hopeless or attempt == ROUNDS - 1:
                 raise
             work.client.wait(PAUSE, f"{error.message}. Looking again")
         else:
@@ -42,7 +43,6 @@ def apply(work: Work, look: Callable[[State], Found], agrees: Callable[[Change],
                 return
         # What was taken back may have made room, or put something there.
         work.found = look(work.state)
-    raise BundleError("Cloudflare did not settle; run the command again")
 
 
 def choose(work: Work, agrees: Callable[[Change], bool]) -> list[Change]:

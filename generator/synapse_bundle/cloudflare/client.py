@@ -23,8 +23,8 @@ PAUSES: Final = (1, 2, 4, 8, 16)  # seconds between attempts
 LONGEST_PAUSE: Final = 300  # seconds; the limit of 1,200 requests is counted over five minutes
 PAGE: Final = 50
 FORBIDDEN: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-# "Authentication error" and "Unauthorized to access requested resource".
-DENIALS: Final = frozenset({10000, 9109})
+# "Authentication error", "Unauthorized to access requested resource", "Invalid request headers".
+DENIALS: Final = frozenset({10000, 9109, 6003})
 SAFE_TO_REPEAT: Final = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 
 Tell = Callable[[str], None]

@@ -52,6 +52,8 @@ class Consent:
                 [describe_way(change) for change in blocking],
             )
         for change in blocking:
+            if change.part is Part.ROUTE and Part.APEX in self.leaving:
+                continue  # without a proxied record no Worker is asked
             if click.confirm(f"\n{change.text}.\n{change.verb.capitalize()} it?"):
                 self.replacing.add(change.part)
             elif change.part in OPTIONAL:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import SettingsError
-from . import marks, permissions, zone
+from . import caching, marks, permissions, zone
 from .client import Client, CloudflareError
 from .resources import Local, Record, Route, Script, Token, Tunnel, Wanted, Zone
 from .state import State
@@ -171,6 +171,7 @@ def read_settings(
         for place in zones.values()
         for each in zone.read_settings(client, wanted, place, mark, home=place.id == access.home.id)
     ]
+    found += caching.note_caching(client, wanted, access.home)
     readings = tuple(each for each in found if isinstance(each, Reading))
     return readings, tuple(each for each in found if isinstance(each, str))
 
@@ -183,10 +184,7 @@ def look_locally(client: Client, access: Access, secrets: Secrets, state: State)
         path = f"/accounts/{secrets.account}/cfd_tunnel/{secrets.tunnel}"
         known = client.find(path)
         strange = bool(known and not known.get("deleted_at"))
-    token = secrets.token
-    serves = bool(
-        token and permissions.find_owner(client.change_token(token), token, access.home.account)
+    serves = bool(secrets.token) and permissions.is_granted(
+        client.change_token(secrets.token), permissions.need_records(access.home)
     )
-    return Local(
-        tunnel=secrets.tunnel, strange=strange, token_serves=serves, token_lies=bool(token)
-    )
+    return Local(tunnel=secrets.tunnel, strange=strange, token_serves=serves)

@@ -69,9 +69,9 @@ def find_owner(client: Client, token: str, account: str) -> str:
 def list_needs(home: Zone, apex: Zone | None) -> Iterator[Need]:
     """Yield what an apply cannot do without."""
     yield Need(name=TUNNEL, path=f"/accounts/{home.account}/cfd_tunnel/{NO_TUNNEL}")
-    yield Need(name=DNS, path=f"/zones/{home.id}/dns_records/{NOBODY}")
+    yield need_records(home)
     if apex:
-        yield Need(name=DNS, path=f"/zones/{apex.id}/dns_records/{NOBODY}")
+        yield need_records(apex)
         yield Need(name=SCRIPTS, path=f"/accounts/{apex.account}/workers/scripts/{NO_SCRIPT}")
         yield Need(name=ROUTES, path=f"/zones/{apex.id}/workers/routes/{NOBODY}")
 
@@ -85,6 +85,11 @@ def list_needs_of(made: Iterable[Made]) -> Iterator[Need]:
         name, path = PATHS[each.kind]
         method = "GET" if each.kind in {Kind.SETTING, Kind.RULE} else "DELETE"
         yield Need(name=name, path=path.format(each.place), method=method)
+
+
+def need_records(place: Zone) -> Need:
+    """Return what it takes to change a zone's DNS."""
+    return Need(name=DNS, path=f"/zones/{place.id}/dns_records/{NOBODY}")
 
 
 def need_tokens(owner: str) -> Need:

@@ -86,15 +86,16 @@ class Record:
 
     @classmethod
     def parse(cls, document: Json) -> Record:
-        """Read the API's form."""
+        """Read the API's form; a record that another product of Cloudflare's made is locked."""
+        locked = bool((document.get("meta") or {}).get("read_only"))
         return cls(
             id=document["id"],
             type=document["type"],
             name=document["name"],
             content=document.get("content") or "",
             proxied=bool(document.get("proxied")),
-            proxiable=bool(document.get("proxiable", True)),
-            locked=bool((document.get("meta") or {}).get("read_only")),
+            proxiable=bool(document.get("proxiable", True)) and not locked,
+            locked=locked,
             ttl=document.get("ttl") or 1,
             comment=document.get("comment") or "",
             fields={key: document[key] for key in RECORD_FIELDS if document.get(key)},
@@ -167,4 +168,3 @@ class Local:
     tunnel: str = ""
     strange: bool = False
     token_serves: bool = False
-    token_lies: bool = False

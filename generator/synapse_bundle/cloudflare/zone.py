@@ -140,10 +140,11 @@ def read_settings(
 
 def describe_unreadable(title: str, zone: Zone, permission: str, error: Exception) -> str:
     """Return what is said of a setting that could not be read; raises what is no denial."""
-    if isinstance(error, CloudflareError) and not error.denied:
+    if not isinstance(error, CloudflareError):
+        return f"{title} of {zone.name} has other settings in this plan: let it challenge nobody"
+    if not error.denied:
         raise error
-    reason = f" (the token lacks {permission})" if isinstance(error, CloudflareError) else ""
-    return f"{title} of {zone.name} could not be looked at{reason}; look yourself"
+    return f"{title} of {zone.name} could not be looked at: the token lacks {permission}"
 
 
 def write_expression(wanted: Wanted, zone: Zone) -> str:
