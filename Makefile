@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate up check test lint format bench golden lock images clean
+.PHONY: help init generate cloudflare up check test lint format bench golden lock images clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -18,6 +18,9 @@ init: $(VENV)/project ## Write a commented settings.yaml to start from
 
 generate: $(VENV)/project ## Write the bundle (SETTINGS=file OUTPUT=directory)
 	@$(BIN)/synapse-bundle generate $(OPTIONS)
+
+cloudflare: $(VENV)/project ## Set up tunnel, DNS and Worker at Cloudflare, and write the bundle
+	@$(BIN)/synapse-bundle cloudflare apply $(OPTIONS)
 
 up: $(VENV)/project ## Generate, start, wait until healthy, check
 	@$(BIN)/synapse-bundle up $(OPTIONS)

@@ -153,6 +153,29 @@ def import_tunnel(settings_path: Path | None, bundle: Path, *, force: bool) -> N
     generation.show_next(settings, bundle)
 
 
+class Cloudflare(click.Group):
+    """A group of commands that is imported when it is used: the others work offline."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands."""
+        from .cloudflare.commands import COMMANDS  # noqa: PLC0415
+
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return one of the commands."""
+        from .cloudflare.commands import COMMANDS  # noqa: PLC0415
+
+        return COMMANDS.get(cmd_name)
+
+
+main.add_command(
+    Cloudflare(
+        "cloudflare", help="Set up tunnel, DNS and Worker at Cloudflare, and take them back."
+    )
+)
+
+
 def read_secret(title: str) -> str:
     """Return a secret: typed in unseen at a terminal, else what is on standard input."""
     if sys.stdin.isatty():

@@ -23,7 +23,10 @@ WITHOUT: Final = (
     " synapse-bundle generate --token (or certificates: own-authority)"
 )
 
-WITHOUT_TUNNEL: Final = "secrets/tunnel.json: does not exist. Paste the token of the tunnel: synapse-bundle tunnel import"
+WITHOUT_TUNNEL: Final = (
+    "secrets/tunnel.json: does not exist. Have a tunnel made: synapse-bundle cloudflare apply; or"
+    " paste the token of yours: synapse-bundle tunnel import"
+)
 # What was typed in or made for this bundle has no other copy.
 KEPT: Final = (TUNNEL, TOKEN)
 
@@ -130,7 +133,8 @@ def check_tunnel(value: str) -> str:
 
 def check_dns_token(value: str) -> str:
     """Say what is wrong with a Cloudflare API token, or nothing."""
-    if re.fullmatch(r"[0-9a-f]{37}", value):
+    # Cloudflare Fundamentals, "Token formats": the old form and the new one.
+    if re.fullmatch(r"[0-9a-f]{37,45}|cfk_.*", value):
         return "is a Global API Key, which opens the whole account; make an API token instead"
     if re.fullmatch(r"[A-Za-z0-9_-]{40,128}", value):
         return ""

@@ -19,6 +19,8 @@ from .manifest import Manifest, fingerprint
 from .planning import COMPOSE, Plan, PlannedFile
 
 LOCK: Final = ".lock"
+# What `cloudflare apply` knows; it may be there before there is a bundle.
+CLOUDFLARE: Final = ".cloudflare.json"
 STAGED: Final = ".bundle-new"
 WRITTEN: Final = (Action.CREATE, Action.UPDATE)
 
@@ -27,7 +29,8 @@ def check_output(bundle: Path) -> None:
     """Raise SettingsError for a directory that is not ours to write into."""
     found = [entry.name for entry in bundle.iterdir()] if bundle.is_dir() else []
     # What a first run had staged when it was killed is ours too.
-    entries = {name for name in found if name != LOCK and not name.endswith(STAGED)}
+    known = {LOCK, CLOUDFLARE}
+    entries = {name for name in found if name not in known and not name.endswith(STAGED)}
     if bundle.exists() and not bundle.is_dir():
         raise SettingsError(f"{bundle} is a file; choose another --output")
     if manifests.NAME in entries:

@@ -80,6 +80,7 @@ def test_a_token_on_standard_input_is_taken_and_kept(tmp_path: Path) -> None:
         (f"Bearer {TOKEN}", "is no Cloudflare API token"),
         (f"{TOKEN}=", "is no Cloudflare API token"),
         ("0123456789abcdef0123456789abcdef01234", "Global API Key"),
+        ("cfk_" + "x" * 48, "Global API Key"),
     ],
 )
 def test_a_malformed_token_is_refused_unseen(tmp_path: Path, text: str, reason: str) -> None:

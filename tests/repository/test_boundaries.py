@@ -64,6 +64,16 @@ def test_costly_modules_are_imported_when_needed(repository: Path) -> None:
             assert not tops & LAZY, path.name
 
 
+def test_only_its_own_command_knows_cloudflare(repository: Path) -> None:
+    """The rest of the generator works offline; of Cloudflare's modules one alone has the network."""
+    for path, tree in iterate_modules(repository):
+        inside = path.parent.name == "cloudflare"
+        assert "httpx" not in name_imports(tree) or (inside and path.stem == "client"), path
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and not inside and node.level:
+                assert "cloudflare" not in f"{node.module} {[a.name for a in node.names]}", path
+
+
 def test_the_two_packages_do_not_know_each_other(repository: Path) -> None:
     """Generator and helper live on different machines; a contract test joins them."""
     for path, tree in iterate_modules(repository):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,29 @@ def test_documented_commands_exist(repository: Path) -> None:
         for target in re.findall(r"(?:`|^    |&& )make ([a-z]+)", text, re.MULTILINE):
             assert target in targets, f"{path.name}: make {target}"
         for line in re.findall(r"`synapse-bundle ([a-z][^`]*)`", text):
-            name, *words = shlex.split(line)
-            command = main.commands[name]
+            words = shlex.split(line)
+            command: click.Command | None = main
+            while isinstance(command, click.Group) and words and "|" not in words[0]:
+                command = command.get_command(click.Context(command), words.pop(0))
+            assert command, f"{path.name}: {line}"
             options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
             assert {w for w in words if w.startswith("--")} <= options, f"{path.name}: {line}"
 
 
+def iterate_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command, those of groups included."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from iterate_commands(command)
+
+
 def test_every_command_and_option_has_help() -> None:
     """`--help` explains everything there is."""
-    for name, command in main.commands.items():
+    for name, command in iterate_commands(main):
         assert command.help, name
         for option in command.params:
             assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"

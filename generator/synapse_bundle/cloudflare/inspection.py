@@ -1,0 +1,190 @@
+"""What there is at Cloudflare where a bundle wants something. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ..errors import SettingsError
+from . import caching, marks, permissions, zone
+from .client import Client, CloudflareError
+from .resources import Local, Record, Route, Script, Token, Tunnel, Wanted, Zone
+from .state import State
+from .zone import Reading
+
+CLICKS: Final = "https://dash.cloudflare.com/profile/api-tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What a token opens: its owner's place in the API, and the zones of both names."""
+
+    owner: str
+    home: Zone
+    apex: Zone | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Everything that matters, as it is now. `tokens` is None where the token may not see them.
+
+    `tunnels` are those of any bundle for this server, `tunnel` is this bundle's own.
+    """
+
+    access: Access
+    tunnels: tuple[Tunnel, ...]
+    tunnel: Tunnel | None
+    home_records: tuple[Record, ...]
+    apex_records: tuple[Record, ...]
+    script: Script | None
+    routes: tuple[Route, ...]
+    tokens: tuple[Token, ...] | None
+    settings: tuple[Reading, ...]
+    notes: tuple[str, ...]
+    local: Local
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """What lies in the bundle: a tunnel's credential by its account and id, and a DNS token."""
+
+    account: str = ""
+    tunnel: str = ""
+    token: str = field(default="", repr=False)
+
+
+def find_access(client: Client, token: str, wanted: Wanted) -> Access:
+    """Return what a token opens; raises SettingsError where that is not enough to begin."""
+    known = True
+    try:
+        home = find_zone(client, wanted.homeserver)
+    except CloudflareError as error:
+        if not error.codes:
+            raise
+        home, known = None, False
+    owner = permissions.find_owner(client, token, home.account if home else "")
+    if not owner and not (known and not home):
+        raise SettingsError(
+            "Cloudflare does not accept this token: it is expired, revoked or not whole.",
+            [f"Copy it again, or make another: {CLICKS}"],
+        )
+    if not home:
+        raise SettingsError(
+            f"The token shows no zone for {wanted.homeserver}; nothing was changed.",
+            [
+                f"It needs {permissions.ZONE}, and Zone Resources that include the domain: {CLICKS}",
+                "If the domain is not at Cloudflare yet: https://dash.cloudflare.com → Add a domain",
+            ],
+        )
+    apex = find_zone(client, wanted.server_name) if wanted.delegates else None
+    return Access(owner=owner, home=home, apex=apex)
+
+
+def find_zone(client: Client, host: str) -> Zone | None:
+    """Return the nearest zone above a host that the token can see, or None."""
+    labels = host.split(".")
+    for start in range(len(labels) - 1):
+        found = list(client.list("/zones", {"name": ".".join(labels[start:])}))
+        if found:
+            return Zone.parse(found[0])
+    return None
+
+
+def look(client: Client, wanted: Wanted, state: State, access: Access, local: Local) -> Found:
+    """Return everything as it is now."""
+    tunnels = list_tunnels(client, access.home.account, wanted.server_name)
+    made = {m.id for m in state.made if m.id}
+    name = marks.name_tunnel(state)
+    readings, notes = read_settings(client, wanted, state, access)
+    return Found(
+        access=access,
+        tunnels=tunnels,
+        tunnel=next((t for t in tunnels if t.name == name or t.id in made), None),
+        home_records=list_records(client, access.home, wanted.homeserver),
+        apex_records=list_records(client, access.apex, wanted.server_name),
+        script=find_script(client, access.apex, marks.name_script(wanted.worker, state)),
+        routes=list_routes(client, access.apex),
+        tokens=list_tokens(client, access) if wanted.mints and not local.token_serves else (),
+        settings=readings,
+        notes=notes,
+        local=local,
+    )
+
+
+def list_tunnels(client: Client, account: str, server_name: str) -> tuple[Tunnel, ...]:
+    """Return the tunnels that bundles made for a server."""
+    prefix = f"{marks.PRODUCT} {server_name} "
+    query = {"is_deleted": "false", "include_prefix": prefix}
+    found = map(Tunnel.parse, client.list(f"/accounts/{account}/cfd_tunnel", query))
+    return tuple(tunnel for tunnel in found if tunnel.name.startswith(prefix))
+
+
+def list_records(client: Client, place: Zone | None, name: str) -> tuple[Record, ...]:
+    """Return the DNS records of a name."""
+    if not place:
+        return ()
+    found = client.list(f"/zones/{place.id}/dns_records", {"name.exact": name})
+    return tuple(map(Record.parse, found))
+
+
+def find_script(client: Client, place: Zone | None, name: str) -> Script | None:
+    """Return the Worker of a name, and whether workers.dev shows it.
+
+    An account that has no workers.dev address yet has no such switch either.
+    """
+    if not place:
+        return None
+    path = f"/accounts/{place.account}/workers/scripts"
+    script = next((s for s in client.get(path) or [] if s["id"] == name), None)
+    if not script:
+        return None
+    doors: dict[str, Any] = client.find(f"{path}/{name}/subdomain") or {}
+    public = bool(doors.get("enabled") or doors.get("previews_enabled"))
+    return Script(name=name, etag=script.get("etag") or "", public=public)
+
+
+def list_routes(client: Client, place: Zone | None) -> tuple[Route, ...]:
+    """Return the Worker routes of a zone."""
+    found = client.get(f"/zones/{place.id}/workers/routes") if place else []
+    return tuple(
+        Route(id=each["id"], pattern=each["pattern"], script=each.get("script") or "")
+        for each in found or []
+    )
+
+
+def list_tokens(client: Client, access: Access) -> tuple[Token, ...] | None:
+    """Return the tokens of the token's owner, or None where it may make no others."""
+    if not permissions.is_granted(client, permissions.need_tokens(access.owner)):
+        return None
+    found = client.list(f"{access.owner}/tokens")
+    return tuple(Token(id=each["id"], name=each["name"]) for each in found)
+
+
+def read_settings(
+    client: Client, wanted: Wanted, state: State, access: Access
+) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    """Return the settings of the zones, and what is said of those that cannot be read."""
+    mark = marks.write_mark(state)
+    zones = {access.home.id: access.home} | ({access.apex.id: access.apex} if access.apex else {})
+    found = [
+        each
+        for place in zones.values()
+        for each in zone.read_settings(client, wanted, place, mark, home=place.id == access.home.id)
+    ]
+    found += caching.note_caching(client, wanted, access.home)
+    readings = tuple(each for each in found if isinstance(each, Reading))
+    return readings, tuple(each for each in found if isinstance(each, str))
+
+
+def look_locally(client: Client, access: Access, secrets: Secrets, state: State) -> Local:
+    """Return what the secrets that lie in the bundle are worth."""
+    ours = {m.id for m in state.made}
+    strange = bool(secrets.tunnel) and secrets.tunnel not in ours
+    if strange and secrets.account == access.home.account:
+        path = f"/accounts/{secrets.account}/cfd_tunnel/{secrets.tunnel}"
+        known = client.find(path)
+        strange = bool(known and not known.get("deleted_at"))
+    serves = bool(secrets.token) and permissions.is_granted(
+        client.change_token(secrets.token), permissions.need_records(access.home)
+    )
+    return Local(tunnel=secrets.tunnel, strange=strange, token_serves=serves)

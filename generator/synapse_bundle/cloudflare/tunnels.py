@@ -1,0 +1,69 @@
+"""The tunnel: made with a secret of our own, its credential, and how it goes away.
+
+Source: API reference of accounts/cfd_tunnel; cloudflared, cfapi/tunnel.go and connection.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import replace
+from typing import Final
+
+from .. import imports, tunnel
+from . import marks, undoing
+from .client import Client, CloudflareError
+from .resources import TUNNEL_DOMAIN, Tunnel
+from .state import Kind, Made, State
+from .undoing import Undoing
+from .work import Work
+
+SECRET_BYTES: Final = 32
+ACTIVE_CONNECTIONS: Final = 1022
+PATIENCE: Final = 6
+PAUSE: Final = 5  # seconds; Cloudflare forgets a connection some time after it has ended
+
+
+def create(work: Work) -> None:
+    """Create a tunnel that the bundle's own configuration rules."""
+    account, name = work.home.account, marks.name_tunnel(work.state)
+    made = work.remember(Made(kind=Kind.TUNNEL, place=account, name=name))
+    secret = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    body = {"name": name, "config_src": "local", "tunnel_secret": secret}
+    identity = work.client.send("POST", f"/accounts/{account}/cfd_tunnel", body)["id"]
+    document = {"AccountTag": account, "TunnelSecret": secret, "TunnelID": identity}
+    work.given[imports.TUNNEL] = json.dumps(document)
+    work.address = f"{identity}{TUNNEL_DOMAIN}"
+    work.remember(replace(made, id=identity))
+
+
+def fetch_credential(work: Work) -> None:
+    """Get the credential of the tunnel, unless it was made just now."""
+    if work.found.tunnel and imports.TUNNEL not in work.given:
+        path = f"/accounts/{work.home.account}/cfd_tunnel/{work.found.tunnel.id}/token"
+        work.given[imports.TUNNEL] = tunnel.read_credential(work.client.get(path))
+
+
+def examine(client: Client, made: Made, _: State) -> Undoing:
+    """Return how the tunnel is taken away."""
+    path = f"/accounts/{made.place}/cfd_tunnel"
+    found = map(Tunnel.parse, client.list(path, {"is_deleted": "false"}))
+    ours = [f"{path}/{each.id}" for each in found if made.id == each.id or made.name == each.name]
+    text = f"tunnel {made.name}"
+    return undoing.delete(made, text, *ours) if ours else undoing.gone(made, text)
+
+
+def delete(client: Client, path: str) -> None:
+    """Delete a tunnel; one that cloudflared keeps open is cut off at last, as its --force does."""
+    for attempt in range(PATIENCE + 1):
+        last = attempt == PATIENCE
+        client.send("DELETE", f"{path}/connections")
+        try:
+            client.send("DELETE", path, query={"cascade": "true"} if last else None)
+        except CloudflareError as error:
+            if last or ACTIVE_CONNECTIONS not in error.codes:
+                raise
+            client.wait(PAUSE, "The tunnel is in use; stop it: docker compose stop cloudflared")
+        else:
+            return

@@ -1,0 +1,103 @@
+"""The Worker, its addresses at workers.dev, and the route that leads to it.
+
+Sources: API reference of accounts/workers/scripts and zones/workers/routes; "Multipart upload
+metadata" of the Workers documentation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from ..errors import BundleError
+from . import discovery, inspection, marks, undoing
+from .client import Client, CloudflareError
+from .resources import Json
+from .state import Kind, Made, State
+from .undoing import Undoing
+from .work import Work
+
+MODULE: Final = "worker.js"
+
+
+def upload(work: Work) -> None:
+    """Upload the Worker; what Cloudflare calls its content is remembered, to see edits."""
+    worker, name = work.wanted.worker, marks.name_script(work.wanted.worker, work.state)
+    places = {"zone": work.apex.id, "pattern": worker.pattern}
+    made = Made(kind=Kind.WORKER, place=work.apex.account, name=name, before=places)
+    work.remember(made)
+    metadata = {
+        "main_module": MODULE,
+        "compatibility_date": worker.compatibility_date,
+        "tags": [marks.write_mark(work.state).replace(" ", "-")],
+    }
+    files = [
+        ("metadata", (None, json.dumps(metadata), "application/json")),
+        ("files", (MODULE, worker.source, "application/javascript+module")),
+    ]
+    path = f"/accounts/{work.apex.account}/workers/scripts/{name}"
+    work.client.send("PUT", path, files=files)
+    script = inspection.find_script(work.client, work.apex, name)
+    after = {"etag": script.etag if script else "", "digest": discovery.fingerprint(worker)}
+    work.remember(replace(made, after=after))
+
+
+def hide(work: Work) -> None:
+    """Switch the Worker's addresses at workers.dev off, if the account has any."""
+    name = marks.name_script(work.wanted.worker, work.state)
+    path = f"/accounts/{work.apex.account}/workers/scripts/{name}/subdomain"
+    body = {"enabled": False, "previews_enabled": False}
+    try:
+        work.client.send("POST", path, body, repeatable=True)
+    except CloudflareError as error:
+        if not error.missing:
+            raise
+
+
+def put_route(work: Work) -> None:
+    """Lead the well-known paths to the Worker."""
+    pattern, script = work.wanted.worker.pattern, marks.name_script(work.wanted.worker, work.state)
+    route = next((r for r in work.found.routes if r.pattern == pattern), None)
+    before: Json | None = None
+    if route:
+        before = {"script": route.script} if route.script else {}
+    made = Made(kind=Kind.ROUTE, place=work.apex.id, name=pattern, before=before, after=script)
+    work.remember(made)
+    path, body = f"/zones/{work.apex.id}/workers/routes", {"pattern": pattern, "script": script}
+    if route:
+        work.client.send("PUT", f"{path}/{route.id}", body)
+    else:
+        work.client.send("POST", path, body)
+
+
+def examine_route(client: Client, made: Made, _: State) -> Undoing:
+    """Return how a route is taken back: its former Worker, or no route."""
+    path = f"/zones/{made.place}/workers/routes"
+    route = next((r for r in client.get(path) or [] if r["pattern"] == made.name), None)
+    text = f"route {made.name}"
+    if not route:
+        return undoing.gone(made, text)
+    if route.get("script") != made.after:
+        return undoing.keep(made, text)
+    place = f"{path}/{route['id']}"
+    if made.before is None:
+        return undoing.delete(made, text, place)
+    shown = f"{text} -> {made.before.get('script', 'no Worker')}"
+    return undoing.restore(made, shown, ("PUT", place, {"pattern": made.name, **made.before}))
+
+
+def examine(client: Client, made: Made, _: State) -> Undoing:
+    """Return how a Worker is taken away; raises BundleError where a strange route needs it."""
+    path, text = f"/accounts/{made.place}/workers/scripts", f"Worker {made.name}"
+    if not any(script["id"] == made.name for script in client.get(path) or []):
+        return undoing.gone(made, text)
+    routes = client.get(f"/zones/{made.before['zone']}/workers/routes") or []
+    needing = [r["pattern"] for r in routes if r.get("script") == made.name]
+    strange = [pattern for pattern in needing if pattern != made.before["pattern"]]
+    if strange:
+        raise BundleError(
+            f"{text} is used by a route that was not made here: {', '.join(strange)}. Delete that"
+            " route first, or lead it to another Worker"
+        )
+    return undoing.delete(made, text, f"{path}/{made.name}")

@@ -1,0 +1,407 @@
+"""The command as a user meets it: real processes, a real socket, a real disk and terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cloudflare.desks import PROVISIONING, open_desk
+from tests.cloudflare.servers import SETTINGS, Shell, read_json, serve
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A directory with the settings of a new user, and a new account."""
+    (tmp_path / "settings.yaml").write_text(SETTINGS)
+    with serve(open_desk(), tmp_path) as shell:
+        yield shell
+    assert shell.desk.fake.violations == []
+
+
+def read_files(shell: Shell) -> dict[str, bytes]:
+    """Return every file of the directory but the lock."""
+    paths = (p for p in shell.directory.rglob("*") if p.is_file() and p.name != ".lock")
+    return {p.relative_to(shell.directory).as_posix(): p.read_bytes() for p in paths}
+
+
+def calm(shell: Shell) -> None:
+    """Let no setting of the zone be harmful, so that nothing is asked about them."""
+    zone = shell.desk.zone
+    zone.bots["fight_mode"], zone.settings["always_use_https"] = False, "on"
+    zone.settings |= {"browser_check": "off", "security_level": "off"}
+
+
+def test_one_command_makes_a_whole_server(shell: Shell) -> None:
+    """From nothing to a bundle that can be started; and back to nothing at Cloudflare."""
+    before = shell.desk.world.snapshot()
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 0, done.text
+    (tunnel,) = shell.desk.account.tunnels.values()
+    credential = read_json(shell.bundle / "secrets/tunnel.json")
+    assert credential == {
+        "AccountTag": shell.desk.account.id,
+        "TunnelSecret": tunnel["secret"],
+        "TunnelID": tunnel["id"],
+    }
+    assert tunnel["id"] in (shell.bundle / "cloudflared/config.yaml").read_text()
+    token = (shell.bundle / "secrets/dns_token").read_text().strip()
+    assert token in {grant.value for grant in shell.desk.world.grants.values()}
+    assert "docker compose up -d" in done.output
+    assert "@admin:example.org" in done.output
+    (script,) = shell.desk.account.scripts
+    assert script.startswith("matrix-well-known-example-org-")
+    files = read_files(shell)
+    again = shell.cloudflare("apply")
+    assert again.code == 0, again.text
+    assert "\nnothing to do\n" in again.output
+    assert read_files(shell) == files
+    gone = shell.cloudflare("destroy", "--yes")
+    assert gone.code == 0, gone.text
+    assert shell.desk.world.snapshot() == before
+    assert not (shell.bundle / ".cloudflare.json").exists()
+    assert shell.cloudflare("destroy", "--yes").output == (
+        "bundle has nothing at Cloudflare; there is no .cloudflare.json in it\n"
+    )
+
+
+def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
+    """Neither to disk nor at Cloudflare; on a pipe it is plain text."""
+    world = shell.desk.world.snapshot()
+    done = shell.cloudflare("plan")
+    assert done.code == 0, done.text
+    assert done.errors == ""
+    assert ESCAPE not in done.output
+    lines = done.output.splitlines()
+    assert lines[0].startswith("zone example.org (active, free plan), account ")
+    for line in (
+        "create   tunnel for example.org",
+        "write    the tunnel's credential into secrets/tunnel.json",
+        "create   CNAME matrix.example.org -> the tunnel (proxied)",
+        "create   AAAA example.org -> 100:: (proxied), because it has no record",
+        "upload   Worker matrix-well-known-example-org",
+        "         --fix bot-fight-mode: switch it off for the whole zone",
+    ):
+        assert line in lines
+    assert lines[-1] == "8 changes; to make them: synapse-bundle cloudflare apply"
+    assert [path.name for path in shell.directory.iterdir()] == ["settings.yaml"]
+    assert shell.desk.world.snapshot() == world
+
+
+def test_status_shows_everything_and_the_tunnels_health(shell: Shell) -> None:
+    """Before, after, and when cloudflared is connected."""
+    assert "tunnel       missing   tunnel for example.org" in shell.cloudflare("status").output
+    shell.cloudflare("apply", "--yes")
+    (tunnel,) = shell.desk.account.tunnels.values()
+    tunnel["connections"] = [{"id": str(each)} for each in range(4)]
+    output = shell.cloudflare("status").output
+    assert "tunnel       present   tunnel for example.org (healthy, 4 connections)" in output
+    assert "missing" not in output
+    assert "setting      harmful   Bot Fight Mode of example.org" in output
+    document = json.loads(shell.cloudflare("status", "--json").output)
+    assert document["zone"] == "example.org"
+    assert {each["condition"] for each in document["things"]} == {"present", "fine", "harmful"}
+    assert json.loads(shell.cloudflare("plan", "--json").output) == document
+
+
+def test_no_secret_is_said_or_written_outside_secrets(shell: Shell) -> None:
+    """Not the provisioning token, not the tunnel's secret, not the helper's token."""
+    said = [shell.cloudflare(word, *more).text for word, *more in (
+        ["plan"], ["apply", "--yes"], ["status"], ["status", "--json"], ["plan", "--json"],
+    )]  # fmt: skip
+    secrets = [PROVISIONING, read_json(shell.bundle / "secrets/tunnel.json")["TunnelSecret"]]
+    secrets.append((shell.bundle / "secrets/dns_token").read_text().strip())
+    said.append(shell.cloudflare("destroy", "--yes").text)
+    for name, content in read_files(shell).items():
+        kept = name.startswith("bundle/secrets/")
+        assert PROVISIONING.encode() not in content, name
+        assert kept or not any(secret.encode() in content for secret in secrets), name
+    assert not any(secret in text for text in said for secret in secrets)
+
+
+def test_the_state_file_is_plain_and_readable(shell: Shell) -> None:
+    """It travels with the bundle, and a first one may be all that lies there."""
+    shell.cloudflare("apply", "--yes")
+    path = shell.bundle / ".cloudflare.json"
+    assert path.stat().st_mode & 0o777 == 0o644
+    for other in [p for p in shell.bundle.rglob("*") if p.is_file() and p != path]:
+        other.unlink()
+    for directory in sorted((p for p in shell.bundle.rglob("*") if p.is_dir()), reverse=True):
+        directory.rmdir()
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 0, done.text
+    assert "fetch    the tunnel's credential into secrets/tunnel.json" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "variables"),
+    [
+        (["--token-file", "token"], "", {"CLOUDFLARE_API_TOKEN": None}),
+        (["--token-file", "-"], f"{PROVISIONING}\n", {"CLOUDFLARE_API_TOKEN": None}),
+        (["--token-file", "token"], "", {"CLOUDFLARE_API_TOKEN": "wrong"}),
+        ([], "", {"CLOUDFLARE_EMAIL": "me@example.org", "CLOUDFLARE_API_KEY": "0" * 37}),
+    ],
+)
+def test_the_token_comes_from_where_it_is_said(
+    shell: Shell, words: list[str], typed: str, variables: dict[str, str | None]
+) -> None:
+    """A file, standard input, the environment; a global key in the environment is not used."""
+    (shell.directory / "token").write_text(f"{PROVISIONING}\n")
+    done = shell.cloudflare("plan", *words, typed=typed, **variables)
+    assert done.code == 0, done.text
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "told"),
+    [
+        ([], {"CLOUDFLARE_API_TOKEN": None}, "There is no token: set CLOUDFLARE_API_TOKEN"),
+        ([], {"CLOUDFLARE_API_TOKEN": "short"}, "The token is no Cloudflare API token"),
+        ([], {"CLOUDFLARE_API_TOKEN": "cfk_" + "s" * 48}, "is a Global API Key"),
+        ([], {"CLOUDFLARE_API_TOKEN": "unknown_" * 6}, "does not accept this token"),
+        (["--token-file", "nowhere"], {}, "nowhere: No such file or directory"),
+    ],
+)
+def test_a_token_that_cannot_serve_is_refused_unseen(
+    shell: Shell, words: list[str], variables: dict[str, str | None], told: str
+) -> None:
+    """With the reason, and without its text."""
+    done = shell.cloudflare("apply", "--yes", *words, **variables)
+    assert done.code == 2
+    assert told in done.errors
+    token = variables.get("CLOUDFLARE_API_TOKEN")
+    assert not token or token not in done.text
+    assert not shell.bundle.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("", "The trial on localhost needs nothing at Cloudflare"),
+        (SETTINGS.replace("tunnel: cloudflare\n", ""), "add the line `tunnel: cloudflare`"),
+        (
+            SETTINGS.replace(": cloudflare", ":\n  credentials: mine.json"),
+            "tunnel.credentials names a tunnel of your own",
+        ),
+        (f"{SETTINGS}certificates:\n  notify: nowhere\n", "certificates.notify names it"),
+    ],
+)
+def test_settings_that_do_not_serve_are_told_before_anything_else(
+    shell: Shell, settings: str, told: str
+) -> None:
+    """No token is asked for, and Cloudflare hears nothing."""
+    (shell.directory / "settings.yaml").write_text(settings)
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 2
+    assert told in done.errors
+    assert shell.desk.fake.log == []
+
+
+def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
+    """Without --yes on a pipe nothing is changed, and the way on is told."""
+    world = shell.desk.world.snapshot()
+    done = shell.cloudflare("apply")
+    assert done.code == 2
+    assert "Nobody is there to ask; nothing was changed. Add --yes" in done.errors
+    assert shell.desk.world.snapshot() == world
+    assert not shell.bundle.exists()
+
+
+def test_what_is_in_the_way_needs_its_own_yes(shell: Shell) -> None:
+    """--yes alone replaces nothing; --replace does, and a destroy puts it back."""
+    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
+    before = shell.desk.world.snapshot()
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 2
+    assert "--replace homeserver" in done.errors
+    assert shell.desk.world.snapshot() == before
+    assert shell.cloudflare("apply", "--yes", "--replace", "homeserver", "--fix", "all").code == 0
+    assert shell.desk.zone.bots["fight_mode"] is False
+    assert shell.cloudflare("destroy", "--yes").code == 0
+    assert shell.desk.world.snapshot() == before
+
+
+def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: Shell) -> None:
+    """Nothing is made at Cloudflare that could not be written down then."""
+    assert shell.cloudflare("apply", "--yes").code == 0
+    assert shell.cloudflare("destroy", "--yes").code == 0
+    (shell.bundle / "synapse/log.yaml").write_text("mine\n")
+    world = shell.desk.world.snapshot()
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 1
+    assert "edited by hand: synapse/log.yaml" in done.errors
+    assert shell.desk.world.snapshot() == world
+
+
+def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
+    """Damaged, of a newer version, of another server."""
+    shell.cloudflare("apply", "--yes")
+    path = shell.bundle / ".cloudflare.json"
+    good = path.read_text()
+    for text, told in (
+        ("{", "cannot be read; put it back from a copy"),
+        (good.replace('"format": 1', '"format": 99'), "is of a newer synapse-bundle"),
+        (good.replace('"server_name": "example.org"', '"server_name": "example.net"'),
+         "has the Cloudflare state of 'example.net', not 'example.org'"),
+    ):  # fmt: skip
+        path.write_text(text)
+        done = shell.cloudflare("plan")
+        assert done.code == 2
+        assert told in done.errors
+    path.write_text(good)
+    done = shell.cloudflare("apply", "--adopt", "abcdefgh")
+    assert done.code == 2
+    assert "--adopt is for none" in done.errors
+
+
+def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
+    """Where none may be made: a plan says how, a file gives it, and a bad one is refused."""
+    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
+    plan = shell.cloudflare("plan")
+    assert "stop     The helper needs a token for the DNS of example.org" in plan.output
+    done = shell.cloudflare("apply", "--yes")
+    assert done.code == 2
+    assert "apply --dns-token-file FILE" in done.errors
+    (shell.directory / "dns").write_text("mine_" * 9 + "\n")
+    done = shell.cloudflare("apply", "--yes", "--dns-token-file", "dns")
+    assert done.code == 0, done.text
+    assert (shell.bundle / "secrets/dns_token").read_text() == "mine_" * 9 + "\n"
+
+
+def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> None:
+    """A real SIGKILL at every seventh request; at last everything is as it was."""
+    before = shell.desk.world.snapshot()
+    for victim in range(20, 70, 7):
+        start = len(shell.desk.fake.log)
+        process = shell.start("cloudflare", "apply", "--yes", "--fix", "all")
+
+        def kill(number: int, victim: int = victim + start, pid: int = process.pid) -> None:
+            if number == victim:
+                signal.pidfd_send_signal(open_pid(pid), signal.SIGKILL)
+
+        shell.watch = kill
+        process.wait(timeout=60)
+    shell.watch = lambda _: None
+    done = shell.cloudflare("apply", "--yes", "--fix", "all")
+    assert done.code == 0, done.text
+    assert "nothing to do" in shell.cloudflare("plan").output
+    assert shell.cloudflare("destroy", "--yes").code == 0
+    assert shell.desk.world.snapshot() == before
+
+
+def open_pid(pid: int) -> int:
+    """Return a handle of a process."""
+    import os
+
+    return os.pidfd_open(pid)
+
+
+def test_two_applies_exclude_each_other(shell: Shell) -> None:
+    """The second is told so, and changes nothing."""
+    seen: list[str] = []
+
+    def meet(number: int) -> None:
+        if number == 20:
+            shell.watch = lambda _: None
+            seen.append(shell.cloudflare("apply", "--yes").errors)
+
+    shell.watch = meet
+    assert shell.cloudflare("apply", "--yes").code == 0
+    assert "another run is writing bundle" in seen[0]
+
+
+def test_waiting_is_told(shell: Shell) -> None:
+    """A request that has to be repeated says so on standard error."""
+    shell.desk.strike({3: "500 before", 5: "unreachable"})
+    done = shell.cloudflare("plan")
+    assert done.code == 0, done.text
+    assert "Cloudflare has an error of its own (HTTP 500); waiting 1 s ..." in done.errors
+
+
+def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
+    """The token unseen, each thing in the way, each setting, and at last the whole.
+
+    After a no to the proxy there is nothing to ask about the Worker's route.
+    """
+    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
+    shell.desk.world.add_record(shell.desk.zone, "A", "example.org", "192.0.2.2")
+    shell.desk.world.add_script(shell.desk.account, "other")
+    shell.desk.world.add_route(shell.desk.zone, "example.org/.well-known/matrix/*", "other")
+    done = shell.type(
+        "cloudflare",
+        "apply",
+        answers={
+            "Cloudflare API token: ": PROVISIONING,
+            "Replace it? [y/N]: ": "y",
+            "Proxy it? [y/N]: ": "n",
+            "switch it off for the whole zone? [y/N]: ": "y",
+            "switch on Always Use HTTPS for the whole zone? [y/N]: ": "n",
+            "Shall I add one configuration rule": "n",
+            "now? [y/N]: ": "y",
+        },
+        CLOUDFLARE_API_TOKEN=None,
+    )
+    assert done.code == 0, done.text
+    assert PROVISIONING not in done.text
+    assert shell.desk.zone.bots["fight_mode"] is False
+    assert shell.desk.zone.settings["always_use_https"] == "off"
+    assert set(shell.desk.account.scripts) == {"other"}
+    kinds = sorted((r["type"], r["proxied"]) for r in shell.desk.zone.records.values())
+    assert kinds == [("A", False), ("CNAME", True)]
+    assert (shell.bundle / "compose.yaml").is_file()
+
+
+@pytest.mark.parametrize("question", ["Replace it? [y/N]: ", "now? [y/N]: "])
+def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
+    """Neither what is in the way, nor anything else."""
+    if "Replace" in question:
+        shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
+    calm(shell)
+    world = shell.desk.world.snapshot()
+    done = shell.type("cloudflare", "apply", answers={question: "n"})
+    assert done.code == 1
+    assert "Nothing was changed." in done.text
+    assert shell.desk.world.snapshot() == world
+    assert not shell.bundle.exists()
+
+
+def test_a_destroy_asks_first(shell: Shell) -> None:
+    """It shows what goes and what comes back, and a no keeps it all."""
+    shell.cloudflare("apply", "--yes")
+    world = shell.desk.world.snapshot()
+    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "n"})
+    assert done.code == 1
+    assert "delete   CNAME matrix.example.org -> " in done.text
+    assert shell.desk.world.snapshot() == world
+    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "y"})
+    assert done.code == 0, done.text
+
+
+def test_a_missing_dns_token_is_asked_for(shell: Shell) -> None:
+    """At a terminal, where none may be made, unseen."""
+    calm(shell)
+    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
+    answers = {"DNS token for the helper: ": "mine_" * 9, "now? [y/N]: ": "y"}
+    done = shell.type("cloudflare", "apply", answers=answers)
+    assert done.code == 0, done.text
+    assert "mine_mine" not in done.text
+    assert (shell.bundle / "secrets/dns_token").read_text() == "mine_" * 9 + "\n"
+
+
+def test_the_offline_commands_import_no_client(shell: Shell) -> None:
+    """`generate`, `--help` and `--version` load neither httpx nor anything of Cloudflare's."""
+    shell.cloudflare("apply", "--yes")
+    shell.environment = {"PYTHONPROFILEIMPORTTIME": "1"}
+    for words in (["--help"], ["--version"], ["generate"], ["init", "other.yaml"]):
+        done = shell.run(*words, CLOUDFLARE_BASE_URL=None, CLOUDFLARE_API_TOKEN=None)
+        assert done.code == 0, done.text
+        modules = set(re.findall(r"\|\s+([\w.]+)\n", done.errors))
+        assert "click" in modules
+        assert not {"httpx", "synapse_bundle.cloudflare"} & modules, words
+    online = shell.cloudflare("plan").errors
+    assert "| httpx\n" in re.sub(r"\|\s+", "| ", online)
