@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,27 @@ def test_an_unreadable_report_is_named(tmp_path: Path, content: str | None) -> N
         path.write_text(content)
     with pytest.raises(HelperError, match=r"report\.json can not be read"):
         report.read(path)
+
+
+def test_many_writers_at_once_all_succeed(tmp_path: Path) -> None:
+    """Whoever comes last wins, whole; nobody is in another's way, and nothing is left beside it."""
+    file = tmp_path / "status.json"
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            done = [pool.submit(report.write, file, {"writer": n, "x": "x" * n}) for n in range(8)]
+            for each in done:
+                each.result()
+        content = report.read(file)
+        assert content["x"] == "x" * content["writer"]
+        assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
+    """Longer remains of another time do not shine through, and their mode does not stay."""
+    file, left = tmp_path / "status.json", tmp_path / ".status.json.new"
+    left.write_text("x" * 1000)
+    left.chmod(0o666)
+    report.write(file, {"a": 1}, mode=0o600)
+    assert report.read(file) == {"a": 1}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not left.exists()

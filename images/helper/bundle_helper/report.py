@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import HelperError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -40,20 +42,47 @@ def read(path: Path) -> dict[str, Any]:
 def replace(path: Path, content: bytes, mode: int, group: int = -1) -> None:
     """Write beside `path`, then rename over it; group and mode are right before the first byte.
 
-    A kill at any moment leaves the old file or the new one. OSError passes through.
+    Many may do so at once. A kill at any moment leaves the old file or the new one. OSError passes
+    through.
     """
     beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with _open_alone(beside) as descriptor:
         if group != -1:
             os.fchown(descriptor, -1, group)
         os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
         os.fsync(descriptor)
-    beside.replace(path)
+        beside.replace(path)
     synchronise(path.parent)
+
+
+@contextlib.contextmanager
+def _open_alone(path: Path) -> Iterator[int]:
+    """Open a file, empty, that nobody else writes; what a killed writer left is taken over."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except PermissionError:
+            # No writer of ours left it with such a mode.
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever had the lock may have renamed the file since: then it is no longer ours to write.
+            if _is_named(descriptor, path):
+                os.ftruncate(descriptor, 0)
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def synchronise(directory: Path) -> None:
