@@ -156,7 +156,7 @@ class Desk:
     def open(self) -> tuple[Client, Access]:
         """Return a client and what its token opens, if it may do what is needed."""
         client = self.open_client()
-        access = inspection.find_access(client, self.grant.value, self.wanted)
+        access = inspection.find_access(client, self.wanted)
         permissions.require(client, permissions.list_needs(access.home, access.apex))
         return client, access
 

@@ -28,11 +28,14 @@ from tests.cloudflare.fake import (
 from tests.cloudflare.world import Account, Grant, Json, World
 
 TUNNEL_READ = ("Cloudflare Tunnel Read", "Cloudflare Tunnel Write")
-GROUPS = {
-    "4755a26eedb94da69e1066d98aa820be": "DNS Write",
-    "82e64a83756745bbbb1c9c2701bf816b": "DNS Read",
-}
 SCOPE = "com.cloudflare.api.account.zone"
+# The first two are there to be mistaken for the third.
+GROUPS = {
+    "a" * 32: ("DNS Write", "com.cloudflare.api.account"),
+    "b" * 32: ("DNS Writers", SCOPE),
+    "4755a26eedb94da69e1066d98aa820be": ("DNS Write", SCOPE),
+    "82e64a83756745bbbb1c9c2701bf816b": ("DNS Read", SCOPE),
+}
 PHASE = "http_config_settings"
 CACHE_PHASE = "http_request_cache_settings"
 NOBODY = "0" * 32
@@ -132,16 +135,15 @@ def make_rule(world: World, body: Any) -> Json:
 
 @endpoint(
     "GET", "/accounts/{account}/cfd_tunnel", *TUNNEL_READ,
-    query="is_deleted include_prefix name page per_page",
+    query="is_deleted page per_page",
 )  # fmt: skip
 def list_tunnels(world: World, request: Request) -> Page:
-    """List tunnels, by a prefix of their name and whether they are deleted."""
-    prefix, deleted = request.query.get("include_prefix", ""), request.query.get("is_deleted")
+    """List tunnels, by whether they are deleted."""
+    deleted = request.query.get("is_deleted")
     found = [
         describe(tunnel)
         for tunnel in get_account(world, request).tunnels.values()
-        if tunnel["name"].startswith(prefix)
-        and deleted in {None, "true" if tunnel["deleted_at"] else "false"}
+        if deleted in {None, "true" if tunnel["deleted_at"] else "false"}
     ]
     return paginate(found, request.query, most=1000)
 
@@ -331,8 +333,8 @@ def list_groups(_: World, request: Request) -> list[Json]:
     """List permissions whose name begins in a certain way."""
     prefix = request.query.get("name", "")
     return [
-        {"id": identity, "name": name, "scopes": [SCOPE]}
-        for identity, name in GROUPS.items()
+        {"id": identity, "name": name, "scopes": [scope]}
+        for identity, (name, scope) in GROUPS.items()
         if name.startswith(prefix)
     ]
 
@@ -349,7 +351,11 @@ def create_token(world: World, request: Request) -> Json:
             zone = resource.removeprefix(f"{SCOPE}.")
             if zone not in world.zones or verbs != "*":
                 raise StrangeError(f"no resource: {resource}")
-            allowed |= {(GROUPS[each["id"]], zone) for each in policy["permission_groups"]}
+            for each in policy["permission_groups"]:
+                name, scope = GROUPS[each["id"]]
+                if scope != SCOPE:
+                    raise StrangeError(f"{name} of {scope} for a zone")
+                allowed.add((name, zone))
     grant = Grant(
         value=make_value(world),
         id=world.make_id(),

@@ -10,6 +10,7 @@ from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice
 from synapse_bundle.cloudflare.change import Condition, Part
 from synapse_bundle.cloudflare.consent import Consent
+from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.desks import EVERYTHING, Desk, open_desk
 from tests.cloudflare.world import Grant
@@ -83,6 +84,8 @@ def test_a_setting_that_may_not_be_written_fails_nothing_else(desk: Desk) -> Non
         assert any(f"the token lacks Zone → {name}: Edit" in line for line in desk.told)
     assert desk.zone.bots["fight_mode"] is True
     assert imports.TUNNEL in desk.secrets
+    assert desk.state
+    assert [m for m in desk.state.made if m.kind is Kind.SETTING] == []
     desk.destroy()
     assert desk.zone.bots["fight_mode"] is True
 

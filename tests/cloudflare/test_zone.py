@@ -104,6 +104,15 @@ def test_the_rule_stands_behind_those_of_others(desk: Desk) -> None:
     assert desk.zone.ruleset["rules"] == [mine]
 
 
+def test_a_ruleset_without_rules_stays(desk: Desk) -> None:
+    """Who had an empty one has it again."""
+    desk.zone.ruleset = {"id": "e" * 32, "rules": []}
+    desk.apply()
+    assert len(desk.zone.ruleset["rules"]) == 1
+    desk.destroy()
+    assert desk.zone.ruleset == {"id": "e" * 32, "rules": []}
+
+
 def test_the_rule_follows_the_homeserver_without_another_yes(desk: Desk) -> None:
     """The yes was for the homeserver, whatever it is called."""
     desk.apply(Consent(fixing={"browser-checks"}))
