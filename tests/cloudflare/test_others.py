@@ -15,7 +15,7 @@ from synapse_bundle.cloudflare.change import Part
 from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.undoing import Verb
 from synapse_bundle.errors import BundleError, SettingsError
-from tests.cloudflare.desks import Desk, open_desk
+from tests.cloudflare.desks import Desk, open_desk, rename
 from tests.cloudflare.world import Json
 
 HOST = "matrix.example.org"
@@ -142,6 +142,17 @@ def test_another_bundle_is_named_and_can_be_taken_over(desk: Desk) -> None:
     assert {**desk.world.snapshot(), "tokens": 0} == {**world, "tokens": 0}
     with pytest.raises(SettingsError, match="is no bundle id"):
         states.create("example.org", "not an id")
+
+
+def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(desk: Desk) -> None:
+    """A placeholder becomes the homeserver's record: one of another type, in one transaction."""
+    desk.apply()
+    assert desk.state
+    desk.state = states.create("example.org", desk.state.id)
+    rename(desk, "example.org")
+    desk.apply(Consent())
+    assert [(r["type"], r["name"]) for r in find(desk, "example.org")] == [("CNAME", "example.org")]
+    assert desk.list_pending(Consent()) == []
 
 
 @pytest.mark.parametrize(

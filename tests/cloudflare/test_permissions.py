@@ -9,7 +9,7 @@ import pytest
 from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice
 from synapse_bundle.cloudflare.change import Condition, Part
-from synapse_bundle.cloudflare.consent import Consent
+from synapse_bundle.cloudflare.consent import FIXES, Consent
 from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.desks import EVERYTHING, Desk, open_desk
@@ -167,6 +167,14 @@ def test_a_token_for_another_zone_does_not_serve(desk: Desk) -> None:
     assert desk.secrets[imports.TOKEN] == find_minted(desk).value != own.value
 
 
+@pytest.mark.parametrize("value", ["dead" * 12, "x" * 100])
+def test_a_token_that_cloudflare_refuses_does_not_serve(desk: Desk, value: str) -> None:
+    """Unknown to it, or not even a token."""
+    desk.secrets[imports.TOKEN] = value
+    desk.apply()
+    assert desk.secrets[imports.TOKEN] == find_minted(desk).value
+
+
 def test_no_token_is_made_where_none_is_wanted(desk: Desk) -> None:
     """With another issuer, or a file that the settings name."""
     desk.wanted = replace(desk.wanted, mints=False)
@@ -231,6 +239,11 @@ def test_zones_of_two_accounts_serve(desk: Desk) -> None:
     assert (len(desk.account.tunnels), len(desk.account.scripts)) == (1, 0)
     assert (len(other.tunnels), len(other.scripts)) == (0, 1)
     assert [r["name"] for r in zone.records.values()] == ["example.net"]
+    looked = {(c.reading.zone.name, c.reading.fix) for c in desk.plan() if c.reading}
+    assert looked == {
+        *(("example.org", fix) for fix in FIXES),
+        *(("example.net", fix) for fix in FIXES if fix != "url-normalization"),
+    }
     desk.destroy()
     assert desk.world.snapshot() == before
 

@@ -113,6 +113,15 @@ def test_a_ruleset_without_rules_stays(desk: Desk) -> None:
     assert desk.zone.ruleset == {"id": "e" * 32, "rules": []}
 
 
+def test_rules_that_were_added_since_stay(desk: Desk) -> None:
+    """The list was made for our rule, and others use it by now."""
+    desk.apply()
+    mine = desk.world.add_rule(desk.zone, "mine")
+    desk.destroy()
+    assert desk.zone.ruleset
+    assert desk.zone.ruleset["rules"] == [mine]
+
+
 def test_the_rule_follows_the_homeserver_without_another_yes(desk: Desk) -> None:
     """The yes was for the homeserver, whatever it is called."""
     desk.apply(Consent(fixing={"browser-checks"}))
@@ -166,6 +175,8 @@ def test_a_delegated_name_and_a_locked_record_are_obstacles(desk: Desk) -> None:
     desk.world.add_record(desk.zone, "NS", "matrix.example.org", "ns.example.net")
     assert "the name is delegated elsewhere" in list_notes(desk)
     locked = {"read_only": True}
+    desk.world.add_record(desk.zone, "TXT", "matrix.example.org", "spf", meta=locked)
+    assert "belongs to another Cloudflare product" not in list_notes(desk)
     desk.world.add_record(desk.zone, "AAAA", "matrix.example.org", "100::", meta=locked)
     assert "belongs to another Cloudflare product" in list_notes(desk)
 
@@ -181,6 +192,15 @@ def test_locked_records_at_the_server_name_are_in_nobodys_way(desk: Desk) -> Non
     assert desk.list_pending(Consent()) == []
     desk.destroy()
     assert desk.world.snapshot() == before
+
+
+def test_a_locked_record_is_not_made_proxied(desk: Desk) -> None:
+    """There is nothing to say yes to, and no Worker."""
+    locked = {"read_only": True}
+    record = desk.world.add_record(desk.zone, "A", "example.org", "192.0.2.2", meta=locked)
+    desk.apply()
+    assert desk.zone.records[record["id"]]["proxied"] is False
+    assert desk.account.scripts == {}
 
 
 def test_rules_that_keep_media_are_named(desk: Desk) -> None:
