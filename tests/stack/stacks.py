@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,7 +15,7 @@ import tempfile
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
@@ -190,10 +191,25 @@ def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIE
 
 
 def find_port() -> int:
-    """Return a port on 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on 127.0.0.1 that is free now, and that this process has not returned before.
+
+    It is below those that the kernel gives to connections, so that none of these takes it until
+    its stack has started.
+    """
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("every port is taken")
+
+
+def choose_ports(worker: str) -> Iterator[int]:
+    """Return the ports of one of the processes that pytest-xdist starts (gw0, gw1, …), or of all."""
+    first = 20000 + 1000 * (int(worker.removeprefix("gw") or 0) % 12)
+    return iter(range(first, first + 1000))
+
+
+PORTS: Final = choose_ports(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
 def generate(

@@ -79,11 +79,19 @@ def write_credentials(path: Path, **changes: Any) -> None:
 
 
 def find_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free, and that was not returned before.
+
+    It is below those that the kernel gives to connections.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    msg = "every port is taken"
+    raise AssertionError(msg)
+
+
+_PORTS = iter(range(20000, 30000))
 
 
 def build_environment(**variables: str) -> dict[str, str]:
