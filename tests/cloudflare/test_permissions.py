@@ -218,6 +218,27 @@ def test_a_destroy_needs_what_the_apply_needed(desk: Desk) -> None:
     assert desk.world.snapshot() == world
 
 
+def test_the_active_one_of_two_zones_counts(desk: Desk) -> None:
+    """A name that another account claims as well, without its name servers."""
+    desk.zone.status = "pending"
+    other = desk.world.add_account()
+    zone = desk.world.add_zone("example.org", other)
+    places = {desk.zone.id: zone.id, desk.account.id: other.id}
+    desk.grant.allowed |= {(name, places.get(each, each)) for name, each in desk.grant.allowed}
+    desk.apply()
+    assert desk.zone.records == {}
+    assert len(zone.records) == 2
+
+
+def test_a_zone_below_another_comes_first(desk: Desk) -> None:
+    """The nearest zone above a name has its records."""
+    zone = desk.world.add_zone("matrix.example.org", desk.account)
+    desk.grant.allowed |= {(n, zone.id) for n, each in desk.grant.allowed if each == desk.zone.id}
+    desk.apply()
+    assert [record["type"] for record in zone.records.values()] == ["CNAME"]
+    assert [record["name"] for record in desk.zone.records.values()] == ["example.org"]
+
+
 def test_zones_of_two_accounts_serve(desk: Desk) -> None:
     """The tunnel is where the homeserver's zone is, the Worker where the server name's is."""
     other = desk.world.add_account()

@@ -81,12 +81,16 @@ def find_access(client: Client, wanted: Wanted) -> Access:
 
 
 def find_zone(client: Client, host: str) -> Zone | None:
-    """Return the nearest zone above a host that the token can see, or None."""
+    """Return the nearest zone above a host that the token can see, or None.
+
+    Two accounts may claim one name; it is the active zone that answers for it.
+    """
     labels = host.split(".")
     for start in range(len(labels) - 1):
-        found = list(client.list("/zones", {"name": ".".join(labels[start:])}))
-        if found:
-            return Zone.parse(found[0])
+        found = map(Zone.parse, client.list("/zones", {"name": ".".join(labels[start:])}))
+        zones = sorted(found, key=lambda zone: zone.status != "active")
+        if zones:
+            return zones[0]
     return None
 
 
