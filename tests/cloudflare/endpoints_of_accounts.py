@@ -14,6 +14,7 @@ import json
 from datetime import UTC, date, datetime
 
 from tests.cloudflare.fake import (
+    NOTHING,
     Page,
     RefusalError,
     Request,
@@ -166,8 +167,8 @@ def read_parts(request: Request) -> tuple[Json, dict[str, bytes]]:
 
 
 @endpoint("DELETE", "/accounts/{account}/workers/scripts/{script}", "Workers Scripts Write")
-def delete_script(world: World, request: Request) -> None:
-    """Delete a Worker that no route needs."""
+def delete_script(world: World, request: Request) -> object:
+    """Delete a Worker that no route needs; there is no answer but the status."""
     account, name = get_account(world, request), request.parts["script"]
     if name not in account.scripts:
         raise RefusalError(404, 10007, "workers.api.error.script_not_found")
@@ -176,6 +177,7 @@ def delete_script(world: World, request: Request) -> None:
             raise StrangeError(f"{name} is deleted although a route leads to it")
     world.touched.add(name)
     del account.scripts[name]
+    return NOTHING
 
 
 @endpoint(

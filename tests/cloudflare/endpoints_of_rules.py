@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cloudflare.endpoints import get_zone
-from tests.cloudflare.fake import RefusalError, Request, StrangeError, endpoint, expect
+from tests.cloudflare.fake import NOTHING, RefusalError, Request, StrangeError, endpoint, expect
 from tests.cloudflare.world import Json, World
 
 PHASE = "http_config_settings"
@@ -81,10 +81,11 @@ def delete_rule(world: World, request: Request) -> Json:
 
 
 @endpoint("DELETE", "/zones/{zone}/rulesets/{ruleset}", "Config Settings Write")
-def delete_ruleset(world: World, request: Request) -> None:
-    """Delete a ruleset with all its rules."""
+def delete_ruleset(world: World, request: Request) -> object:
+    """Delete a ruleset with all its rules; there is no answer but the status."""
     world.touched |= {rule["id"] for rule in find_ruleset(world, request)["rules"]}
     get_zone(world, request).ruleset = None
+    return NOTHING
 
 
 def find_ruleset(world: World, request: Request) -> Json:
