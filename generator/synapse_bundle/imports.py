@@ -18,8 +18,9 @@ NOTIFICATION: Final = "notification_urls"
 NAMES: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION)
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 WITHOUT: Final = (
-    "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Make one"
-    " at https://dash.cloudflare.com/profile/api-tokens (Zone, DNS, Edit; one zone), then:"
+    "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Have one"
+    " made: synapse-bundle cloudflare apply; or make one at"
+    " https://dash.cloudflare.com/profile/api-tokens (Zone, DNS, Edit; one zone), then:"
     " synapse-bundle generate --token (or certificates: own-authority)"
 )
 

@@ -28,7 +28,12 @@ from synapse_bundle.cloudflare.resources import Wanted, Worker
 from synapse_bundle.cloudflare.state import State
 from synapse_bundle.cloudflare.undoing import Undoing
 from synapse_bundle.cloudflare.work import Work
-from tests.cloudflare import endpoints, endpoints_of_accounts  # noqa: F401  # they register
+from tests.cloudflare import (  # noqa: F401  # they register
+    endpoints,
+    endpoints_of_accounts,
+    endpoints_of_rules,
+    endpoints_of_tokens,
+)
 from tests.cloudflare.fake import Fake, Killed, LostError
 from tests.cloudflare.world import Account, Grant, World, Zone
 
@@ -156,7 +161,7 @@ class Desk:
     def open(self) -> tuple[Client, Access]:
         """Return a client and what its token opens, if it may do what is needed."""
         client = self.open_client()
-        access = inspection.find_access(client, self.grant.value, self.wanted)
+        access = inspection.find_access(client, self.wanted)
         permissions.require(client, permissions.list_needs(access.home, access.apex))
         return client, access
 

@@ -80,6 +80,8 @@ class Endpoint:
 
 
 ENDPOINTS: Final[list[Endpoint]] = []
+# What an endpoint returns that answers without a body.
+NOTHING: Final = object()
 
 
 def endpoint(
@@ -141,6 +143,8 @@ class Fake:
             return refuse(strange)
         except RefusalError as refusal:
             return refuse(refusal)
+        if result is NOTHING:
+            return Answer(status=204, body=b"")
         document = {"success": True, "errors": [], "messages": [], "result": result}
         if isinstance(result, Page):
             document |= {"result": result.items, "result_info": result.info}

@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+import subprocess
+from functools import partial
 
 import pytest
 
-from tests.cloudflare.desks import PROVISIONING, open_desk
-from tests.cloudflare.servers import SETTINGS, Shell, read_json, serve
+from tests.cloudflare.desks import PROVISIONING
+from tests.cloudflare.servers import SETTINGS, Shell, read_json
 
 ESCAPE = "\x1b"
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    """A directory with the settings of a new user, and a new account."""
-    (tmp_path / "settings.yaml").write_text(SETTINGS)
-    with serve(open_desk(), tmp_path) as shell:
-        yield shell
-    assert shell.desk.fake.violations == []
 
 
 def read_files(shell: Shell) -> dict[str, bytes]:
     """Return every file of the directory but the lock."""
     paths = (p for p in shell.directory.rglob("*") if p.is_file() and p.name != ".lock")
     return {p.relative_to(shell.directory).as_posix(): p.read_bytes() for p in paths}
-
-
-def calm(shell: Shell) -> None:
-    """Let no setting of the zone be harmful, so that nothing is asked about them."""
-    zone = shell.desk.zone
-    zone.bots["fight_mode"], zone.settings["always_use_https"] = False, "on"
-    zone.settings |= {"browser_check": "off", "security_level": "off"}
 
 
 def test_one_command_makes_a_whole_server(shell: Shell) -> None:
@@ -280,11 +263,7 @@ def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> Non
         start = len(shell.desk.fake.log)
         process = shell.start("cloudflare", "apply", "--yes", "--fix", "all")
 
-        def kill(number: int, victim: int = victim + start, pid: int = process.pid) -> None:
-            if number == victim:
-                signal.pidfd_send_signal(open_pid(pid), signal.SIGKILL)
-
-        shell.watch = kill
+        shell.watch = partial(kill_at, start + victim, process)
         process.wait(timeout=60)
     shell.watch = lambda _: None
     done = shell.cloudflare("apply", "--yes", "--fix", "all")
@@ -294,11 +273,10 @@ def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> Non
     assert shell.desk.world.snapshot() == before
 
 
-def open_pid(pid: int) -> int:
-    """Return a handle of a process."""
-    import os
-
-    return os.pidfd_open(pid)
+def kill_at(victim: int, process: subprocess.Popen[bytes], number: int) -> None:
+    """Kill a process when a request of a certain number comes."""
+    if number == victim:
+        process.kill()
 
 
 def test_two_applies_exclude_each_other(shell: Shell) -> None:
@@ -321,76 +299,6 @@ def test_waiting_is_told(shell: Shell) -> None:
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
     assert "Cloudflare has an error of its own (HTTP 500); waiting 1 s ..." in done.errors
-
-
-def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
-    """The token unseen, each thing in the way, each setting, and at last the whole.
-
-    After a no to the proxy there is nothing to ask about the Worker's route.
-    """
-    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
-    shell.desk.world.add_record(shell.desk.zone, "A", "example.org", "192.0.2.2")
-    shell.desk.world.add_script(shell.desk.account, "other")
-    shell.desk.world.add_route(shell.desk.zone, "example.org/.well-known/matrix/*", "other")
-    done = shell.type(
-        "cloudflare",
-        "apply",
-        answers={
-            "Cloudflare API token: ": PROVISIONING,
-            "Replace it? [y/N]: ": "y",
-            "Proxy it? [y/N]: ": "n",
-            "switch it off for the whole zone? [y/N]: ": "y",
-            "switch on Always Use HTTPS for the whole zone? [y/N]: ": "n",
-            "Shall I add one configuration rule": "n",
-            "now? [y/N]: ": "y",
-        },
-        CLOUDFLARE_API_TOKEN=None,
-    )
-    assert done.code == 0, done.text
-    assert PROVISIONING not in done.text
-    assert shell.desk.zone.bots["fight_mode"] is False
-    assert shell.desk.zone.settings["always_use_https"] == "off"
-    assert set(shell.desk.account.scripts) == {"other"}
-    kinds = sorted((r["type"], r["proxied"]) for r in shell.desk.zone.records.values())
-    assert kinds == [("A", False), ("CNAME", True)]
-    assert (shell.bundle / "compose.yaml").is_file()
-
-
-@pytest.mark.parametrize("question", ["Replace it? [y/N]: ", "now? [y/N]: "])
-def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
-    """Neither what is in the way, nor anything else."""
-    if "Replace" in question:
-        shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
-    calm(shell)
-    world = shell.desk.world.snapshot()
-    done = shell.type("cloudflare", "apply", answers={question: "n"})
-    assert done.code == 1
-    assert "Nothing was changed." in done.text
-    assert shell.desk.world.snapshot() == world
-    assert not shell.bundle.exists()
-
-
-def test_a_destroy_asks_first(shell: Shell) -> None:
-    """It shows what goes and what comes back, and a no keeps it all."""
-    shell.cloudflare("apply", "--yes")
-    world = shell.desk.world.snapshot()
-    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "n"})
-    assert done.code == 1
-    assert "delete   CNAME matrix.example.org -> " in done.text
-    assert shell.desk.world.snapshot() == world
-    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "y"})
-    assert done.code == 0, done.text
-
-
-def test_a_missing_dns_token_is_asked_for(shell: Shell) -> None:
-    """At a terminal, where none may be made, unseen."""
-    calm(shell)
-    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
-    answers = {"DNS token for the helper: ": "mine_" * 9, "now? [y/N]: ": "y"}
-    done = shell.type("cloudflare", "apply", answers=answers)
-    assert done.code == 0, done.text
-    assert "mine_mine" not in done.text
-    assert (shell.bundle / "secrets/dns_token").read_text() == "mine_" * 9 + "\n"
 
 
 def test_the_offline_commands_import_no_client(shell: Shell) -> None:

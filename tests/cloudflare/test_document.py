@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from synapse_bundle.cloudflare import permissions
 from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE
-from tests.cloudflare.desks import open_desk
-from tests.cloudflare.servers import SETTINGS, Shell, serve
+from tests.cloudflare.servers import Shell
 
 # What stands in the document for what is different in every account.
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -24,14 +22,6 @@ BUNDLE = "k3x9m2pq"
 def text(repository: Path) -> str:
     """The document."""
     return (repository / "docs/cloudflare.md").read_text()
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    """The account that the document is about."""
-    (tmp_path / "settings.yaml").write_text(SETTINGS)
-    with serve(open_desk(), tmp_path) as shell:
-        yield shell
 
 
 def find_block(text: str, command: str) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare import advice
+from synapse_bundle.cloudflare import advice, marks
 from synapse_bundle.cloudflare import state as states
 from synapse_bundle.cloudflare.change import Part
 from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.undoing import Verb
 from synapse_bundle.errors import BundleError, SettingsError
-from tests.cloudflare.desks import Desk, open_desk
+from tests.cloudflare.desks import Desk, open_desk, rename
 from tests.cloudflare.world import Json
 
 HOST = "matrix.example.org"
@@ -144,6 +144,38 @@ def test_another_bundle_is_named_and_can_be_taken_over(desk: Desk) -> None:
         states.create("example.org", "not an id")
 
 
+def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(desk: Desk) -> None:
+    """A placeholder becomes the homeserver's record: one of another type, in one transaction."""
+    desk.apply()
+    assert desk.state
+    desk.state = states.create("example.org", desk.state.id)
+    rename(desk, "example.org")
+    desk.apply(Consent())
+    assert [(r["type"], r["name"]) for r in find(desk, "example.org")] == [("CNAME", "example.org")]
+    assert desk.list_pending(Consent()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stranger"),
+    [
+        ("synapse-bundle example.org bbbbbbbb", "bbbbbbbb"),
+        ("synapse-bundle bbbbbbbb: the homeserver", "bbbbbbbb"),
+        ("synapse-bundle example.org aaaaaaaa", ""),
+        ("synapse-bundle aaaaaaaa: the homeserver", ""),
+        ("synapse-bundle example.net bbbbbbbb", ""),
+        ("synapse-bundle exampleXorg bbbbbbbb", ""),
+        ("synapse-bundle", ""),
+        ("synapse-bundle: see the wiki", ""),
+        ("my server", ""),
+        ("", ""),
+    ],
+)
+def test_the_mark_of_another_bundle_is_recognized(text: str, stranger: str) -> None:
+    """And nothing else is taken for one."""
+    state = states.create("example.org", "aaaaaaaa")
+    assert marks.find_stranger(text, state) == stranger
+
+
 def test_what_stood_there_first_comes_back_after_repairs(desk: Desk) -> None:
     """A tunnel that somebody deletes is made anew; a destroy still knows the record before."""
     desk.world.add_record(desk.zone, "A", HOST, "192.0.2.1", comment="old")
@@ -154,6 +186,16 @@ def test_what_stood_there_first_comes_back_after_repairs(desk: Desk) -> None:
     assert desk.list_pending() == []
     desk.destroy()
     assert desk.world.snapshot() == before
+
+
+def test_a_tunnel_that_was_renamed_is_still_ours(desk: Desk) -> None:
+    """It is known by its id as well."""
+    desk.apply()
+    (tunnel,) = desk.account.tunnels.values()
+    tunnel["name"] = "my server"
+    assert desk.list_pending() == []
+    desk.destroy()
+    assert tunnel["deleted_at"]
 
 
 def test_a_placeholder_makes_room_for_a_record(desk: Desk) -> None:

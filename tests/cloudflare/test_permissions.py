@@ -9,7 +9,8 @@ import pytest
 from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice
 from synapse_bundle.cloudflare.change import Condition, Part
-from synapse_bundle.cloudflare.consent import Consent
+from synapse_bundle.cloudflare.consent import FIXES, Consent
+from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.desks import EVERYTHING, Desk, open_desk
 from tests.cloudflare.world import Grant
@@ -83,6 +84,8 @@ def test_a_setting_that_may_not_be_written_fails_nothing_else(desk: Desk) -> Non
         assert any(f"the token lacks Zone → {name}: Edit" in line for line in desk.told)
     assert desk.zone.bots["fight_mode"] is True
     assert imports.TUNNEL in desk.secrets
+    assert desk.state
+    assert [m for m in desk.state.made if m.kind is Kind.SETTING] == []
     desk.destroy()
     assert desk.zone.bots["fight_mode"] is True
 
@@ -164,6 +167,14 @@ def test_a_token_for_another_zone_does_not_serve(desk: Desk) -> None:
     assert desk.secrets[imports.TOKEN] == find_minted(desk).value != own.value
 
 
+@pytest.mark.parametrize("value", ["dead" * 12, "x" * 100])
+def test_a_token_that_cloudflare_refuses_does_not_serve(desk: Desk, value: str) -> None:
+    """Unknown to it, or not even a token."""
+    desk.secrets[imports.TOKEN] = value
+    desk.apply()
+    assert desk.secrets[imports.TOKEN] == find_minted(desk).value
+
+
 def test_no_token_is_made_where_none_is_wanted(desk: Desk) -> None:
     """With another issuer, or a file that the settings name."""
     desk.wanted = replace(desk.wanted, mints=False)
@@ -207,6 +218,27 @@ def test_a_destroy_needs_what_the_apply_needed(desk: Desk) -> None:
     assert desk.world.snapshot() == world
 
 
+def test_the_active_one_of_two_zones_counts(desk: Desk) -> None:
+    """A name that another account claims as well, without its name servers."""
+    desk.zone.status = "pending"
+    other = desk.world.add_account()
+    zone = desk.world.add_zone("example.org", other)
+    places = {desk.zone.id: zone.id, desk.account.id: other.id}
+    desk.grant.allowed |= {(name, places.get(each, each)) for name, each in desk.grant.allowed}
+    desk.apply()
+    assert desk.zone.records == {}
+    assert len(zone.records) == 2
+
+
+def test_a_zone_below_another_comes_first(desk: Desk) -> None:
+    """The nearest zone above a name has its records."""
+    zone = desk.world.add_zone("matrix.example.org", desk.account)
+    desk.grant.allowed |= {(n, zone.id) for n, each in desk.grant.allowed if each == desk.zone.id}
+    desk.apply()
+    assert [record["type"] for record in zone.records.values()] == ["CNAME"]
+    assert [record["name"] for record in desk.zone.records.values()] == ["example.org"]
+
+
 def test_zones_of_two_accounts_serve(desk: Desk) -> None:
     """The tunnel is where the homeserver's zone is, the Worker where the server name's is."""
     other = desk.world.add_account()
@@ -228,6 +260,11 @@ def test_zones_of_two_accounts_serve(desk: Desk) -> None:
     assert (len(desk.account.tunnels), len(desk.account.scripts)) == (1, 0)
     assert (len(other.tunnels), len(other.scripts)) == (0, 1)
     assert [r["name"] for r in zone.records.values()] == ["example.net"]
+    looked = {(c.reading.zone.name, c.reading.fix) for c in desk.plan() if c.reading}
+    assert looked == {
+        *(("example.org", fix) for fix in FIXES),
+        *(("example.net", fix) for fix in FIXES if fix != "url-normalization"),
+    }
     desk.destroy()
     assert desk.world.snapshot() == before
 

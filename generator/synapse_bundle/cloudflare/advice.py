@@ -85,7 +85,7 @@ def note_strangers(found: Found, state: State) -> Iterator[str]:
     """Yield the tunnels that other bundles made for the same server."""
     for tunnel in found.tunnels:
         stranger = marks.find_stranger(tunnel.name, state)
-        if stranger and tunnel != found.tunnel:
+        if stranger:
             yield (
                 f"Another bundle, {stranger}, has a tunnel for this server ({tunnel.status}). If it"
                 " is this one and its .cloudflare.json was lost: put that back from a copy, or"

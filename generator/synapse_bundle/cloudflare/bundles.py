@@ -52,7 +52,9 @@ def read_wanted(settings: Settings, base: Path) -> Wanted:
     `base` is the directory that the settings' file names start from.
     """
     if settings.trial:
-        raise SettingsError("The trial on localhost needs nothing at Cloudflare; set server_name.")
+        raise SettingsError(
+            "The trial on localhost needs nothing at Cloudflare; set server_name first."
+        )
     if not settings.tunnel:
         raise SettingsError("The settings have no tunnel; add the line `tunnel: cloudflare`.")
     if settings.tunnel.credentials:

@@ -43,7 +43,7 @@ def is_stale(wanted: Wanted, made: Made) -> bool:
         return not wanted.delegates
     if made.kind is not Kind.RECORD:
         return False
-    if PLACEHOLDER in made.after:
+    if made.after[0] == PLACEHOLDER:
         return not wanted.delegates
     return made.name != wanted.homeserver
 

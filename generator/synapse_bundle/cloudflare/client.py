@@ -177,6 +177,8 @@ class Client:
         self.wait(pause, reason)
 
     def _unwrap(self, answer: httpx.Response, method: str, path: str) -> dict[str, Any]:
+        if answer.is_success and not answer.content:
+            return {"result": None}  # some deletions answer by their status alone
         try:
             document = answer.json()
             if document["success"]:

@@ -28,7 +28,7 @@ class Access:
 class Found:
     """Everything that matters, as it is now. `tokens` is None where the token may not see them.
 
-    `tunnels` are those of any bundle for this server, `tunnel` is this bundle's own.
+    `tunnels` are all of the account, `tunnel` is this bundle's own.
     """
 
     access: Access
@@ -53,8 +53,8 @@ class Secrets:
     token: str = field(default="", repr=False)
 
 
-def find_access(client: Client, token: str, wanted: Wanted) -> Access:
-    """Return what a token opens; raises SettingsError where that is not enough to begin."""
+def find_access(client: Client, wanted: Wanted) -> Access:
+    """Return what the client's token opens; raises SettingsError where that is not enough to begin."""
     known = True
     try:
         home = find_zone(client, wanted.homeserver)
@@ -62,7 +62,7 @@ def find_access(client: Client, token: str, wanted: Wanted) -> Access:
         if not error.codes:
             raise
         home, known = None, False
-    owner = permissions.find_owner(client, token, home.account if home else "")
+    owner = permissions.find_owner(client, home.account if home else "")
     if not owner and not (known and not home):
         raise SettingsError(
             "Cloudflare does not accept this token: it is expired, revoked or not whole.",
@@ -81,18 +81,22 @@ def find_access(client: Client, token: str, wanted: Wanted) -> Access:
 
 
 def find_zone(client: Client, host: str) -> Zone | None:
-    """Return the nearest zone above a host that the token can see, or None."""
+    """Return the nearest zone above a host that the token can see, or None.
+
+    Two accounts may claim one name; it is the active zone that answers for it.
+    """
     labels = host.split(".")
     for start in range(len(labels) - 1):
-        found = list(client.list("/zones", {"name": ".".join(labels[start:])}))
-        if found:
-            return Zone.parse(found[0])
+        found = map(Zone.parse, client.list("/zones", {"name": ".".join(labels[start:])}))
+        zones = sorted(found, key=lambda zone: zone.status != "active")
+        if zones:
+            return zones[0]
     return None
 
 
 def look(client: Client, wanted: Wanted, state: State, access: Access, local: Local) -> Found:
     """Return everything as it is now."""
-    tunnels = list_tunnels(client, access.home.account, wanted.server_name)
+    tunnels = list_tunnels(client, access.home.account)
     made = {m.id for m in state.made if m.id}
     name = marks.name_tunnel(state)
     readings, notes = read_settings(client, wanted, state, access)
@@ -111,12 +115,10 @@ def look(client: Client, wanted: Wanted, state: State, access: Access, local: Lo
     )
 
 
-def list_tunnels(client: Client, account: str, server_name: str) -> tuple[Tunnel, ...]:
-    """Return the tunnels that bundles made for a server."""
-    prefix = f"{marks.PRODUCT} {server_name} "
-    query = {"is_deleted": "false", "include_prefix": prefix}
-    found = map(Tunnel.parse, client.list(f"/accounts/{account}/cfd_tunnel", query))
-    return tuple(tunnel for tunnel in found if tunnel.name.startswith(prefix))
+def list_tunnels(client: Client, account: str) -> tuple[Tunnel, ...]:
+    """Return the tunnels of an account."""
+    found = client.list(f"/accounts/{account}/cfd_tunnel", {"is_deleted": "false"})
+    return tuple(map(Tunnel.parse, found))
 
 
 def list_records(client: Client, place: Zone | None, name: str) -> tuple[Record, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from .resources import ADDRESSES, Record, Worker
-from .state import Kind, State
+from .state import ID, Kind, State
 
 PRODUCT: Final = "synapse-bundle"
 LONGEST_SCRIPT: Final = 63  # a Worker's name is a DNS label
@@ -47,12 +48,12 @@ def is_ours(record: Record, state: State) -> bool:
 
 
 def find_stranger(text: str, state: State) -> str:
-    """Return the id of another bundle's mark in a name or comment, or nothing."""
-    words = text.split()
-    if words[:1] != [PRODUCT]:
-        return ""
-    found = words[-1] if words[1:2] == [state.server_name] else words[1].rstrip(":")
-    return "" if found == state.id else found
+    """Return the id of another bundle in a comment, or in a tunnel's name for the same server."""
+    for lead, tail in ((PRODUCT, ":.*"), (f"{PRODUCT} {re.escape(state.server_name)}", "")):
+        match = re.fullmatch(f"{lead} ({ID.pattern}){tail}", text)
+        if match and match[1] != state.id:
+            return match[1]
+    return ""
 
 
 def divide(records: tuple[Record, ...], state: State) -> tuple[list[Record], list[Record]]:

@@ -69,7 +69,7 @@ def open_outlook(
     wanted = bundles.read_wanted(settings, base)
     state = read_state(bundle, wanted.server_name, identity)
     client = open_client(token)
-    access = inspection.find_access(client, token, wanted)
+    access = inspection.find_access(client, wanted)
     permissions.require(client, permissions.list_needs(access.home, access.apex))
     secrets = bundles.read_secrets(bundle)
 

@@ -32,9 +32,6 @@ USER_TOKENS: Final = "User → API Tokens: Edit"
 ACCOUNT_TOKENS: Final = "Account → Account API Tokens: Edit"
 
 USER: Final = "/user"
-# Cloudflare Fundamentals, "Token formats": user tokens, account tokens; older ones have neither.
-USER_PREFIX: Final = "cfut_"
-ACCOUNT_PREFIX: Final = "cfat_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +43,12 @@ class Need:
     method: str = "DELETE"
 
 
-def find_owner(client: Client, token: str, account: str) -> str:
-    """Return where a token belongs in the API: `/user` or `/accounts/ID`, or "" if it is refused.
+def find_owner(client: Client, account: str) -> str:
+    """Return where the client's token belongs in the API: `/user` or `/accounts/ID`, or "" if it is refused.
 
     `account` is the one to ask where the token is not a user's.
     """
-    owners = [USER, f"/accounts/{account}"] if account else [USER]
-    if token.startswith(ACCOUNT_PREFIX):
-        owners.remove(USER)
-    if token.startswith(USER_PREFIX):
-        owners = [USER]
-    for owner in owners:
+    for owner in [USER, f"/accounts/{account}"] if account else [USER]:
         try:
             if client.get(f"{owner}/tokens/verify")["status"] == "active":
                 return owner

@@ -55,17 +55,16 @@ def put(work: Work, place: Zone, body: Json, found: tuple[Record, ...], purpose:
 def plan(state: State, place: Zone, body: Json, ours: list[Record], foreign: list[Record]) -> Made:
     """Return the entry for a record that is about to be put in place.
 
-    `after` has every content that may be found there, because this run can be cut off.
+    `after` begins with its content; what else may be found there, if this run is cut off, follows.
     """
     earlier = state.find(Kind.RECORD, body["name"]) if ours else None
-    contents = {body["content"], *(record.content for record in ours)}
     return Made(
         kind=Kind.RECORD,
         place=place.id,
         name=body["name"],
         id=ours[0].id if ours else "",
         before=[record.fields for record in foreign] or (earlier.before if earlier else None),
-        after=sorted(contents),
+        after=[body["content"], *(record.content for record in ours)],
     )
 
 

@@ -40,7 +40,7 @@ def create(work: Work) -> None:
 
 def fetch_credential(work: Work) -> None:
     """Get the credential of the tunnel, unless it was made just now."""
-    if work.found.tunnel and imports.TUNNEL not in work.given:
+    if work.found.tunnel:
         path = f"/accounts/{work.home.account}/cfd_tunnel/{work.found.tunnel.id}/token"
         work.given[imports.TUNNEL] = tunnel.read_credential(work.client.get(path))
 

@@ -1,0 +1,126 @@
+"""The endpoints of API tokens, of users and of accounts.
+
+Shapes: Cloudflare's API reference and "Create tokens via API".
+"""
+
+from __future__ import annotations
+
+from tests.cloudflare.fake import (
+    Page,
+    RefusalError,
+    Request,
+    StrangeError,
+    endpoint,
+    expect,
+    paginate,
+)
+from tests.cloudflare.world import Grant, Json, World
+
+SCOPE = "com.cloudflare.api.account.zone"
+# The first two are there to be mistaken for the third.
+GROUPS = {
+    "a" * 32: ("DNS Write", "com.cloudflare.api.account"),
+    "b" * 32: ("DNS Writers", SCOPE),
+    "4755a26eedb94da69e1066d98aa820be": ("DNS Write", SCOPE),
+    "82e64a83756745bbbb1c9c2701bf816b": ("DNS Read", SCOPE),
+}
+
+
+def get_owner(request: Request) -> str:
+    """Return whose tokens a request is about."""
+    return request.parts.get("account", "user")
+
+
+def verify_token(_: World, request: Request) -> Json:
+    """Return how the token itself is."""
+    if request.grant.owner != get_owner(request):
+        raise RefusalError(401, 1000, "Invalid API Token")
+    return {"id": request.grant.id, "status": request.grant.status}
+
+
+def list_tokens(world: World, request: Request) -> Page:
+    """List tokens; this list does not say how many pages it has."""
+    found = [
+        {"id": grant.id, "name": grant.name, "status": grant.status}
+        for grant in world.grants.values()
+        if grant.owner == get_owner(request)
+    ]
+    return paginate(found, request.query, most=50, counted=False)
+
+
+def list_groups(_: World, request: Request) -> list[Json]:
+    """List permissions whose name begins in a certain way."""
+    prefix = request.query.get("name", "")
+    return [
+        {"id": identity, "name": name, "scopes": [scope]}
+        for identity, (name, scope) in GROUPS.items()
+        if name.startswith(prefix)
+    ]
+
+
+def create_token(world: World, request: Request) -> Json:
+    """Create a token; its value is shown this once."""
+    body = expect(request.body, "name policies")
+    if not 0 < len(body["name"]) <= 120:
+        raise StrangeError("name must have a length between 1 and 120")
+    allowed = set()
+    for policy in body["policies"]:
+        expect(policy, "effect resources permission_groups")
+        for resource, verbs in policy["resources"].items():
+            zone = resource.removeprefix(f"{SCOPE}.")
+            if zone not in world.zones or verbs != "*":
+                raise StrangeError(f"no resource: {resource}")
+            for each in policy["permission_groups"]:
+                name, scope = GROUPS[each["id"]]
+                if scope != SCOPE:
+                    raise StrangeError(f"{name} of {scope} for a zone")
+                allowed.add((name, zone))
+    grant = Grant(
+        value=make_value(world),
+        id=world.make_id(),
+        name=body["name"],
+        owner=get_owner(request),
+        allowed=allowed,
+    )
+    world.grants[grant.id] = grant
+    return {"id": grant.id, "name": grant.name, "status": "active", "value": grant.value}
+
+
+def roll_token(world: World, request: Request) -> str:
+    """Give a token a new value."""
+    expect(request.body, "")
+    grant = find_grant(world, request)
+    world.touched.add(grant.id)
+    grant.value = make_value(world)
+    return grant.value
+
+
+def delete_token(world: World, request: Request) -> Json:
+    """Revoke a token."""
+    grant = find_grant(world, request)
+    world.touched.add(grant.id)
+    del world.grants[grant.id]
+    return {"id": grant.id}
+
+
+def find_grant(world: World, request: Request) -> Grant:
+    """Return the token of a request."""
+    grant = world.grants.get(request.parts["token"])
+    if not grant or grant.owner != get_owner(request):
+        raise RefusalError(404, 1003, "Token not found")
+    return grant
+
+
+def make_value(world: World) -> str:
+    """Return a token's value."""
+    return f"minted_{world.make_id()}_{world.make_id()}"[:53]
+
+
+for _owner, _name in (("/user", "API Tokens"), ("/accounts/{account}", "Account API Tokens")):
+    _read = (f"{_name} Read", f"{_name} Write")
+    endpoint("GET", f"{_owner}/tokens/verify")(verify_token)
+    endpoint("GET", f"{_owner}/tokens/permission_groups", *_read, query="name scope")(list_groups)
+    endpoint("GET", f"{_owner}/tokens", *_read, query="page per_page")(list_tokens)
+    endpoint("POST", f"{_owner}/tokens", _read[1])(create_token)
+    endpoint("PUT", f"{_owner}/tokens/{{token}}/value", _read[1])(roll_token)
+    endpoint("DELETE", f"{_owner}/tokens/{{token}}", _read[1])(delete_token)

@@ -1,0 +1,85 @@
+"""The command at a terminal: what it asks, and what a yes and a no do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cloudflare.desks import PROVISIONING
+from tests.cloudflare.servers import Shell
+
+
+def calm(shell: Shell) -> None:
+    """Let no setting of the zone be harmful, so that nothing is asked about them."""
+    zone = shell.desk.zone
+    zone.bots["fight_mode"], zone.settings["always_use_https"] = False, "on"
+    zone.settings |= {"browser_check": "off", "security_level": "off"}
+
+
+def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
+    """The token unseen, each thing in the way, each setting, and at last the whole.
+
+    After a no to the proxy there is nothing to ask about the Worker's route.
+    """
+    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
+    shell.desk.world.add_record(shell.desk.zone, "A", "example.org", "192.0.2.2")
+    shell.desk.world.add_script(shell.desk.account, "other")
+    shell.desk.world.add_route(shell.desk.zone, "example.org/.well-known/matrix/*", "other")
+    done = shell.type(
+        "cloudflare",
+        "apply",
+        answers={
+            "Cloudflare API token: ": PROVISIONING,
+            "Replace it? [y/N]: ": "y",
+            "Proxy it? [y/N]: ": "n",
+            "switch it off for the whole zone? [y/N]: ": "y",
+            "switch on Always Use HTTPS for the whole zone? [y/N]: ": "n",
+            "Shall I add one configuration rule": "n",
+            "now? [y/N]: ": "y",
+        },
+        CLOUDFLARE_API_TOKEN=None,
+    )
+    assert done.code == 0, done.text
+    assert PROVISIONING not in done.text
+    assert shell.desk.zone.bots["fight_mode"] is False
+    assert shell.desk.zone.settings["always_use_https"] == "off"
+    assert set(shell.desk.account.scripts) == {"other"}
+    kinds = sorted((r["type"], r["proxied"]) for r in shell.desk.zone.records.values())
+    assert kinds == [("A", False), ("CNAME", True)]
+    assert (shell.bundle / "compose.yaml").is_file()
+
+
+@pytest.mark.parametrize("question", ["Replace it? [y/N]: ", "now? [y/N]: "])
+def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
+    """Neither what is in the way, nor anything else."""
+    if "Replace" in question:
+        shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
+    calm(shell)
+    world = shell.desk.world.snapshot()
+    done = shell.type("cloudflare", "apply", answers={question: "n"})
+    assert done.code == 1
+    assert "Nothing was changed." in done.text
+    assert shell.desk.world.snapshot() == world
+    assert not shell.bundle.exists()
+
+
+def test_a_destroy_asks_first(shell: Shell) -> None:
+    """It shows what goes and what comes back, and a no keeps it all."""
+    shell.cloudflare("apply", "--yes")
+    world = shell.desk.world.snapshot()
+    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "n"})
+    assert done.code == 1
+    assert "delete   CNAME matrix.example.org -> " in done.text
+    assert shell.desk.world.snapshot() == world
+    done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "y"})
+    assert done.code == 0, done.text
+
+
+def test_a_missing_dns_token_is_asked_for(shell: Shell) -> None:
+    """At a terminal, where none may be made, unseen."""
+    calm(shell)
+    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
+    answers = {"DNS token for the helper: ": "mine_" * 9, "now? [y/N]: ": "y"}
+    done = shell.type("cloudflare", "apply", answers=answers)
+    assert done.code == 0, done.text
+    assert "mine_mine" not in done.text
+    assert (shell.bundle / "secrets/dns_token").read_text() == "mine_" * 9 + "\n"
