@@ -57,8 +57,8 @@ def collect(
     """Return the bundle's credentials, making what is missing; nothing is written.
 
     `base` is the directory that the settings' relative file names start from, `given` are secrets
-    that this run was handed, by the name of their file. Raises SettingsError that lists every unusable secret file by name, never by
-    content.
+    that this run was handed, by the name of their file. Raises SettingsError that lists every
+    unusable secret file by name, never by content.
     """
     problems: list[str] = []
     values: dict[str, str] = {}

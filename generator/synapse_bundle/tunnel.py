@@ -42,7 +42,8 @@ def read_word(value: Any) -> Any:
 class Tunnel(Section):
     """The Cloudflare Tunnel through which the world reaches Apache.
 
-    Without `credentials` the credential is the one in the bundle, where `tunnel import` puts it.
+    Without `credentials` the credential is the one in the bundle, where `cloudflare apply` and
+    `tunnel import` put it.
     """
 
     credentials: Annotated[str, AfterValidator(check_path)] | None = None

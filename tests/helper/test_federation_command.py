@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from bundle_helper import cli
-from bundle_helper.federation import errands, network
+from bundle_helper import cli, errands
+from bundle_helper.federation import network
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import prove
 from tests.apache.certificates import Leaf, issue

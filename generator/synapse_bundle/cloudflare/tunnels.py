@@ -19,7 +19,6 @@ from .state import Kind, Made, State
 from .undoing import Undoing
 from .work import Work
 
-SECRET_BYTES: Final = 32
 ACTIVE_CONNECTIONS: Final = 1022
 PATIENCE: Final = 6
 PAUSE: Final = 5  # seconds; Cloudflare forgets a connection some time after it has ended
@@ -29,7 +28,7 @@ def create(work: Work) -> None:
     """Create a tunnel that the bundle's own configuration rules."""
     account, name = work.home.account, marks.name_tunnel(work.state)
     made = work.remember(Made(kind=Kind.TUNNEL, place=account, name=name))
-    secret = base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+    secret = base64.b64encode(secrets.token_bytes(tunnel.SECRET_BYTES)).decode()
     body = {"name": name, "config_src": "local", "tunnel_secret": secret}
     identity = work.client.send("POST", f"/accounts/{account}/cfd_tunnel", body)["id"]
     document = {"AccountTag": account, "TunnelSecret": secret, "TunnelID": identity}

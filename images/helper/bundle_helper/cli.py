@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from types import FrameType
 from typing import TextIO
@@ -60,7 +61,7 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     from .federation import network  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
-    readiness.await_start(settings, _tell_aside, readiness.measure_age())
+    readiness.await_start(settings, partial(click.echo, err=True), readiness.measure_age())
     chosen = probes.PROBES
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
@@ -127,10 +128,6 @@ def _now() -> datetime:
 
 def _tell(sentence: str) -> None:
     click.echo(sentence)
-
-
-def _tell_aside(sentence: str) -> None:
-    click.echo(sentence, err=True)
 
 
 def _end_when_asked() -> None:

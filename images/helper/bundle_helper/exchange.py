@@ -92,10 +92,13 @@ def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS)
 def connect(endpoint: Endpoint, timeout: float = _TIMEOUT_SECONDS) -> socket.socket:
     """Open a connection, with TLS if the endpoint has it; OSError passes through."""
     plain = socket.create_connection(endpoint.address, timeout)
-    if endpoint.tls is None:
-        return plain
+    return plain if endpoint.tls is None else wrap(plain, endpoint.tls, endpoint.tls_name)
+
+
+def wrap(plain: socket.socket, context: ssl.SSLContext, name: str | None) -> ssl.SSLSocket:
+    """Begin TLS on a connection, which is closed if that fails."""
     try:
-        return endpoint.tls.wrap_socket(plain, server_hostname=endpoint.tls_name)
+        return context.wrap_socket(plain, server_hostname=name)
     except BaseException:
         plain.close()
         raise

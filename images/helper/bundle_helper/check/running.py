@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Thread
-from time import monotonic
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errands import run_at_once
 from ..errors import HelperError
 from ..exchange import ExchangeError
 from .result import Finding, Result, failed
@@ -28,23 +28,12 @@ class Probe(NamedTuple):
 def run(
     probes: Sequence[Probe], settings: ServiceSettings, patience: float = _PATIENCE_SECONDS
 ) -> tuple[Result, ...]:
-    """Return one result per probe, in their order, after at most `patience` seconds.
-
-    The threads are daemons: an impatient person's Ctrl-C, or a hanging hop, ends them.
-    """
-    findings: dict[str, Finding] = {}
-
-    def look(probe: Probe) -> None:
-        findings[probe.name] = _look(probe, settings)
-
-    threads = [Thread(target=look, args=(probe,), daemon=True) for probe in probes]
-    deadline = monotonic() + patience
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - monotonic()))
-    unfinished = _unfinished(patience)
-    return tuple(_result(probe.name, findings.get(probe.name, unfinished)) for probe in probes)
+    """Return one result per probe, in their order, after at most `patience` seconds."""
+    found = run_at_once([partial(_look, probe, settings) for probe in probes], patience)
+    return tuple(
+        _result(probe.name, _unfinished(patience) if isinstance(finding, Exception) else finding)
+        for probe, finding in zip(probes, found, strict=True)
+    )
 
 
 def _result(name: str, finding: Finding) -> Result:

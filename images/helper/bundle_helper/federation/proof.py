@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ..errands import run_at_once
 from .connection import Connection, Version, ask_version, visit
 from .discovery import Destination, delegate, find_destination
-from .errands import run_at_once
 from .faults import Fault, explain_error
 from .wellknown import WellKnown
 

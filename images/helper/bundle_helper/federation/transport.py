@@ -11,12 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from ..exchange import wrap
 from .faults import Fault, explain_certificate
 from .network import new_context
 
 if TYPE_CHECKING:
-    import socket
-
     from .network import Network, Place
 
 STEP_SECONDS = 10.0
@@ -70,15 +69,6 @@ def secure_anyway(network: Network, place: Place, name: str) -> Secured:
     context.verify_mode = ssl.CERT_NONE
     connected = wrap(network.dial(place, STEP_SECONDS), context, name)
     return Secured(connected=connected, trusted_by="", fault=fault)
-
-
-def wrap(plain: socket.socket, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
-    """Begin TLS on a connection, which is closed if that fails."""
-    try:
-        return context.wrap_socket(plain, server_hostname=name)
-    except BaseException:
-        plain.close()
-        raise
 
 
 def read_chain(connected: ssl.SSLSocket) -> tuple[Certificate, ...]:

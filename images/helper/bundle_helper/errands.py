@@ -17,7 +17,8 @@ def run_at_once(
 ) -> list[_Result | Exception]:
     """Return what each gave or raised, after at most `patience` seconds: then a TimeoutError.
 
-    The threads are daemons: one that hangs does not keep the process.
+    The threads are daemons: one that hangs, or an impatient person's Ctrl-C, does not keep the
+    process.
     """
     results: list[_Result | Exception] = [TimeoutError() for _ in errands]
 
