@@ -19,6 +19,8 @@ from .imports import TUNNEL
 from .settings import Settings
 
 DIRECTORY: Final = "secrets"
+# The id that the bootstrap gives a server and its data at the first start.
+INSTANCE: Final = "instance"
 # Without 0, 1, l and o: the first password is typed on a telephone.
 READABLE: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -165,6 +167,15 @@ def decode(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
+def check_instance(value: str) -> str:
+    """Say what is wrong with a server id, or nothing; it is empty until the first start."""
+    return (
+        ""
+        if re.fullmatch(r"([0-9a-f]{32})?", value)
+        else "is not a server id; put it back from a copy"
+    )
+
+
 MAKERS: Final[dict[str, Callable[[], str]]] = {
     "postgres_password": make_token,
     "synapse_database_password": make_token,
@@ -173,10 +184,12 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "form_secret": make_token,
     "signing.key": make_signing_key,
     "admin_password": make_password,
+    INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {
     **dict.fromkeys(MAKERS, check_token),
     "signing.key": check_signing_key,
+    INSTANCE: check_instance,
     "authority.key": check_pem,
     "authority.pem": check_pem,
 }

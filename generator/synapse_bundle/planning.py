@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from . import __version__, assets, images, sizing, topology
-from .credentials import DIRECTORY, Credentials
+from .credentials import DIRECTORY, INSTANCE, Credentials
 from .imports import NAMES as IMPORTED
 from .imports import NOTIFICATION, ROOT
 from .rendering import SUFFIX, Renderer
@@ -26,6 +26,8 @@ EXECUTABLE: Final = 0o755
 # Compose mounts secret files as they are, so the container's user must be able to read them; the
 # directory (0700) is what keeps them from the host's other users.
 SECRET: Final = 0o444
+# Bootstrap writes it without the capability to write what belongs to others.
+SHARED: Final = 0o666
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,9 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     contexts = list(plan_images())
     renderer = Renderer(assets.locate("compose"), build_context(settings, credentials, contexts))
     files = [*plan_secrets(credentials), *contexts, *plan_tree(renderer)]
-    compose = plan_compose(renderer, {str(f.path): f.content for f in files} | dict(existing))
+    # What the bootstrap writes into the folder is no reason to start it anew.
+    inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
+    compose = plan_compose(renderer, inputs | dict(existing))
     return Plan(files=(*files, compose), server_name=settings.server_name)
 
 
@@ -108,7 +112,7 @@ def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
         yield PlannedFile(
             path=PurePosixPath(DIRECTORY, name),
             content=f"{value}\n".encode(),
-            mode=SECRET,
+            mode=SHARED if name == INSTANCE else SECRET,
             kept=name not in IMPORTED,
         )
 

@@ -86,7 +86,7 @@ def assert_secrets_are_hidden(bundle: Path) -> None:
     for path in bundle.rglob("*"):
         if path.is_file() and bundle / "secrets" not in path.parents:
             content = path.read_bytes()
-            assert not any(secret.strip() in content for secret in secrets if secret), path
+            assert not any(secret.strip() in content for secret in secrets if secret.strip()), path
 
 
 def test_a_first_run_killed_at_any_change_is_completed_by_the_next(runner: Runner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -60,24 +61,51 @@ class Place:
         """The name of the role and of the database."""
         return self.environ["DATABASE_NAME"]
 
-    def start(self, *, code: str = _MAIN, arguments: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *,
+        code: str = _MAIN,
+        arguments: tuple[str, ...] = (),
+        command: tuple[str, ...] = ("bootstrap",),
+    ) -> subprocess.Popen[str]:
         """Start the bootstrap as the container does."""
         return subprocess.Popen(
-            [sys.executable, "-c", code, *arguments, "bootstrap"],
+            [sys.executable, "-c", code, *arguments, *command],
             env={**self.environ, "PYTHONPATH": str(REPOSITORY / "images" / "helper")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self) -> tuple[int, str]:
+    def run(self, *command: str) -> tuple[int, str]:
         """Run the bootstrap to its end and return its exit code and its words."""
-        with self.start() as process:
+        with self.start(command=command or ("bootstrap",)) as process:
             said, _ = process.communicate(timeout=60)
         for variable in ("SUPERUSER_PASSWORD_FILE", "ROLE_PASSWORD_FILE"):
             assert Path(self.environ[variable]).read_text().strip() not in said
         assert "Traceback" not in said
         return process.returncode, said
+
+    @property
+    def instance(self) -> Path:
+        """The file by which the folder knows its data."""
+        return Path(self.environ["INSTANCE_FILE"])
+
+    def drop(self) -> None:
+        """Let everything vanish that the volumes held."""
+        with self.superuser() as superuser:
+            superuser.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+            superuser.execute(f'DROP ROLE IF EXISTS "{self.name}"')
+            self.forget(superuser)
+
+    def forget(self, superuser: psycopg.Connection) -> None:
+        """Let the data lose its id, as it was before there were ids."""
+        superuser.execute("DELETE FROM synapse_bundle_instance WHERE database = %s", (self.name,))
+
+    def fill(self) -> None:
+        """Give the database a table, as Synapse does when it starts."""
+        with self.superuser(self.name) as superuser:
+            superuser.execute("CREATE TABLE events (id bigint)")
 
     def report(self) -> dict[str, object]:
         """Return what the bootstrap reported."""
@@ -113,9 +141,12 @@ def place(postgres_address: PostgresServer, tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "superuser").write_text(postgres_address.password + "\n")
     (tmp_path / "role").write_text(secrets.token_hex(16) + "\n")
     (tmp_path / "media").mkdir()
+    (tmp_path / "instance").write_text("\n")
     place = Place(
         server=postgres_address,
         environ={
+            "SERVER_NAME": "example.org",
+            "INSTANCE_FILE": str(tmp_path / "instance"),
             "DATABASE_HOST": postgres_address.host,
             "DATABASE_PORT": str(postgres_address.port),
             "DATABASE_NAME": name,
@@ -318,3 +349,86 @@ def test_a_kill_after_any_statement_is_healed_by_the_next_run(place: Place) -> N
             superuser.execute(f'DROP DATABASE "{place.name}" WITH (FORCE)')
             superuser.execute(f'DROP ROLE "{place.name}"')
     assert statement > 8
+
+
+def test_folder_and_data_know_each_other(place: Place) -> None:
+    """The first start gives both one id, which every later start finds."""
+    place.run()
+    chosen = place.instance.read_text()
+    assert re.fullmatch(r"[0-9a-f]{32}\n", chosen)
+    assert place.run()[0] == 0
+    assert place.instance.read_text() == chosen
+
+
+def test_a_folder_without_its_data_is_refused(place: Place) -> None:
+    """A copied folder beside empty volumes starts nothing, and is told both ways on."""
+    place.run()
+    before = place.instance.read_text()
+    place.drop()
+    code, said = place.run()
+    assert code == 1
+    assert "the volumes here are empty" in said
+    assert "docker compose run --rm bootstrap start-empty example.org" in said
+    assert place.instance.read_text() == before
+    with place.superuser() as superuser:
+        assert read_role(superuser, place.name) is None
+
+
+def test_an_empty_server_must_be_typed_by_its_name(place: Place) -> None:
+    """Who gives up the data for good types the server name; the new server has another id."""
+    place.run()
+    before = place.instance.read_text()
+    place.drop()
+    code, said = place.run("start-empty", "example.com")
+    assert (code, place.instance.read_text()) == (2, before), said
+    code, said = place.run("start-empty", "example.org")
+    assert code == 0, said
+    assert place.instance.read_text() != before
+    assert place.run()[0] == 0
+
+
+def test_data_is_never_given_up(place: Place) -> None:
+    """Starting empty beside data that is there changes nothing."""
+    place.run()
+    place.fill()
+    before = place.instance.read_text()
+    code, _ = place.run("start-empty", "example.org")
+    assert (code, place.instance.read_text()) == (0, before)
+    with place.superuser(place.name) as superuser:
+        assert superuser.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_the_data_of_another_server_is_refused(place: Place) -> None:
+    """A folder that belongs to other data does not touch this."""
+    place.run()
+    place.instance.write_text("0123456789abcdef" * 2 + "\n")
+    for command in ((), ("start-empty", "example.org")):
+        code, said = place.run(*command)
+        assert (code, "another server" in said) == (1, True)
+    assert place.instance.read_text() == "0123456789abcdef" * 2 + "\n"
+
+
+def test_what_is_older_than_the_id_is_adopted(place: Place) -> None:
+    """Neither a folder nor data from before there were ids is refused; nor is a restored dump."""
+    place.run()
+    place.fill()
+    chosen = place.instance.read_text()
+    place.instance.write_text("\n")
+    assert place.run()[0] == 0
+    assert place.instance.read_text() == chosen
+    with place.superuser() as superuser:
+        place.forget(superuser)
+    assert place.run()[0] == 0
+    assert place.instance.read_text() == chosen
+    with place.superuser() as superuser:
+        place.forget(superuser)
+    place.instance.write_text("\n")
+    assert place.run()[0] == 0
+    assert re.fullmatch(r"[0-9a-f]{32}\n", place.instance.read_text())
+
+
+def test_a_damaged_id_is_named(place: Place) -> None:
+    """Half an id belongs to nobody."""
+    place.instance.write_text("0123\n")
+    code, said = place.run()
+    assert (code, "secrets/instance must hold 32 hexadecimal digits" in said) == (1, True)

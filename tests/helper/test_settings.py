@@ -70,6 +70,8 @@ def test_volume_owners_are_pairs_of_path_and_number(
     """The bootstrap learns from one variable which volume belongs to whom."""
     settings = BootstrapSettings.from_environ(
         {
+            "SERVER_NAME": "example.org",
+            "INSTANCE_FILE": "/run/secrets/instance",
             "DATABASE_HOST": "postgres",
             "DATABASE_PORT": "5432",
             "DATABASE_NAME": "synapse",

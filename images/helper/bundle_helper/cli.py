@@ -33,6 +33,23 @@ def bootstrap() -> None:
     start.run(BootstrapSettings.from_environ(os.environ), _now, _tell)
 
 
+@main.command("start-empty")
+@click.argument("server_name")
+def start_empty(server_name: str) -> None:
+    """Give up the data that belongs to this folder, and make an empty server."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    from . import bootstrap as start  # noqa: PLC0415
+
+    _end_when_asked()
+    settings = BootstrapSettings.from_environ(os.environ)
+    if server_name != settings.server_name:
+        raise click.UsageError(
+            f"this folder is the server {settings.server_name}; nothing was changed"
+        )
+    start.run(replace(settings, start_empty=True), _now, _tell)
+
+
 @main.command()
 def run() -> None:
     """Keep the certificate fresh and the first accounts made, until asked to stop."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from . import instance
 from .catalogue import (
     LEAST_PRIVILEGED,
     Database,
@@ -16,7 +17,7 @@ from .catalogue import (
     read_role,
     wanted_database,
 )
-from .connection import connect, first_line, password_is_current
+from .connection import SUPERUSER, connect, first_line, password_is_current
 from .errors import HelperError
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     exists with properties that only a dump and restore can change: nothing is ever dropped.
     """
     _lock(superuser)
-    changes = (*_ensure_role(superuser, settings), *_ensure_database(superuser, settings))
+    changes = (
+        *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
+        *_ensure_role(superuser, settings),
+        *_ensure_database(superuser, settings),
+    )
     for database in (settings.database_name, "postgres", "template1"):
         superuser.execute(
             sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
@@ -85,6 +90,19 @@ def _look(connection: psycopg.Connection, settings: BootstrapSettings) -> Proof:
         properties=database,
         server_version=connection.info.parameter_status("server_version") or "",
     )
+
+
+def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> bool:
+    if read_database(superuser, settings.database_name) is None:
+        return False
+    name = settings.database_name
+    with connect(settings, SUPERUSER, settings.superuser_password, name) as connection:
+        return (
+            connection.execute(
+                "SELECT FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
+            ).fetchone()
+            is not None
+        )
 
 
 def _lock(superuser: psycopg.Connection) -> None:

@@ -48,6 +48,7 @@ class VolumeOwner:
 class BootstrapSettings:
     """What `bundle-helper bootstrap` needs."""
 
+    server_name: str
     database_host: str
     database_port: int
     database_name: str
@@ -56,12 +57,16 @@ class BootstrapSettings:
     role_password: Secret
     volume_owners: tuple[VolumeOwner, ...]
     report_file: Path
+    instance_file: Path
+    # Whether a person typed that the data that belongs to this folder is given up.
+    start_empty: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> BootstrapSettings:
         """Read `environ` and the secret files it names; SettingsError lists every problem."""
         environment = Environment(environ)
         settings = cls(
+            server_name=environment.dns_name("SERVER_NAME"),
             database_host=environment.text("DATABASE_HOST"),
             database_port=environment.number("DATABASE_PORT", _HIGHEST_PORT),
             database_name=environment.text("DATABASE_NAME"),
@@ -70,6 +75,7 @@ class BootstrapSettings:
             role_password=environment.secret_file("ROLE_PASSWORD_FILE"),
             volume_owners=environment.read("VOLUME_OWNERS", parse_volume_owners, ()),
             report_file=environment.path("REPORT_FILE"),
+            instance_file=environment.path("INSTANCE_FILE"),
         )
         _raise_if_any(environment)
         return settings
