@@ -143,8 +143,14 @@ def require(complaint: str) -> None:
 def check(bundle: Path, arguments: list[str]) -> int:
     """Run the helper's check in a running bundle; return its exit code.
 
-    Raises BundleError where Docker cannot be asked.
+    Raises BundleError where there is no bundle, or Docker cannot be asked.
     """
+    # Without a file, Compose would take the project of the current directory instead.
+    if not (bundle / "compose.yaml").is_file():
+        raise BundleError(
+            f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
+            " or name it with --output"
+        )
     require(describe_docker())
     command = open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]

@@ -141,7 +141,8 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
     """Return compose.yaml, rendered twice: first to see what each service mounts.
 
     Compose does not recreate a container whose mounted files changed (docker/compose#11900); a
-    label with their digest makes it do so.
+    label with their digest makes it do so. Every `$` is doubled, because Compose would put a
+    variable of the operator's environment in its place: a template writes what a container gets.
     """
     template = COMPOSE.with_name(COMPOSE.name + SUFFIX)
     draft = yaml.load(renderer.render(template, inputs=AnyKey()), Loader=LOADER)  # noqa: S506
@@ -149,7 +150,8 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
         name: digest_inputs(find_sources(service), contents)
         for name, service in draft["services"].items()
     }
-    return PlannedFile(path=COMPOSE, content=renderer.render(template, inputs=inputs).encode())
+    text = renderer.render(template, inputs=inputs).replace("$", "$$")
+    return PlannedFile(path=COMPOSE, content=text.encode())
 
 
 class AnyKey(dict[str, str]):
