@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,14 +57,11 @@ def review(compose: bytes, bundle: Path) -> list[str]:
 
 def judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
     """Return what Compose says of a compose.yaml with the operator's override."""
-    with tempfile.TemporaryDirectory() as directory:
-        draft = Path(directory, "compose.yaml")
-        draft.write_bytes(compose)
-        override = bundle / "compose.override.yaml"
-        files = [draft, *([override] if override.exists() else [])]
-        options = [part for file in files for part in ("--file", str(file))]
-        options += ["--project-directory", str(bundle)]
-        return run_plainly([*command, *options, "config", "--quiet"])
+    override = bundle / "compose.override.yaml"
+    files = ["-", *([override] if override.exists() else [])]
+    options = [part for file in files for part in ("--file", str(file))]
+    options += ["--project-directory", str(bundle)]
+    return run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
 
 
 def describe_docker() -> str:
@@ -169,6 +165,6 @@ def read_digest(reference: str) -> str:
     return answer.stdout.strip()
 
 
-def run_plainly(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code."""
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command for its output and exit code; `given` is its standard input."""
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)

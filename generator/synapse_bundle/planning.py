@@ -20,6 +20,7 @@ from .settings import Settings
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
 WORKER: Final = PurePosixPath("worker/worker.js.j2")
+IMAGES: Final = "images"
 OVERRIDE: Final = ".override.yaml"
 PLAIN: Final = 0o644
 EXECUTABLE: Final = 0o755
@@ -40,10 +41,12 @@ class PlannedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every file of a bundle, compose.yaml last."""
+    """Every file of a bundle, compose.yaml last; `images` has the tags of those that keep data."""
 
     files: tuple[PlannedFile, ...]
     server_name: str
+    project: str
+    images: Mapping[str, str]
 
 
 def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
@@ -56,7 +59,13 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     renderer = Renderer(assets.locate("compose"), build_context(settings, credentials, contexts))
     files = [*plan_secrets(credentials), *contexts, *plan_tree(renderer)]
     compose = plan_compose(renderer, {str(f.path): f.content for f in files} | dict(existing))
-    return Plan(files=(*files, compose), server_name=settings.server_name)
+    pins = images.read_pins()
+    return Plan(
+        files=(*files, compose),
+        server_name=settings.server_name,
+        project=settings.project,
+        images={name: pins[name].tag for name in images.STATEFUL},
+    )
 
 
 def plan_worker(settings: Settings) -> bytes:
@@ -115,10 +124,10 @@ def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
 
 def plan_images() -> Iterable[PlannedFile]:
     """Yield copies of the image contexts, so that the folder alone can build its images."""
-    for path, source in assets.walk(assets.locate("images")):
+    for path, source in assets.walk(assets.locate(IMAGES)):
         content = source.read_bytes()
         mode = EXECUTABLE if content.startswith(b"#!") else PLAIN
-        yield PlannedFile(path=PurePosixPath("images") / path, content=content, mode=mode)
+        yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
 
 
 def plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +104,26 @@ def test_people_use_the_copy(unpacked: Stack) -> None:
     person.send(room, "arrived")
     assert "arrived" in person.read(room)
     assert person.upload(bytes(1_000_000)).status == 200
+
+
+def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
+    """The commands under "Moving", as they stand there, bring rooms and files to another place."""
+    person = register(unpacked)
+    room = person.create_room()
+    person.send(room, "before the journey")
+    moving = (unpacked.directory / "README.md").read_text().partition("## Moving")[2]
+    blocks = re.findall(r"(?m)(?:^    .+\n)+", moving.partition("\n## ")[0])
+    pack, unpack = (textwrap.dedent(block) for block in blocks)
+    run(["/bin/sh", "-ec", pack], cwd=unpacked.directory)
+    archive = unpacked.directory / "volumes.tar"
+    assert archive.stat().st_mode & 0o777 == 0o600
+    unpacked.down()
+    left = ["docker", "volume", "ls", "--quiet", "--filter", f"name={unpacked.project}_"]
+    assert run(left).stdout == ""
+    run(["/bin/sh", "-ec", unpack], cwd=unpacked.directory)
+    archive.unlink()
+    unpacked.up()
+    assert "before the journey" in person.read(room)
 
 
 def test_secrets_stay_private_on_the_way(unpacked: Stack) -> None:
