@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import string
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,15 @@ def plan_settings(settings: Settings, existing: dict[str, bytes] | None = None) 
 
 
 def read_compose(plan: planning.Plan) -> dict[str, Any]:
-    """Return a plan's compose.yaml, parsed."""
-    model: dict[str, Any] = yaml.safe_load(plan.files[-1].content)
+    """Return a plan's compose.yaml, parsed and interpolated without any variable being set."""
+    model: dict[str, Any] = interpolate(yaml.safe_load(plan.files[-1].content))
     return model
+
+
+def interpolate(value: Any) -> Any:
+    """Return a value as Compose understands it; raises KeyError for a variable it would look up."""
+    if isinstance(value, dict):
+        return {key: interpolate(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [interpolate(each) for each in value]
+    return string.Template(value).substitute({}) if isinstance(value, str) else value

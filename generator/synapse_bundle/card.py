@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from .credentials import DIRECTORY
@@ -11,7 +12,10 @@ from .settings import Settings
 def write_next(bundle: Path, root: Path) -> str:
     """Return what to type after `generate`, from the directory the operator is in."""
     here = bundle.resolve().parent == root.resolve() and (root / "compose.yaml").exists()
-    change = "" if here else f"cd {shorten(bundle, root)} && "
+    place = str(shorten(bundle, root))
+    # Quoting does not keep `cd` from taking a name for an option.
+    place = shlex.quote(f"./{place}" if place.startswith("-") else place)
+    change = "" if here else f"cd {place} && "
     return f"Next:  {change}docker compose up -d"
 
 

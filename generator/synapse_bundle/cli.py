@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,13 +15,25 @@ from .errors import BundleError, SettingsError
 
 EXAMPLE = Path(__file__).with_name("settings.example.yaml")
 DEFAULT_SETTINGS = Path("settings.yaml")
+OTHER_SUFFIX = DEFAULT_SETTINGS.with_suffix(".yml")
 # Characters; longer than any token or credentials file.
 LONGEST_SECRET = 4096
 
 
 def choose_settings(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    """Return the settings file to read: the one that was named, ./settings.yaml, or none."""
-    return value or (DEFAULT_SETTINGS if DEFAULT_SETTINGS.exists() else None)
+    """Return the settings file to read: the one that was named, ./settings.yaml, or none.
+
+    Raises SettingsError where somebody wrote settings and would get the trial.
+    """
+    # A link that leads nowhere is somebody's settings too.
+    if value or os.path.lexists(DEFAULT_SETTINGS):
+        return value or DEFAULT_SETTINGS
+    if OTHER_SUFFIX.exists():
+        raise SettingsError(
+            f"{OTHER_SUFFIX} is not read; call it {DEFAULT_SETTINGS}, or name it: --settings"
+            f" {OTHER_SUFFIX}"
+        )
+    return None
 
 
 settings_option = click.option(
@@ -42,10 +57,44 @@ token_option = click.option(
     is_flag=True,
     help="Ask for the Cloudflare DNS token: a hidden prompt, or standard input.",
 )
-force_option = click.option("--force", is_flag=True, help="Overwrite files edited by hand.")
+force_option = click.option(
+    "--force", is_flag=True, help="Overwrite files edited by hand, and a newer bundle."
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Program(click.Group):
+    """The whole program: what the system refuses is one line, whatever ran into it."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command; end with exit code 1 where the system refused something."""
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            complaint = describe_refusal(error)
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: {complaint}", err=True)
+        # What could not be printed must not be tried again on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+
+
+def describe_refusal(error: OSError) -> str:
+    """Return one line on what the system refused; an error without a file is one of printing."""
+    if not is_somewhere():
+        return "the current directory is gone; cd to one that exists"
+    return f"{error.filename or 'standard output'}: {error.strerror or error}"
+
+
+def is_somewhere() -> bool:
+    """Tell whether the current directory exists."""
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Your own Matrix server as one Docker Compose folder."""
@@ -72,6 +121,7 @@ def init(path: Path) -> None:
 @force_option
 @click.option("--dry-run", is_flag=True, help="Say what would happen; write nothing.")
 @click.option("--diff", is_flag=True, help="Show the changes (secrets are never shown).")
+@click.option("--verbose", is_flag=True, help="Name every file of the images too.")
 def generate(
     settings_path: Path | None,
     bundle: Path,
@@ -80,12 +130,20 @@ def generate(
     force: bool,
     dry_run: bool,
     diff: bool,
+    verbose: bool,
 ) -> None:
     """Write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
     given = {imports.TOKEN: read_secret("Cloudflare DNS token")} if ask_token else {}
     generation.write(
-        settings, bundle, settings_path, given, force=force, dry_run=dry_run, diff=diff
+        settings,
+        bundle,
+        settings_path,
+        given,
+        force=force,
+        dry_run=dry_run,
+        diff=diff,
+        verbose=verbose,
     )
     if not dry_run:
         generation.show_next(settings, bundle)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from stat import S_IMODE
+from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
+from . import directories, downgrade
 from .credentials import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
@@ -27,11 +28,21 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One file's fate; `planned` is None for a file that goes away."""
+    """One file's fate; `planned` is None for a file that goes away.
+
+    A directory is told of only where its mode changes: to `directory_mode`.
+    """
 
     path: PurePosixPath
     action: Action
     planned: PlannedFile | None = None
+    directory_mode: int | None = None
+
+    def __str__(self) -> str:
+        """Show as the path in the bundle, a directory with its new mode."""
+        if self.directory_mode is None:
+            return str(self.path)
+        return f"{self.path}/ (mode {self.directory_mode:04o})"
 
 
 def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool) -> list[Change]:
@@ -39,46 +50,95 @@ def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool)
 
     Raises SettingsError where the plan does not belong to this bundle or would leave it.
     """
-    if manifest and manifest.server_name != plan.server_name:
+    if manifest:
+        refuse_another(plan, manifest)
+        downgrade.refuse(plan, bundle, manifest, force=force)
+    known = manifest.files if manifest else {}
+    refuse_escapes(dict.fromkeys([*(str(planned.path) for planned in plan.files), *known]), bundle)
+    owners = directories.list_owners(bundle)
+    wrong = directories.find_wrong((planned.path for planned in plan.files), bundle, owners)
+    return [
+        *(Change(path=p, action=Action.UPDATE, directory_mode=mode) for p, mode in wrong.items()),
+        *(judge(planned, bundle, manifest, owners, force=force) for planned in plan.files),
+        *find_stale(plan, bundle, manifest, force=force),
+    ]
+
+
+def refuse_another(plan: Plan, manifest: Manifest) -> None:
+    """Raise SettingsError where a bundle would become another server, or start without its data."""
+    another = "For another server, generate another bundle: make generate OUTPUT=other-bundle"
+    if manifest.server_name != plan.server_name:
         raise SettingsError(
             f"server_name cannot change from {manifest.server_name!r} to {plan.server_name!r}:"
             " every user, room and event carries it for good.",
-            ["For another server, generate another bundle: make generate OUTPUT=other-bundle"],
+            [another],
         )
-    refuse_escapes(plan, bundle)
-    changes = [judge(planned, bundle, manifest, force=force) for planned in plan.files]
-    return changes + list(find_stale(plan, bundle, manifest, force=force))
+    if manifest.project not in {"", plan.project}:
+        raise SettingsError(
+            f"project cannot change from {manifest.project!r} to {plan.project!r}: Docker keeps"
+            " accounts, rooms and files in volumes of that name, and the server would start empty.",
+            [f"For this server, write `project: {manifest.project}`.", another],
+        )
 
 
-def refuse_escapes(plan: Plan, bundle: Path) -> None:
-    """Raise SettingsError where a link or a directory stands in the way of a planned file."""
+def refuse_escapes(names: Iterable[str], bundle: Path) -> None:
+    """Raise SettingsError where a link, a directory or a device stands in the way of a file.
+
+    `names` are the paths of all files that a run may replace, remove or read.
+    """
     root = bundle.resolve()
+    parents = {(bundle / name).parent for name in names}
+    outside = {parent for parent in parents if not parent.resolve().is_relative_to(root)}
     astray = [
-        f"{planned.path}: is a directory or leads out of the bundle; move it away"
-        for planned in plan.files
-        if (bundle / planned.path).is_dir()
-        or not (bundle / planned.path).resolve().is_relative_to(root)
+        f"{name}: {fault}; move it away"
+        for name in names
+        if (fault := find_obstacle(bundle / name, root, outside))
     ]
     if astray:
         raise SettingsError(f"{bundle} cannot be written; nothing was changed.", astray)
 
 
-def judge(planned: PlannedFile, bundle: Path, manifest: Manifest | None, *, force: bool) -> Change:
+def find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
+    """Return what keeps a path from being a file of the bundle, or nothing."""
+    if path.parent in outside:
+        return "leads out of the bundle"
+    try:
+        mode = path.lstat().st_mode
+        if S_ISLNK(mode):
+            if not path.resolve().is_relative_to(root):
+                return "leads out of the bundle"
+            mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    if S_ISDIR(mode):
+        return "is a directory"
+    return "" if S_ISREG(mode) else "is neither a file nor a directory"
+
+
+def judge(
+    planned: PlannedFile, bundle: Path, manifest: Manifest | None, owners: set[int], *, force: bool
+) -> Change:
     """Return the fate of one planned file."""
     path = bundle / planned.path
     if not path.exists():
         action = Action.CREATE
     elif planned.kept:
-        same = S_IMODE(path.stat().st_mode) == planned.mode or not is_secret(planned.path)
+        same = not is_secret(planned.path) or is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
     elif (current := path.read_bytes()) == planned.content:
-        same = S_IMODE(path.stat().st_mode) == planned.mode
+        same = is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
     elif force or (manifest and manifest.owns(str(planned.path), current)):
         action = Action.UPDATE
     else:
         action = Action.CONFLICT
     return Change(path=planned.path, action=action, planned=planned)
+
+
+def is_sound(path: Path, mode: int, owners: set[int]) -> bool:
+    """Tell whether a file is what a run writes: no link, of this mode, nobody else's."""
+    found = path.lstat()
+    return S_ISREG(found.st_mode) and S_IMODE(found.st_mode) == mode and found.st_uid in owners
 
 
 def find_stale(
@@ -102,7 +162,7 @@ def is_secret(path: PurePosixPath) -> bool:
 def show_differences(changes: Iterable[Change], bundle: Path) -> Iterator[str]:
     """Yield unified diffs of the files that would change; secrets are named, never shown."""
     for change in changes:
-        if change.action is Action.IDENTICAL:
+        if change.action is Action.IDENTICAL or change.directory_mode is not None:
             continue
         if is_secret(change.path):
             yield f"{change.path}: secret, not shown\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import secrets
 import string
@@ -62,6 +63,11 @@ def collect(
     that this run was handed, by the name of their file. Raises SettingsError that lists every
     unusable secret file by name, never by content.
     """
+    directory = bundle / DIRECTORY
+    if directory.exists() and not os.access(directory, os.R_OK | os.X_OK):
+        raise SettingsError(
+            f"{directory} cannot be read; run as its owner, or give it back: chown, chmod 0700"
+        )
     problems: list[str] = []
     values: dict[str, str] = {}
     for name, check in CHECKS.items():

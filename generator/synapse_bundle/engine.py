@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,14 +57,11 @@ def review(compose: bytes, bundle: Path) -> list[str]:
 
 def judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
     """Return what Compose says of a compose.yaml with the operator's override."""
-    with tempfile.TemporaryDirectory() as directory:
-        draft = Path(directory, "compose.yaml")
-        draft.write_bytes(compose)
-        override = bundle / "compose.override.yaml"
-        files = [draft, *([override] if override.exists() else [])]
-        options = [part for file in files for part in ("--file", str(file))]
-        options += ["--project-directory", str(bundle)]
-        return run_plainly([*command, *options, "config", "--quiet"])
+    override = bundle / "compose.override.yaml"
+    files = ["-", *([override] if override.exists() else [])]
+    options = [part for file in files for part in ("--file", str(file))]
+    options += ["--project-directory", str(bundle)]
+    return run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
 
 
 def describe_docker() -> str:
@@ -143,8 +139,14 @@ def require(complaint: str) -> None:
 def check(bundle: Path, arguments: list[str]) -> int:
     """Run the helper's check in a running bundle; return its exit code.
 
-    Raises BundleError where Docker cannot be asked.
+    Raises BundleError where there is no bundle, or Docker cannot be asked.
     """
+    # Without a file, Compose would take the project of the current directory instead.
+    if not (bundle / "compose.yaml").is_file():
+        raise BundleError(
+            f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
+            " or name it with --output"
+        )
     require(describe_docker())
     command = open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]
@@ -163,6 +165,6 @@ def read_digest(reference: str) -> str:
     return answer.stdout.strip()
 
 
-def run_plainly(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code."""
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command for its output and exit code; `given` is its standard input."""
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -24,12 +25,13 @@ def write(
     force: bool,
     dry_run: bool = False,
     diff: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Plan a bundle, compare it with the disk, and write what differs.
 
     `given` are secrets that this run was handed, by the name of their file in the bundle.
     """
-    writing.check_output(bundle)
+    writing.check_output(bundle, force=force)
     writing.check_neighbour(bundle, settings.project)
     base = settings_path.parent if settings_path else Path()
     with writing.lock(bundle):
@@ -37,8 +39,10 @@ def write(
         secrets = credentials.collect(bundle, settings, base, given)
         plan = planning.plan(settings, secrets, planning.read_kept(bundle))
         changes = comparison.compare(plan, bundle, known, force=force)
-        for change in changes:
-            show(change, everything=dry_run)
+        # What stays as it is goes without saying.
+        shown = [c for c in changes if dry_run or c.action is not Action.IDENTICAL]
+        for action, what in tell(shown, verbose=verbose):
+            click.echo(f"{click.style(f'{action:<9}', fg=COLOURS.get(action))} {what}")
         if diff:
             click.echo("".join(comparison.show_differences(changes, bundle)), nl=False)
         refuse_conflicts(changes)
@@ -48,11 +52,22 @@ def write(
     click.echo(summarize(changes, bundle))
 
 
-def show(change: Change, *, everything: bool) -> None:
-    """Say what happens to one file; what stays as it is goes without saying."""
-    if everything or change.action is not Action.IDENTICAL:
-        verb = click.style(f"{change.action:<9}", fg=COLOURS.get(change.action))
-        click.echo(f"{verb} {change.path}")
+def tell(changes: Iterable[Change], *, verbose: bool) -> Iterator[tuple[Action, str]]:
+    """Yield what happens to what: file by file, but an image's context in one line.
+
+    A context is the same for everybody; a conflict in it is told file by file all the same.
+    """
+    for (action, folder), group in groupby(changes, key=lambda c: (c.action, find_context(c.path))):
+        members = list(group)
+        if verbose or not folder or action is Action.CONFLICT or len(members) == 1:
+            yield from ((action, str(change)) for change in members)
+        else:
+            yield action, f"{folder}/ ({len(members)} files)"
+
+
+def find_context(path: PurePosixPath) -> str:
+    """Return the image context that a file belongs to, or nothing."""
+    return "/".join(path.parts[:2]) if path.parts[:1] == (planning.IMAGES,) else ""
 
 
 def summarize(changes: list[Change], bundle: Path) -> str:

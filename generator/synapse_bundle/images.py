@@ -11,6 +11,8 @@ from typing import Final
 from .errors import BundleError
 
 PINS: Final = Path(__file__).with_name("images.toml")
+# Their data may not open with an older version.
+STATEFUL: Final = ("postgres", "synapse")
 
 
 @dataclass(frozen=True, kw_only=True)

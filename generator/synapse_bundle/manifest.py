@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from .errors import SettingsError
@@ -19,11 +21,14 @@ class Manifest:
     """The SHA-256 digests of every file written, by path.
 
     A path has two digests while a run replaces it, so that a run that was killed is not mistaken
-    for an edit by hand.
+    for an edit by hand. `project` is Compose's name for it, which its volumes bear, and `images`
+    has the tags of the images that keep data; both are empty where an early version wrote it.
     """
 
     server_name: str
     version: str
+    project: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def owns(self, path: str, content: bytes) -> bool:
@@ -36,17 +41,22 @@ class Manifest:
             "format": FORMAT,
             "version": self.version,
             "server_name": self.server_name,
+            "project": self.project,
+            "images": dict(self.images),
             "files": {path: list(digests) for path, digests in sorted(self.files.items())},
         }
         return (json.dumps(document, indent=1) + "\n").encode()
 
 
 def read(bundle: Path, *, force: bool) -> Manifest | None:
-    """Return a bundle's manifest, or None where there is none, or a damaged one and `force`.
+    """Return a bundle's manifest, or None where there is none.
 
-    Raises SettingsError for one that is damaged or newer than this program.
+    Raises SettingsError for one that is of a newer format or damaged; with `force` what can be
+    recovered stands in for a damaged or missing one.
     """
     path = bundle / NAME
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is not a file; move it away")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] > FORMAT:
@@ -57,16 +67,50 @@ def read(bundle: Path, *, force: bool) -> Manifest | None:
         return Manifest(
             server_name=document["server_name"],
             version=document["version"],
-            files={name: tuple(digests) for name, digests in document["files"].items()},
+            project=document.get("project", ""),
+            images=dict(document.get("images", {})),
+            files={check_path(name): tuple(digests) for name, digests in document["files"].items()},
         )
     except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return recover(bundle) if force else None
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if force:
-            return None
-        raise SettingsError(
-            f"{path} cannot be read; generate with --force to make it anew"
-        ) from error
+            return recover(bundle)
+        fault = str(error) if isinstance(error, EscapeError) else "cannot be read"
+        raise SettingsError(f"{path} {fault}; generate with --force to make it anew") from error
+
+
+class EscapeError(ValueError):
+    """A manifest names a file that no run can have written."""
+
+
+def check_path(name: str) -> str:
+    """Return a path from a manifest; raises EscapeError where it is none inside the bundle.
+
+    The generator writes no hidden file but its own, which a manifest does not list.
+    """
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    if path.is_absolute() or hidden or str(path) != name or not name.isprintable():
+        raise EscapeError(f"names {name!r}, which is no file of a bundle")
+    return name
+
+
+def recover(bundle: Path) -> Manifest | None:
+    """Return what a bundle's compose.yaml tells of its identity, for one without a usable manifest.
+
+    No file is known to be ours then; the server name and the project still cannot change.
+    """
+    compose = bundle / "compose.yaml"
+    text = compose.read_text(encoding="utf-8", errors="replace") if compose.is_file() else ""
+    version = re.search(r"\A# Written by synapse-bundle (\S+)\. ", text)
+    project = re.search(r'(?m)^name: "(.+)"$', text)
+    server_name = re.search(r'(?m)^ +SERVER_NAME: "(.+)"$', text)
+    if not (version and project and server_name):
+        return None
+    return Manifest(server_name=server_name[1], version=version[1], project=project[1])
 
 
 def fingerprint(content: bytes) -> str:

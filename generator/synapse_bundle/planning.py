@@ -20,6 +20,7 @@ from .settings import Settings
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
 WORKER: Final = PurePosixPath("worker/worker.js.j2")
+IMAGES: Final = "images"
 OVERRIDE: Final = ".override.yaml"
 PLAIN: Final = 0o644
 EXECUTABLE: Final = 0o755
@@ -42,10 +43,12 @@ class PlannedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every file of a bundle, compose.yaml last."""
+    """Every file of a bundle, compose.yaml last; `images` has the tags of those that keep data."""
 
     files: tuple[PlannedFile, ...]
     server_name: str
+    project: str
+    images: Mapping[str, str]
 
 
 def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
@@ -60,7 +63,13 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     # What the bootstrap writes into the folder is no reason to start it anew.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
     compose = plan_compose(renderer, inputs | dict(existing))
-    return Plan(files=(*files, compose), server_name=settings.server_name)
+    pins = images.read_pins()
+    return Plan(
+        files=(*files, compose),
+        server_name=settings.server_name,
+        project=settings.project,
+        images={name: pins[name].tag for name in images.STATEFUL},
+    )
 
 
 def plan_worker(settings: Settings) -> bytes:
@@ -119,10 +128,10 @@ def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
 
 def plan_images() -> Iterable[PlannedFile]:
     """Yield copies of the image contexts, so that the folder alone can build its images."""
-    for path, source in assets.walk(assets.locate("images")):
+    for path, source in assets.walk(assets.locate(IMAGES)):
         content = source.read_bytes()
         mode = EXECUTABLE if content.startswith(b"#!") else PLAIN
-        yield PlannedFile(path=PurePosixPath("images") / path, content=content, mode=mode)
+        yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
 
 
 def plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
@@ -145,7 +154,8 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
     """Return compose.yaml, rendered twice: first to see what each service mounts.
 
     Compose does not recreate a container whose mounted files changed (docker/compose#11900); a
-    label with their digest makes it do so.
+    label with their digest makes it do so. Every `$` is doubled, because Compose would put a
+    variable of the operator's environment in its place: a template writes what a container gets.
     """
     template = COMPOSE.with_name(COMPOSE.name + SUFFIX)
     draft = yaml.load(renderer.render(template, inputs=AnyKey()), Loader=LOADER)  # noqa: S506
@@ -153,7 +163,8 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
         name: digest_inputs(find_sources(service), contents)
         for name, service in draft["services"].items()
     }
-    return PlannedFile(path=COMPOSE, content=renderer.render(template, inputs=inputs).encode())
+    text = renderer.render(template, inputs=inputs).replace("$", "$$")
+    return PlannedFile(path=COMPOSE, content=text.encode())
 
 
 class AnyKey(dict[str, str]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import traceback
@@ -45,17 +46,30 @@ class Renderer:
             raise BundleError(f"{path}:{line}: {error.message}") from error
 
 
-def open_cache() -> bccache.FileSystemBytecodeCache | None:
+class Cache(bccache.FileSystemBytecodeCache):
+    """A cache of compiled templates that is a help and never a need."""
+
+    def dump_bytecode(self, bucket: bccache.Bucket) -> None:
+        """Keep a compiled template where the disk takes it."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def open_cache() -> Cache | None:
     """Return the cache of compiled templates, or None where it cannot be kept.
 
     Compiling templates takes longer than all the rest of a run.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    directory = Path(base, "synapse-bundle")
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  # there may be none
+    base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    directory = base / "synapse-bundle"
+    # A service's user may have a home that does not exist, and that nobody is to make.
+    if not base.is_absolute() or (base.parent == home and not home.is_dir()):
+        return None
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Compiled templates are code: another user must not be able to plant any.
         trusted = directory.stat().st_uid == os.getuid() and os.access(directory, os.W_OK)
     except OSError:
         return None
-    return bccache.FileSystemBytecodeCache(str(directory)) if trusted else None
+    return Cache(str(directory)) if trusted else None

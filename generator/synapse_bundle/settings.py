@@ -18,6 +18,12 @@ from .tunnel import Tunnel, TunnelChoice
 
 TRIAL: Final = "localhost"
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
+# Matrix specification, appendices, "User Identifiers"; the helper has the same limit.
+LONGEST_USER_ID: Final = 255
+# Far above any machine this is for, and below what PostgreSQL takes for its buffers.
+MEMORY_LIMIT: Final = 1024 * UNITS["G"]
+# Synapse's database holds a size as a signed 32-bit number; the helper has the same limit.
+UPLOAD_LIMIT: Final = 2**31 - 1
 # Cloudflare refuses bodies above 100 MB on its free plan; 95 MiB is the last whole step below.
 TUNNEL_UPLOAD_LIMIT: Final = 95 * MIB
 LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -63,9 +69,11 @@ def _to_punycode(text: str) -> str:
 
 
 def _check_localpart(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9.=/+-][a-z0-9._=/+-]{0,200}", text):
+    if not re.fullmatch(r"[a-z0-9.=/+-][a-z0-9._=/+-]*", text):
         msg = "is no user name: small letters, digits and . _ = / + - only, not starting with _"
         raise ValueError(msg)
+    if text.isdigit():
+        raise ValueError("is a number, which Synapse keeps for guests; add a letter")
     if text == "synapse-bundle-check":
         raise ValueError("is the name of the bundle's own probe; choose another")
     return text
@@ -125,6 +133,16 @@ class Settings(Section):
     worker: Worker = Worker()
     project: Annotated[str, AfterValidator(_check_project)] = "homeserver"
 
+    @field_validator("admin")
+    @classmethod
+    def _check_user_id(cls, admin: str, info: Info) -> str:
+        length = len(f"@{admin}:{info.data.get('server_name', TRIAL)}")
+        if length > LONGEST_USER_ID:
+            raise ValueError(
+                f"makes a user ID of {length} characters; Matrix allows {LONGEST_USER_ID}"
+            )
+        return admin
+
     @field_validator("homeserver")
     @classmethod
     def _check_same_shape(cls, homeserver: str, info: Info) -> str:
@@ -169,6 +187,8 @@ class Settings(Section):
     def _check_memory(cls, memory: int) -> int:
         if memory < UNITS["G"]:
             raise ValueError("is less than 1G, which Synapse and PostgreSQL need together")
+        if memory > MEMORY_LIMIT:
+            raise ValueError("is more than 1024G, the most that can be shared out")
         return memory
 
     @field_validator("max_upload_size")
@@ -176,6 +196,8 @@ class Settings(Section):
     def _check_upload_size(cls, size: int, info: Info) -> int:
         if info.data.get("tunnel") and size > TUNNEL_UPLOAD_LIMIT:
             raise ValueError("is more than 95M, the most that passes a Cloudflare Tunnel")
+        if size > UPLOAD_LIMIT:
+            raise ValueError("is more than 2047M, the largest file that Synapse can keep")
         return size
 
     @property

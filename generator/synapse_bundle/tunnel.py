@@ -16,6 +16,10 @@ from .section import Section
 PROVIDER: Final = "cloudflare"
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SECRET_BYTES: Final = 32
+# RFC 1918 and RFC 6598; other networks that are not public have a meaning of their own.
+PRIVATE: Final = tuple(
+    map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+)
 # Token and file hold the same values (cloudflared, connection/connection.go).
 FIELDS: Final = {"AccountTag": "a", "TunnelSecret": "s", "TunnelID": "t", "Endpoint": "e"}
 
@@ -25,8 +29,11 @@ def _parse_subnet(value: Any) -> IPv4Network:
         subnet = IPv4Network(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError("is no IPv4 network; write one such as 10.200.0.0/29") from None
-    if not subnet.is_private or not 16 <= subnet.prefixlen <= 29:
-        raise ValueError("must be a private network between /16 and /29")
+    if not any(map(subnet.subnet_of, PRIVATE)) or not 16 <= subnet.prefixlen <= 29:
+        raise ValueError(
+            "must be a network between /16 and /29"
+            f" in {', '.join(map(str, PRIVATE[:-1]))} or {PRIVATE[-1]}"
+        )
     return subnet
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from . import __version__
+from . import __version__, directories
 from . import manifest as manifests
 from .comparison import Action, Change
-from .credentials import DIRECTORY
 from .errors import BundleError, SettingsError
 from .manifest import Manifest, fingerprint
 from .planning import COMPOSE, Plan, PlannedFile
@@ -25,24 +24,45 @@ STAGED: Final = ".bundle-new"
 WRITTEN: Final = (Action.CREATE, Action.UPDATE)
 
 
-def check_output(bundle: Path) -> None:
-    """Raise SettingsError for a directory that is not ours to write into."""
-    found = [entry.name for entry in bundle.iterdir()] if bundle.is_dir() else []
-    # What a first run had staged when it was killed is ours too.
-    known = {LOCK, CLOUDFLARE}
-    entries = {name for name in found if name not in known and not name.endswith(STAGED)}
+def check_output(bundle: Path, *, force: bool = False) -> None:
+    """Raise SettingsError for a directory that is not ours to write into.
+
+    With `force` a bundle that has lost its manifest is taken for one.
+    """
     if bundle.exists() and not bundle.is_dir():
         raise SettingsError(f"{bundle} is a file; choose another --output")
+    entries = list_entries(bundle)
     if manifests.NAME in entries:
         return
     if bundle.is_symlink():
         raise SettingsError(
             f"{bundle} is a link to something that is no bundle; choose another --output"
         )
-    if bundle.resolve() in (Path("/"), Path.home().resolve()):
+    home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111  # there may be none
+    if str(bundle.resolve()) in {"/", home}:
         raise SettingsError(f"{bundle} is not a place for a bundle; choose another --output")
-    if entries:
+    if entries and not manifests.recover(bundle):
         raise SettingsError(f"{bundle} holds other files and no bundle; choose another --output")
+    if entries and not force:
+        raise SettingsError(
+            f"{bundle} is a bundle without its hidden file {manifests.NAME}, which a copy by"
+            " `cp -r bundle/*` leaves behind.",
+            [
+                "Copy that file too, or take the folder over: generate with --force.",
+                "That keeps secrets/ and every *.override.yaml, and overwrites the rest.",
+            ],
+        )
+
+
+def list_entries(bundle: Path) -> set[str]:
+    """Return the names in a directory, without those that may be there before there is a bundle."""
+    try:
+        found = [entry.name for entry in bundle.iterdir()]
+    except FileNotFoundError:
+        return set()
+    # What a first run had staged when it was killed is ours too.
+    known = {LOCK, CLOUDFLARE}
+    return {name for name in found if name not in known and not name.endswith(STAGED)}
 
 
 def check_neighbour(bundle: Path, project: str) -> None:
@@ -51,7 +71,7 @@ def check_neighbour(bundle: Path, project: str) -> None:
     Included by a file with another `name:`, the same bundle would start with empty volumes.
     """
     above = bundle.resolve().parent / "compose.yaml"
-    text = above.read_text(encoding="utf-8") if above.is_file() else ""
+    text = above.read_text(encoding="utf-8", errors="replace") if above.is_file() else ""
     if f"{bundle.name}/{COMPOSE}" in text and f"name: {project}\n" not in text:
         raise SettingsError(
             f"project {project!r} is not the name in {above}, which includes this bundle;"
@@ -63,28 +83,67 @@ def check_neighbour(bundle: Path, project: str) -> None:
 def lock(bundle: Path) -> Iterator[None]:
     """Hold a bundle for one run; raises BundleError where another run holds it.
 
-    A directory that was made for the lock alone goes away with it.
+    Directories that were made for the lock alone go away with it.
     """
-    created = not bundle.exists()
+    created = [path for path in (bundle, *bundle.parents) if not path.exists()]
     try:
-        bundle.mkdir(parents=True, exist_ok=True)
-        handle = os.open(bundle / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = take_lock(bundle)
     except OSError as error:
+        remove_created(created)
         raise BundleError(f"{bundle} cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BundleError(f"another run is writing {bundle}; try again when it has ended") from None
-    else:
         yield
     finally:
-        if created and [entry.name for entry in bundle.iterdir()] == [LOCK]:
-            (bundle / LOCK).unlink()
-            bundle.rmdir()
+        # While it is held: afterwards it may be another run's.
+        with contextlib.suppress(OSError):
+            if [entry.name for entry in bundle.iterdir()] == [LOCK]:
+                (bundle / LOCK).unlink()
+                remove_created(created)
         os.close(handle)
 
 
-def apply(plan: Plan, changes: Iterable[Change], bundle: Path, manifest: Manifest | None) -> None:
+def take_lock(bundle: Path) -> int:
+    """Return an open lock file that is locked, and is the one that others would open too.
+
+    Whoever held it before may have removed it, and its directory, between any two steps here.
+    """
+    while True:
+        make_output(bundle)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            handle = os.open(bundle / LOCK, flags, 0o600)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(handle), (bundle / LOCK).stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            os.close(handle)
+            raise BundleError(
+                f"another run is writing {bundle}; try again when it has ended"
+            ) from None
+        os.close(handle)
+
+
+def make_output(bundle: Path) -> None:
+    """Create the bundle's directory where there is none, with a mode that no umask decides."""
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        bundle.mkdir(mode=directories.CLOSED)
+        bundle.chmod(directories.OPEN)
+
+
+def remove_created(created: Iterable[Path]) -> None:
+    """Remove directories that this run made, innermost first, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for directory in created:
+            directory.rmdir()
+
+
+def apply(plan: Plan, changes: list[Change], bundle: Path, manifest: Manifest | None) -> None:
     """Bring a bundle to the plan.
 
     Raises BundleError where the disk refuses; until everything is staged nothing has changed, and
@@ -99,7 +158,10 @@ def apply(plan: Plan, changes: Iterable[Change], bundle: Path, manifest: Manifes
     final = describe(plan, new)
     try:
         sweep(bundle)
-        if manifest is None:
+        for change in changes:
+            if change.directory_mode is not None:
+                (bundle / change.path).chmod(change.directory_mode)
+        if not (bundle / manifests.NAME).exists():
             # The directory is marked as ours before anything else is in it.
             claim = stage(bundle / manifests.NAME, describe(plan, {}).serialize(), 0o644)
             claim.replace(bundle / manifests.NAME)
@@ -112,7 +174,13 @@ def apply(plan: Plan, changes: Iterable[Change], bundle: Path, manifest: Manifes
 
 def describe(plan: Plan, files: dict[str, tuple[str, ...]]) -> Manifest:
     """Return the manifest for a state of the bundle."""
-    return Manifest(server_name=plan.server_name, version=__version__, files=files)
+    return Manifest(
+        server_name=plan.server_name,
+        version=__version__,
+        project=plan.project,
+        images=plan.images,
+        files=files,
+    )
 
 
 def commit(
@@ -128,7 +196,7 @@ def commit(
         source.replace(target)
     for path in sorted(before.files.keys() - after.files.keys()):
         (bundle / path).unlink(missing_ok=True)
-        remove_empty(bundle, (bundle / path).parent)
+        directories.remove_empty(bundle, (bundle / path).parent)
     settlement.replace(bundle / manifests.NAME)
     synchronize(bundle)
 
@@ -137,7 +205,7 @@ def stage_planned(planned: PlannedFile, bundle: Path) -> Path:
     """Write a planned file beside its place; a kept one that exists only changes its mode."""
     target = bundle / planned.path
     content = target.read_bytes() if planned.kept and target.exists() else planned.content
-    make_directories(bundle, target.parent)
+    directories.make(bundle, target.parent)
     return stage(target, content, planned.mode)
 
 
@@ -152,32 +220,12 @@ def stage(target: Path, content: bytes, mode: int) -> Path:
     return Path(name)
 
 
-def make_directories(bundle: Path, directory: Path) -> None:
-    """Create the directories of a file: secrets for the operator alone, the rest readable.
-
-    Whatever the umask says: containers run as other users and must read what they mount.
-    """
-    if directory != bundle:
-        make_directories(bundle, directory.parent)
-        mode = 0o700 if directory == bundle / DIRECTORY else 0o755
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-        if directory.stat().st_mode & 0o777 != mode:
-            directory.chmod(mode)
-
-
-def remove_empty(bundle: Path, directory: Path) -> None:
-    """Remove a directory and its parents inside the bundle as far as they are empty."""
-    while directory != bundle and not (directory.is_dir() and any(directory.iterdir())):
-        if directory.is_dir():
-            directory.rmdir()
-        directory = directory.parent
-
-
 def sweep(bundle: Path) -> None:
     """Remove what a run that was killed had staged."""
-    for leftover in bundle.rglob(f".*{STAGED}"):
-        leftover.unlink()
+    for directory, _, files in os.walk(bundle):
+        for name in files:
+            if name.startswith(".") and name.endswith(STAGED):
+                Path(directory, name).unlink(missing_ok=True)
 
 
 def synchronize(bundle: Path) -> None:

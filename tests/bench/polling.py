@@ -6,6 +6,7 @@ import asyncio
 import functools
 import resource
 import ssl
+import time
 from typing import Final
 
 from tests.bench.figures import Figure, Goal, Level, take_percentile
@@ -20,22 +21,29 @@ LIMIT: Final = 100
 PAUSE: Final = 0.02
 NONE: Final = Level(held=0, median=0, p99=0, direct_p99=0, memory=0)
 HOLD: Final = 30
+# Seconds that Apache has to give memory back after the last poll.
+AFTERWARDS: Final = 60
+KIB: Final = 1024
 
 
 def measure(scene: Scene, stack: Stack, session: SignIn) -> tuple[list[Figure], tuple[Level, ...]]:
     """Let a crowd of clients poll, and watch /versions beside it."""
     allow_connections()
     levels = asyncio.run(climb(scene, stack, session))
+    time.sleep(AFTERWARDS)
     if not levels:
         raise AssertionError(f"/versions was not answered beside {LEVELS[0]} polls")
     top = max((level for level in levels if level.p99 < LIMIT), key=count, default=NONE)
     most = max(levels, key=count)
+    left = read_pss({"apache": stack.container("apache")})["apache"] / KIB
     note = f"up to {most.held} tried; {tell(top if top.held else levels[0])}"
     return [
         Figure(row="5a", what="long polls of 30 s held, `/versions` p99 < 100 ms",
                values=(float(top.held),), unit="polls", goal=Goal(bound=1000, at_least=True), note=note),
         Figure(row="5b", what="Apache's memory for one held poll", values=(most.memory,),
-               unit="KiB", goal=Goal(bound=60), note=f"PSS at {most.held} polls less PSS at rest"),
+               unit="KiB", note=f"PSS at {most.held} polls less PSS at rest"),
+        Figure(row="5c", what="Apache after a burst of polls, PSS", values=(left,), unit="MiB",
+               goal=Goal(bound=30), note=f"{AFTERWARDS} s after {most.held} polls have ended"),
     ], levels  # fmt: skip
 
 

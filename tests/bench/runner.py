@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, polling, repetition, startup, throughput
+from tests.bench import generation, polling, repetition, size, startup, throughput
 from tests.bench.figures import Figure, Level
 from tests.bench.plain import run_plain
 from tests.bench.report import list_cells
@@ -16,7 +16,8 @@ from tests.bench.residence import Rest
 from tests.bench.scene import Scene, SignIn, sign_in
 from tests.stack.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6")
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
+WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
 
 
 @dataclass(kw_only=True)
@@ -32,8 +33,8 @@ class Runner:
     done: set[str] = field(default_factory=set)
 
     def run(self, *, rest: float) -> None:
-        """Measure everything; the servers of rows 2, 4, 5 and 6 are the same."""
-        if self.rows & {"2", "4", "5", "6"}:
+        """Measure everything; rows 1 and 3 alone need no server that runs already."""
+        if self.rows & WITH_SERVER:
             self._run_with_server(rest)
         else:
             self._run_without_server(lambda: None)
@@ -46,11 +47,13 @@ class Runner:
     def _run_with_server(self, rest: float) -> None:
         ours = self._start_ours()
         self._do("2", lambda: repetition.measure(self.scene, ours))
-        resting = self._start_rest(ours, rest) if "6" in self.rows else None
+        self._do("8", lambda: size.measure(ours))
+        resting = self._start_rest(ours, rest) if self.rows & {"6", "7"} else None
         session = resting.sessions[0] if resting else sign_in(ours)
         self._run_without_server(resting.weigh_when_due if resting else lambda: None)
         if resting:
             self._do("6", resting.measure)
+            self._do("7", resting.measure_idleness)
             resting.plain.down()
         self._do("4", lambda: throughput.measure(self.scene, ours))
         self._do("5", lambda: self._poll(ours, session))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tests.bench.budget import Budget
-from tests.stack.stacks import Stack, find_port, run, wait_until
+from tests.stack.stacks import Stack, run, wait_until
 
 RIVALS: Final = Path(__file__).with_name("rivals")
 VERSIONS: Final = "/_matrix/client/versions"
@@ -63,14 +63,14 @@ def expect(answer: Any) -> Any:
 
 
 @contextmanager
-def start_rival(name: str, network: str) -> Iterator[tuple[str, int]]:
-    """Run a rival proxy in a network where `synapse` is Synapse; yield its container and port."""
-    port, container = find_port(), f"bench-{name}-{os.getpid()}"
+def start_rival(name: str, network: str) -> Iterator[str]:
+    """Run a rival proxy in a network where `synapse` is Synapse; yield its container's name."""
+    container = f"bench-{name}-{os.getpid()}"
     run(["docker", "run", "--detach", "--rm", "--name", container, "--network", network,
-         "--publish", f"127.0.0.1:{port}:443", build_rival(name)])  # fmt: skip
+         build_rival(name)])  # fmt: skip
     try:
         wait_until(lambda: listens(container), f"{name} listens", patience=30)
-        yield container, port
+        yield container
     finally:
         run(["docker", "rm", "--force", container], check=False)
 

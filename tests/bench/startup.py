@@ -86,6 +86,8 @@ def choose_check(name: str, own: dict[str, Any]) -> Reset | Replacement:
 
 def start(stack: Stack) -> Sample:
     """Start a bundle on empty volumes and wait until it is healthy; leave nothing of it."""
+    # A folder that knows of data refuses empty volumes.
+    (stack.directory / "secrets" / "instance").write_text("\n", encoding="utf-8")
     began = time.perf_counter()
     try:
         stack.up()

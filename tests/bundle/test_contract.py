@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from bundle_helper.errors import SettingsError
 from bundle_helper.settings import BootstrapSettings, ServiceSettings
 from synapse_bundle import credentials, loading, planning
+from synapse_bundle.settings import UNITS, Settings
 from tests.bundles import read_compose
 from tests.settings import DIRECTORY, SHAPES
 
@@ -44,9 +49,9 @@ def test_environment_is_complete_and_wholly_used(
     tmp_path: Path, shape: Path, service: str, reader: Any
 ) -> None:
     """No variable is missing, none is wrong, and none is passed for nothing."""
-    settings = loading.load(shape)
-    secrets = credentials.collect(tmp_path, settings, DIRECTORY)
-    model = read_compose(planning.plan(settings, secrets, {}))
+    chosen = loading.load(shape)
+    secrets = credentials.collect(tmp_path, chosen, DIRECTORY)
+    model = read_compose(planning.plan(chosen, secrets, {}))
     for name, value in secrets.values.items():
         (tmp_path / name).write_text(f"{value}\n")
     environment = Watched(
@@ -57,3 +62,115 @@ def test_environment_is_complete_and_wholly_used(
     )
     reader.from_environ(environment)
     assert environment.seen == set(environment.keys())
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What compose.yaml tells the helper where every kind of value is in use."""
+    directory = tmp_path_factory.mktemp("secrets")
+    chosen = loading.load(DIRECTORY / "acme.yaml")
+    secrets = credentials.collect(directory, chosen, DIRECTORY)
+    for name, value in secrets.values.items():
+        (directory / name).write_text(f"{value}\n")
+    told = read_compose(planning.plan(chosen, secrets, {}))["services"]["helper"]["environment"]
+    return {name: value.replace("/run/secrets/", f"{directory}/") for name, value in told.items()}
+
+
+def generator_accepts(values: dict[str, Any]) -> bool:
+    """Tell whether the settings of a real domain may hold these values."""
+    required = {"server_name": "example.org", "email": "you@example.org"}
+    try:
+        Settings.model_validate(required | values)
+    except ValidationError:
+        return False
+    return True
+
+
+def helper_accepts(environment: dict[str, str], **values: str) -> bool:
+    """Tell whether the helper starts with these values in its environment."""
+    try:
+        ServiceSettings.from_environ(environment | values)
+    except SettingsError:
+        return False
+    return True
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+SOME = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+NAMES = st.from_regex(r"[A-Z_a-z0-9.=/+-]{1,16}", fullmatch=True) | ANY_TEXT
+LIMITS = st.from_regex(r"[0-9]{1,4}[dhw]?|[0-9]/[0-9]{1,2}", fullmatch=True) | ANY_TEXT
+ISSUERS = st.from_regex(r"https?://[A-Za-z0-9.-]{0,9}(:[0-9]{1,6})?(/[ -~é]*)?", fullmatch=True)
+LABELS = st.text("a0-_A", min_size=1, max_size=70)
+HOSTS = st.lists(LABELS, min_size=1, max_size=5).map(".".join) | ANY_TEXT
+
+
+@pytest.mark.parametrize(
+    ("admin", "server_name", "good"),
+    [
+        ("a" * 200, "example.org", True),
+        ("a" * 201, "example.org", True),
+        ("a" * 242, "example.org", True),
+        ("a" * 243, "example.org", False),
+        ("a" * 40, f"{'b' * 60}.{'c' * 60}.{'d' * 60}.example", True),
+        ("a" * 64, f"{'b' * 60}.{'c' * 60}.{'d' * 60}.example", False),
+        ("_a", "example.org", False),
+        ("12345", "example.org", False),
+        ("1e5", "example.org", True),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 12 else "",
+)
+def test_both_packages_take_the_same_user_ids(
+    admin: str, server_name: str, good: bool, environment: dict[str, str]
+) -> None:
+    """What Synapse would refuse is refused before it: 255 characters in all, no number."""
+    assert generator_accepts({"admin": admin, "server_name": server_name}) == good
+    assert helper_accepts(environment, ADMIN=admin, SERVER_NAME=server_name) == good
+
+
+@SOME
+@given(name=NAMES)
+def test_both_packages_take_the_same_user_names(name: str, environment: dict[str, str]) -> None:
+    """A user name is good for both or for neither."""
+    taken = helper_accepts(environment, ADMIN=name)
+    # The probe's own name is the generator's to keep free.
+    assert generator_accepts({"admin": name}) == taken or name == "synapse-bundle-check"
+
+
+@SOME
+@given(text=LIMITS)
+def test_both_packages_take_the_same_limits(text: str, environment: dict[str, str]) -> None:
+    """A part of a certificate's life is one for both or for neither."""
+    for key, variable in (("warn", "CERTIFICATE_WARNING"), ("fail", "CERTIFICATE_FAILURE")):
+        accepted = generator_accepts({"certificates": {key: text}})
+        assert accepted == helper_accepts(environment, **{variable: text})
+
+
+@SOME
+@given(text=ISSUERS | ANY_TEXT)
+def test_both_packages_take_the_same_issuers(text: str, environment: dict[str, str]) -> None:
+    """The address of an ACME directory is one for both or for neither."""
+    accepted = generator_accepts({"certificates": text})
+    assert accepted == helper_accepts(environment, CERTIFICATE_ISSUER=text)
+
+
+@SOME
+@given(name=HOSTS)
+def test_the_helper_takes_every_domain_of_the_generator(
+    name: str, environment: dict[str, str]
+) -> None:
+    """A domain that the settings may hold never keeps the helper from starting."""
+    if generator_accepts({"server_name": name, "homeserver": name}):
+        told = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
+        assert helper_accepts(environment, **told, BASE_URL=f"https://{name}")
+
+
+@pytest.mark.parametrize(
+    ("size", "good"), [("1M", True), ("2047M", True), ("2048M", False), ("2G", False)]
+)
+def test_both_packages_take_the_same_sizes(
+    size: str, good: bool, environment: dict[str, str]
+) -> None:
+    """An upload that Synapse's database cannot count is refused by both."""
+    number = int(size[:-1]) * UNITS[size[-1]]
+    assert generator_accepts({"max_upload_size": size}) == good
+    assert helper_accepts(environment, UPLOAD_LIMIT=str(number)) == good

@@ -31,8 +31,9 @@ VALID = st.fixed_dictionaries(
     {
         "server_name": HOST,
         "homeserver": HOST,
-        "email": st.just("you@example.org"),
-        "admin": st.from_regex(r"[a-z0-9.=/+-][a-z0-9._=/+-]{0,20}", fullmatch=True),
+        "email": st.from_regex(r"[!-?A-~]{1,20}@[a-z]{2,9}\.org", fullmatch=True),
+        "certificates": st.from_regex(r"https://[a-z]{1,9}\.org/[!-~]{0,30}", fullmatch=True),
+        "admin": st.from_regex(r"[a-z.=/+-][a-z0-9._=/+-]{0,20}", fullmatch=True),
         "project": st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True),
         "support": st.fixed_dictionaries(
             {"page": st.from_regex(r"https?://[!-~]{1,30}", fullmatch=True)},
@@ -69,8 +70,8 @@ def test_no_file_crashes_the_loader(text: str) -> None:
 @given(values=VALID)
 def test_valid_text_survives_every_template(values: dict[str, Any]) -> None:
     """What the settings say is what Synapse, browsers and other servers read."""
-    chosen = Settings.model_validate(values)
-    files = {str(file.path): file.content.decode() for file in plan_settings(chosen).files}
+    plan = plan_settings(Settings.model_validate(values))
+    files = {str(file.path): file.content.decode() for file in plan.files}
     homeserver = yaml.safe_load(files["synapse/homeserver.yaml"])
     assert homeserver["server_name"] == values["server_name"]
     assert homeserver["public_baseurl"] == f"https://{values['homeserver']}/"
@@ -80,9 +81,11 @@ def test_valid_text_survives_every_template(values: dict[str, Any]) -> None:
     assert support["support_page"] == values["support"]["page"]
     if "email_address" in values["support"]:
         assert support["contacts"][0]["email_address"] == values["support"]["email_address"]
-    helper = yaml.safe_load(files["compose.yaml"])["services"]["helper"]["environment"]
+    helper = read_compose(plan)["services"]["helper"]["environment"]
     assert helper["ADMIN"] == values["admin"]
     assert helper["SERVER_NAME"] == values["server_name"]
+    assert helper["ACME_EMAIL"] == values["email"]
+    assert helper["CERTIFICATE_ISSUER"] == values["certificates"]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +134,12 @@ def test_compose_reads_what_was_meant(values: dict[str, Any], tmp_path_factory: 
     (directory / "compose.yaml").write_bytes(plan.files[-1].content)
     model = ask_compose(directory)
     assert model["name"] == values["project"]
-    assert model["services"]["helper"]["environment"]["ADMIN"] == values["admin"]
-    assert model["services"]["helper"]["environment"]["HOMESERVER"] == values["homeserver"]
+    # What Compose prints is fit to be read by Compose again.
+    told = {k: v.replace("$$", "$") for k, v in model["services"]["helper"]["environment"].items()}
+    assert told["ADMIN"] == values["admin"]
+    assert told["HOMESERVER"] == values["homeserver"]
+    assert told["ACME_EMAIL"] == values["email"]
+    assert told["CERTIFICATE_ISSUER"] == values["certificates"]
 
 
 @pytest.fixture(scope="module")

@@ -228,6 +228,8 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
     good = path.read_text()
     for text, told in (
         ("{", "cannot be read; put it back from a copy"),
+        (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; put it back"),
+        (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; put it back"),
         (good.replace('"format": 1', '"format": 99'), "is of a newer synapse-bundle"),
         (good.replace('"server_name": "example.org"', '"server_name": "example.net"'),
          "has the Cloudflare state of 'example.net', not 'example.org'"),

@@ -203,8 +203,8 @@ def strike(fault: str, step: int, root: str, events: tuple[str, ...] = CHANGES) 
 def changes(event: str, arguments: tuple[Any, ...], root: str) -> bool:
     """Tell whether an audit event announces a change of the disk below a directory."""
     if isinstance(arguments[0], int):
-        # A file that is open: its bytes are written, its mode comes next.
-        return event == "os.chmod"
+        # A file that is open: its bytes are written, its mode comes next; or it is about to be locked.
+        return event in {"os.chmod", "fcntl.flock"}
     path = Path(os.fsdecode(arguments[0])).absolute()
     if not path.is_relative_to(root) or (event == "os.mkdir" and path.exists()):
         return False

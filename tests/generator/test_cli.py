@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,45 @@ def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
         assert Path(name, "apache").stat().st_mode & 0o777 == 0o755
         assert Path(name, "secrets/signing.key").stat().st_mode & 0o777 == 0o444
         assert Path(name, "apache/httpd.conf").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_first_run_tells_of_the_images_in_a_line_each(directory: Path) -> None:
+    """What is the same for everybody does not bury the card; --verbose names every file."""
+    first = invoke("generate")
+    assert re.search(r"(?m)^create    images/helper/ \(\d\d+ files\)$", first.output)
+    assert "images/helper/Dockerfile" not in first.output
+    assert len(first.output.splitlines()) < 60
+    assert "create    compose.yaml\n" in first.output
+    every = invoke("generate", "--output", "other", "--verbose")
+    assert "create    images/helper/Dockerfile\n" in every.output
+    told = len(re.findall(r"(?m)^create    \S", every.output))
+    assert f"other: {told} create" in every.output
+    edited = directory / "bundle/images/helper/Dockerfile"
+    edited.write_text("# mine\n")
+    assert "conflict  images/helper/Dockerfile\n" in invoke("generate").output
+    assert invoke("generate", "--force").exit_code == 0
+
+
+def test_settings_that_are_not_found_are_not_the_trial(directory: Path) -> None:
+    """Who wrote settings does not get a server named localhost, and nothing is written."""
+    Path("settings.yml").write_text("admin: alice\n")
+    done = invoke("generate")
+    assert done.exit_code == 2
+    assert "settings.yml is not read; call it settings.yaml" in done.output
+    assert invoke("generate", "--settings", "settings.yml", "--dry-run").exit_code == 0
+    Path("settings.yaml").symlink_to("nowhere")
+    done = invoke("generate")
+    assert done.exit_code == 2
+    assert "settings.yaml: No such file or directory" in done.output
+    assert not (directory / "bundle").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "$HOME", "~", "it's", "-leading", "a;b", "plain"])
+def test_the_card_can_be_typed_as_it_stands(directory: Path, name: str) -> None:
+    """A shell that is given the card's `cd` ends in the bundle."""
+    done = invoke("generate", f"--output={name}/bundle")
+    command = done.output.partition("Next:  ")[2].partition(" && docker")[0]
+    shell = subprocess.run(
+        ["/bin/sh", "-c", f"{command} && pwd"], capture_output=True, text=True, check=False
+    )
+    assert shell.stdout == f"{directory / name / 'bundle'}\n", shell.stderr

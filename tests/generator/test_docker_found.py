@@ -143,6 +143,18 @@ def test_nothing_is_started_on_a_docker_that_is_too_old(
     assert done.stderr.startswith(f"Error: {named}")
 
 
+def test_check_without_a_bundle_asks_no_other_project(directory: Path) -> None:
+    """A project that the current directory happens to have is not taken for the bundle."""
+    install_docker(directory, engine="26.1.5", compose="2.26.1")
+    (directory / "compose.yaml").write_text("services: {helper: {image: somebody}}\n")
+    done = run(directory, "check")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: bundle holds no bundle; make one with: synapse-bundle generate,"
+        " or name it with --output\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["up", "check", "images --update"])
 def test_commands_that_need_docker_say_so(directory: Path, command: str) -> None:
     """Without Docker: exit code 1 and one line that names it and where to get it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,8 +106,44 @@ def test_people_use_the_copy(unpacked: Stack) -> None:
     assert person.upload(bytes(1_000_000)).status == 200
 
 
+def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
+    """The commands under "Moving", as they stand there, bring rooms and files to another place."""
+    person = register(unpacked)
+    room = person.create_room()
+    person.send(room, "before the journey")
+    moving = (unpacked.directory / "README.md").read_text().partition("## Moving")[2]
+    blocks = re.findall(r"(?m)(?:^    .+\n)+", moving.partition("\n## ")[0])
+    pack, unpack = (textwrap.dedent(block) for block in blocks)
+    run(["/bin/sh", "-ec", pack], cwd=unpacked.directory)
+    archive = unpacked.directory / "volumes.tar"
+    assert archive.stat().st_mode & 0o777 == 0o600
+    unpacked.down()
+    left = ["docker", "volume", "ls", "--quiet", "--filter", f"name={unpacked.project}_"]
+    assert run(left).stdout == ""
+    run(["/bin/sh", "-ec", unpack], cwd=unpacked.directory)
+    archive.unlink()
+    unpacked.up()
+    assert "before the journey" in person.read(room)
+
+
+def test_the_folder_alone_starts_nothing(unpacked: Stack) -> None:
+    """Beside empty volumes it is refused, until somebody types that its data is given up."""
+    unpacked.down()
+    refused = unpacked.compose("up", "--detach", check=False)
+    assert refused.returncode
+    assert "the volumes here are empty" in unpacked.compose("logs", "bootstrap").stdout
+    assert "synapse" not in unpacked.compose("ps", "--services").stdout.split()
+    again = ["docker", "compose", "run", "--rm", "bootstrap", "start-empty", "travel.test"]
+    run(again, cwd=unpacked.directory)
+    unpacked.up()
+    assert unpacked.check().returncode == 0
+
+
 def test_secrets_stay_private_on_the_way(unpacked: Stack) -> None:
     """Unpacking keeps the directory of the secrets closed to other users."""
     directory: Path = unpacked.directory / "secrets"
     assert directory.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o444}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+    # The bootstrap writes the server's id, in a directory that lets nobody else in.
+    assert modes.pop("instance") == 0o666
+    assert set(modes.values()) == {0o444}

@@ -21,6 +21,9 @@ from ..errors import BundleError, SettingsError
 NAME: Final = writing.CLOUDFLARE
 FORMAT: Final = 1
 ID: Final = re.compile(rf"[{READABLE}]{{8}}")
+# They go into the paths of requests, which a forged state must not lead anywhere else.
+PLACE: Final = re.compile(r"[0-9a-f]{32}|/accounts/[0-9a-f]{32}|/user")
+IDENTIFIER: Final = re.compile(r"[0-9A-Za-z-]*")
 
 
 class Kind(StrEnum):
@@ -108,6 +111,8 @@ def read(bundle: Path) -> State | None:
         if document.pop("format") > FORMAT:
             raise SettingsError(f"{path} is of a newer synapse-bundle; upgrade synapse-bundle")
         made = tuple(Made(**{**m, "kind": Kind(m["kind"])}) for m in document.pop("made"))
+        if not all(PLACE.fullmatch(m.place) and IDENTIFIER.fullmatch(m.id) for m in made):
+            raise ValueError("names what is no place or id at Cloudflare")
         return State(**{**document, "made": made, "left": tuple(document["left"])})
     except FileNotFoundError:
         return None

@@ -7,12 +7,12 @@ import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event
 from types import FrameType
 from typing import TextIO
 
 import click
 
+from . import supervisor
 from .settings import BootstrapSettings, ServiceSettings
 
 # What is imported inside a command is needed there alone: the service stays small in memory,
@@ -53,14 +53,10 @@ def start_empty(server_name: str) -> None:
 @main.command()
 def run() -> None:
     """Keep the certificate fresh and the first accounts made, until asked to stop."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    from . import service  # noqa: PLC0415
-
-    settings = ServiceSettings.from_environ(os.environ)
-    duties = service.duties(settings, os.environ, _tell)
-    service.serve(duties, settings.state_directory, stop, _now, _tell)
+    # Before the settings are read: what asks to stop meanwhile is heard by the supervisor.
+    supervisor.hold_signals()
+    ServiceSettings.from_environ(os.environ)
+    supervisor.become()
 
 
 @main.group(invoke_without_command=True)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # Longer than the ceiling of propagation for a few names, and the authority's own patience.
 _LONGEST_SECONDS = 1800.0
-# Less than the container's stop_grace_period.
-_FAREWELL_SECONDS = 8.0
 
 
 class IssuanceError(HelperError):
@@ -146,7 +144,6 @@ def _start(command: list[str], environ: Mapping[str, str]) -> Iterator[subproces
     timer = threading.Timer(_LONGEST_SECONDS, process.terminate)
     timer.daemon = True
     timer.start()
-    _running.add(process)
     with process:
         try:
             yield process
@@ -155,15 +152,3 @@ def _start(command: list[str], environ: Mapping[str, str]) -> Iterator[subproces
             raise
         finally:
             timer.cancel()
-            _running.discard(process)
-
-
-_running: set[subprocess.Popen[str]] = set()
-
-
-def interrupt() -> None:
-    """Ask certbot to end, if this process has started it, and let it remove its TXT record."""
-    for process in list(_running):
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_FAREWELL_SECONDS)

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from . import acme, certificate, issuance, lineage, report, schedule
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from .certificate import State
     from .settings import ServiceSettings
 
-_HISTORY = "history.json"
+HISTORY = "history.json"
 
 
 class Renewal:
@@ -39,18 +38,10 @@ class Renewal:
         self._environ = environ
         self._tell = tell
         self._now = now
-        self._attempt: Thread | None = None
 
     def ensure(self, now: datetime) -> State:
-        """Publish what certbot has, start an attempt in the background when due, say how it goes."""
-        if self._attempt is not None and self._attempt.is_alive():
-            # certbot replaces key and certificate one after the other: this is no time to read them.
-            return self.describe(certificate.look(self._settings, now))
-        state = self.adopt(now)
-        if self._must_ask(state, now):
-            self._attempt = Thread(target=self._try_quietly, daemon=True)
-            self._attempt.start()
-        return self.describe(state)
+        """Publish what certbot has, and say how it goes; `must_ask` says what is next."""
+        return self.describe(self.adopt(now))
 
     def attempt(self, wish: Wish) -> None:
         """Ask the authority now and publish what comes; HelperError says why nothing came.
@@ -112,7 +103,8 @@ class Renewal:
             return History(fingerprint=fingerprint)
         return history if history.fingerprint == fingerprint else History(fingerprint=fingerprint)
 
-    def _must_ask(self, state: State, now: datetime) -> bool:
+    def must_ask(self, state: State, now: datetime) -> bool:
+        """Say whether it is time to ask the authority for a better certificate than `state` has."""
         history = self.read_history()
         fresh = state.deadlines is not None and now < state.deadlines.warning
         own = state.origin == self._settings.certificate_issuer
@@ -128,7 +120,8 @@ class Renewal:
     def _is_due(self, history: History, now: datetime) -> bool:
         return schedule.is_due(history, self._settings.homeserver, now)
 
-    def _try_quietly(self) -> None:
+    def try_quietly(self) -> None:
+        """Make an attempt whose end is told by the next look alone."""
         # What went wrong is in the history, and from there in the status.
         with contextlib.suppress(Exception):
             self.attempt(acme.Wish())
@@ -137,7 +130,7 @@ class Renewal:
     def _history_file(self) -> Path:
         if self._settings.acme is None:
             raise HelperError(f"{self._settings.certificate_issuer} is no ACME authority")
-        return self._settings.acme.lineages_directory / _HISTORY
+        return self._settings.acme.lineages_directory / HISTORY
 
     def _write_history(self, history: History) -> None:
         report.write(self._history_file, schedule.to_json(history), mode=0o600)

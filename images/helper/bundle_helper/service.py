@@ -1,147 +1,149 @@
-"""The long-lived helper: keeps the certificate fresh, makes the accounts, says how it goes."""
+"""What each process of the helper does: keeps the certificate, makes the accounts, or watches.
+
+`python3 -m bundle_helper.service DUTY` does one duty once and ends; `supervisor` says when.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from . import certificate, issuance, notification, registration, report
+from . import report
 from .errors import HelperError
-from .health import STATUS_FILE
 from .issuers import FILES, OWN
-from .renewal import Renewal
+from .settings import ServiceSettings
+from .supervisor import ACCOUNTS, CERTIFICATE, DUE, WATCH, stamp, tell
+from .supervisor import FILES as WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
-    from pathlib import Path
+    from types import FrameType
 
-    from .settings import ServiceSettings
+    from .certificate import State
+    from .renewal import Renewal
 
-_ROUND_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 60.0
 # As long as Synapse starts, ask often, so that nobody waits for us; then do not fill its log.
 _QUICK_ATTEMPTS = 60
 _SLOWER_FACTOR = 2.0
+_INTERRUPTED = 130
+# A person's command holds the lineages, or an attempt left no trace: look again soon.
+_SOON = timedelta(minutes=1)
 
 
-class Stop(Protocol):
-    """The part of threading.Event that the loop needs."""
-
-    def is_set(self) -> bool:
-        """Say whether the service was asked to end."""
-
-    def wait(self, timeout: float) -> bool:
-        """Sleep at most `timeout` seconds; return at once, and true, when asked to end."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Duties:
-    """What the service does each round; `accounts` raises HelperError while it is in vain."""
-
-    certificate: Callable[[datetime], certificate.State]
-    accounts: Callable[[], None]
-
-
-def duties(
-    settings: ServiceSettings, environ: Mapping[str, str], tell: Callable[[str], None]
-) -> Duties:
-    """Return the real duties of a bundle."""
-    keep = keeper(settings, environ, tell)
-
-    def accounts() -> None:
-        for sentence in registration.ensure_accounts(settings):
-            tell(sentence)
-
-    def keep_and_notify(now: datetime) -> certificate.State:
-        state = keep(now)
-        notification.consider(settings, state, now, tell)
-        return state
-
-    return Duties(certificate=keep_and_notify, accounts=accounts)
-
-
-def keeper(
-    settings: ServiceSettings, environ: Mapping[str, str], tell: Callable[[str], None]
-) -> Callable[[datetime], certificate.State]:
-    """Return what keeps the certificate of the chosen issuer."""
-    if settings.certificate_issuer == OWN:
-        return lambda now: certificate.ensure(settings, now, tell)
-    if settings.certificate_issuer == FILES:
-        return lambda now: certificate.ensure_files(settings, now, tell)
-    return Renewal(settings, environ, tell).ensure
-
-
-def serve(
-    work: Duties,
-    state_directory: Path,
-    stop: Stop,
-    now: Callable[[], datetime],
-    tell: Callable[[str], None],
+def keep_certificate(
+    settings: ServiceSettings,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Do the duties until `stop` is set; write the status that `health` and `check` read.
+    """Publish what is better than the live certificate, and leave how it stands.
 
-    HelperError only if the status itself can not be written.
+    An ACME authority is asked when that is due, after the first look was left: it may take minutes.
     """
-    herald = Herald(tell)
-    accounts_problem: str | None = "Synapse was not asked yet"
+    from .renewal import Renewal  # noqa: PLC0415 (cryptography is for this duty alone)
+
+    renewal = Renewal(settings, environ, tell)
+    if _leave_state(settings, renewal, now):
+        renewal.try_quietly()
+        _leave_state(settings, renewal, now)
+
+
+def _leave_state(settings: ServiceSettings, renewal: Renewal, now: Callable[[], datetime]) -> bool:
+    """Look once, leave what was found, and say whether it is time to ask the authority."""
+    # Before the look: what changes while it lasts is seen by the next.
+    stamps = {path: stamp(path) for path in _files(settings)}
+    moment = now()
+    state = _ensure(settings, renewal, moment)
+    ask = settings.acme is not None and renewal.must_ask(state, moment)
+    due = moment + _SOON if ask else next_moment(state, moment)
+    content = {**summarise(state), WATCHED: stamps, DUE: due and due.timestamp()}
+    report.write(settings.state_directory / f"{CERTIFICATE}.json", content)
+    return ask
+
+
+def _ensure(settings: ServiceSettings, renewal: Renewal, moment: datetime) -> State:
+    from . import certificate  # noqa: PLC0415 (as above)
+
+    if settings.certificate_issuer == OWN:
+        return certificate.ensure(settings, moment, tell)
+    if settings.certificate_issuer == FILES:
+        return certificate.ensure_files(settings, moment, tell)
+    return renewal.ensure(moment)
+
+
+def _files(settings: ServiceSettings) -> list[str]:
+    """Return the files that a look depends on: what is published, and what it is made of."""
+    from . import lineage, publication  # noqa: PLC0415 (as above)
+
+    files = [
+        settings.certificates_directory / publication.LIVE,
+        settings.authority_certificate_file,
+        settings.authority_key_file,
+    ]
+    if settings.files is not None:
+        files += [settings.files.certificate_file, settings.files.key_file]
+    if settings.acme is not None:
+        from .renewal import HISTORY  # noqa: PLC0415 (as above)
+
+        place = settings.acme.lineages_directory
+        name = lineage.name(settings.certificate_issuer, settings.homeserver)
+        files += [place / "live" / name / "fullchain.pem", place / HISTORY]
+        files.append(settings.acme.token_file)
+    return [str(file) for file in files]
+
+
+def next_moment(state: State, now: datetime) -> datetime | None:
+    """Return the next moment at which a state is no longer what it was, if one is known."""
+    moments = (
+        state.live and state.live.valid_until,
+        state.deadlines and state.deadlines.warning,
+        state.deadlines and state.deadlines.failure,
+        state.next_attempt,
+    )
+    return min((moment for moment in moments if moment and moment > now), default=None)
+
+
+def make_accounts(
+    settings: ServiceSettings,
+    ensure: Callable[[ServiceSettings], tuple[str, ...]],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Ask Synapse until the first accounts exist; leave what stands in the way meanwhile."""
     attempts = 0
-    while not stop.is_set():
-        certificate_status = _certificate_status(work, now(), herald)
-        if accounts_problem is not None:
-            accounts_problem = _try(work.accounts, "accounts", herald)
-            attempts += 1
-        report.write(
-            state_directory / STATUS_FILE,
-            {
-                "time": now().isoformat(timespec="seconds"),
-                "certificate": certificate_status,
-                "accounts": {"ensured": accounts_problem is None, "problem": accounts_problem},
-            },
-        )
-        stop.wait(_ROUND_SECONDS if accounts_problem is None else pause(attempts))
-    issuance.interrupt()
+    known: str | None = None
+    while True:
+        try:
+            for sentence in ensure(settings):
+                tell(sentence)
+        except HelperError as error:
+            if error.message != known:
+                known = error.message
+                _leave_accounts(settings, known)
+        else:
+            _leave_accounts(settings, None)
+            return
+        attempts += 1
+        sleep(pause(attempts))
+
+
+def _leave_accounts(settings: ServiceSettings, problem: str | None) -> None:
+    content = {"ensured": problem is None, "problem": problem}
+    report.write(settings.state_directory / f"{ACCOUNTS}.json", content)
 
 
 def pause(attempts: int) -> float:
     """Return the seconds to wait after so many vain attempts: 1 at first, later up to 60."""
     if attempts <= _QUICK_ATTEMPTS:
         return _FIRST_PAUSE_SECONDS
-    return min(_ROUND_SECONDS, _SLOWER_FACTOR ** min(attempts - _QUICK_ATTEMPTS, 16))
+    return min(_LONGEST_PAUSE_SECONDS, _SLOWER_FACTOR ** min(attempts - _QUICK_ATTEMPTS, 16))
 
 
-class Herald:
-    """Tells a problem when it appears and when it is gone, not once a round."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._known: dict[str, str | None] = {}
-
-    def note(self, duty: str, problem: str | None) -> str | None:
-        """Tell `problem` of `duty` if it is news, and return it."""
-        before = self._known.get(duty, "")
-        if problem is not None and problem != before:
-            self._tell(f"{duty}: {problem}")
-        elif problem is None and before is not None:
-            self._tell(f"{duty}: in order")
-        self._known[duty] = problem
-        return problem
-
-
-def _try(duty: Callable[[], object], name: str, herald: Herald) -> str | None:
-    try:
-        duty()
-    except HelperError as error:
-        return herald.note(name, error.message)
-    return herald.note(name, None)
-
-
-def _certificate_status(work: Duties, now: datetime, herald: Herald) -> dict[str, Any]:
-    state = work.certificate(now)
-    return {**summarise(state), "problem": herald.note("certificate", state.problem)}
-
-
-def summarise(state: certificate.State) -> dict[str, Any]:
+def summarise(state: State) -> dict[str, Any]:
     """Return a state as JSON values; moments are ISO 8601 in UTC."""
     deadlines = state.deadlines
     moments = {
@@ -157,3 +159,33 @@ def summarise(state: certificate.State) -> dict[str, Any]:
         "problem": state.problem,
         **{name: at and at.isoformat(timespec="seconds") for name, at in moments.items()},
     }
+
+
+def main(duty: str) -> int:
+    """Do one duty with the container's settings; return the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    try:
+        settings = ServiceSettings.from_environ(os.environ)
+        if duty == CERTIFICATE:
+            keep_certificate(settings, os.environ)
+        elif duty == ACCOUNTS:
+            from .registration import ensure_accounts  # noqa: PLC0415 (for this duty alone)
+
+            make_accounts(settings, ensure_accounts)
+        elif duty == WATCH:
+            pass
+    except HelperError as error:
+        tell(f"{duty}: {error.message}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
