@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import __version__, card, generation, imports, loading
+from . import __version__, assets, card, generation, imports, loading
 from .errors import BundleError, SettingsError
 
 EXAMPLE = Path(__file__).with_name("settings.example.yaml")
@@ -62,7 +62,7 @@ def init(path: Path) -> None:
         raise BundleError(f"{path} exists; edit it, or move it away first") from None
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
-    click.echo(f"create {path}\n\nNext:  edit {path}, then: make generate")
+    click.echo(f"create {path}\n\nNext:  edit {path}, then: {assets.spell('generate')}")
 
 
 @main.command()
@@ -83,6 +83,11 @@ def generate(
 ) -> None:
     """Write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
+    if ask_token and not settings.certificates.acme:
+        raise SettingsError(
+            f"The issuer {settings.certificates.issuer!r} needs no DNS token, so none is asked for;"
+            " leave --token out, or choose another issuer with the key `certificates`."
+        )
     given = {imports.TOKEN: read_secret("Cloudflare DNS token")} if ask_token else {}
     generation.write(
         settings, bundle, settings_path, given, force=force, dry_run=dry_run, diff=diff
@@ -125,11 +130,15 @@ def images(moves: tuple[str, ...], *, update: bool) -> None:
     from . import engine  # noqa: PLC0415
     from . import images as pins  # noqa: PLC0415
 
-    wanted = {name: pin.tag for name, pin in pins.read_pins().items()} if update else {}
-    wanted |= dict(move.split("=", 1) for move in moves if "=" in move)
-    for name, tag in wanted.items():
-        reference = f"{pins.read_pins()[name].image}:{tag}"
-        pins.move(name, tag=tag, digest=engine.read_digest(reference))
+    asked = pins.parse_moves(moves)
+    wanted = ({name: pin.tag for name, pin in pins.read_pins().items()} if update else {}) | asked
+    if wanted:
+        pins.move(
+            {
+                name: (tag, engine.read_digest(f"{pins.read_pins()[name].image}:{tag}"))
+                for name, tag in wanted.items()
+            }
+        )
     for name, pin in pins.read_pins().items():
         click.echo(f"{name:<12} {pin.reference:<36} {pin.digest or 'digest not recorded'}")
 
@@ -177,7 +186,16 @@ main.add_command(
 
 
 def read_secret(title: str) -> str:
-    """Return a secret: typed in unseen at a terminal, else what is on standard input."""
+    """Return a secret: typed in unseen at a terminal, else what is on standard input.
+
+    Raises SettingsError where that is closed or holds no text.
+    """
+    # Python's own stand-in for a descriptor that was closed before it started; typeshed denies it.
+    if not sys.stdin:
+        raise SettingsError(f"{title}: standard input is closed; use a terminal, or < FILE")
     if sys.stdin.isatty():
         return str(click.prompt(title, hide_input=True)).strip()
-    return sys.stdin.read(LONGEST_SECRET).strip()
+    try:
+        return sys.stdin.read(LONGEST_SECRET).strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{title}: what is on standard input is not text") from None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from stat import S_IMODE
 
+from . import assets
 from .credentials import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
@@ -43,7 +44,7 @@ def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool)
         raise SettingsError(
             f"server_name cannot change from {manifest.server_name!r} to {plan.server_name!r}:"
             " every user, room and event carries it for good.",
-            ["For another server, generate another bundle: make generate OUTPUT=other-bundle"],
+            [f"For another server: {assets.spell('generate', 'other-bundle')}"],
         )
     refuse_escapes(plan, bundle)
     changes = [judge(planned, bundle, manifest, force=force) for planned in plan.files]

@@ -53,6 +53,9 @@ def open_cache() -> bccache.FileSystemBytecodeCache | None:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     directory = Path(base, "synapse-bundle")
     try:
+        # Without HOME and without an entry for the user, `~` stays as it is.
+        if not directory.is_absolute():
+            return None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Compiled templates are code: another user must not be able to plant any.
         trusted = directory.stat().st_uid == os.getuid() and os.access(directory, os.W_OK)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from . import __version__
+from . import __version__, assets
 from . import manifest as manifests
 from .comparison import Action, Change
 from .credentials import DIRECTORY
@@ -39,10 +40,18 @@ def check_output(bundle: Path) -> None:
         raise SettingsError(
             f"{bundle} is a link to something that is no bundle; choose another --output"
         )
-    if bundle.resolve() in (Path("/"), Path.home().resolve()):
+    if bundle.resolve() in (Path("/"), find_home()):
         raise SettingsError(f"{bundle} is not a place for a bundle; choose another --output")
     if entries:
         raise SettingsError(f"{bundle} holds other files and no bundle; choose another --output")
+
+
+def find_home() -> Path:
+    """Return the home directory; `/`, where the user has no entry and HOME is not set."""
+    try:
+        return Path.home().resolve()
+    except RuntimeError:
+        return Path("/")
 
 
 def check_neighbour(bundle: Path, project: str) -> None:
@@ -52,10 +61,11 @@ def check_neighbour(bundle: Path, project: str) -> None:
     """
     above = bundle.resolve().parent / "compose.yaml"
     text = above.read_text(encoding="utf-8") if above.is_file() else ""
-    if f"{bundle.name}/{COMPOSE}" in text and f"name: {project}\n" not in text:
+    named = rf"(?m)^name:\s*(['\"]?){re.escape(project)}\1\s*(#.*)?$"
+    if f"{bundle.name}/{COMPOSE}" in text and not re.search(named, text):
         raise SettingsError(
             f"project {project!r} is not the name in {above}, which includes this bundle;"
-            " give this one a directory of its own: make generate OUTPUT=../other/bundle"
+            f" give this one a directory of its own: {assets.spell('generate', '../other/bundle')}"
         )
 
 

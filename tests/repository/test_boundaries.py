@@ -19,7 +19,7 @@ OWNERS = {
     "cryptography": {"authority", "credentials"},
     "subprocess": {"engine"},
     "click": {"cli", "errors", "generation"},
-    "yaml": {"loading", "planning"},
+    "yaml": {"document", "planning"},
 }
 # What the generator may not import before it is needed: each costs as much as a whole run.
 LAZY = {"engine", "authority"}
