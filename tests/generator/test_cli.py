@@ -192,7 +192,9 @@ def test_a_token_that_nobody_needs_is_not_asked_for(directory: Path, settings: s
     assert not (directory / "bundle").exists()
 
 
-@pytest.mark.parametrize("command", ["generate --token", "tunnel import"])
+@pytest.mark.parametrize(
+    "command", ["generate --token", "tunnel import", "cloudflare plan --token-file -"]
+)
 @pytest.mark.parametrize("redirection", ["<&-", "< bytes"])
 def test_a_standard_input_that_holds_no_secret_is_told(
     directory: Path, command: str, redirection: str

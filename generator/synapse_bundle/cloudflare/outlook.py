@@ -108,7 +108,10 @@ def read_token(file: Path | None) -> str:
     if file == STANDARD_INPUT:
         if not sys.stdin:
             raise SettingsError("The token: standard input is closed; give a file or a terminal")
-        return check_token(sys.stdin.readline(LONGEST_TOKEN))
+        try:
+            return check_token(sys.stdin.readline(LONGEST_TOKEN))
+        except UnicodeDecodeError:
+            raise SettingsError("The token: what is on standard input is not text") from None
     if file:
         return check_token(read_file(file))
     if VARIABLE in os.environ:
