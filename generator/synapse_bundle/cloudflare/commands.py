@@ -206,7 +206,7 @@ def look(settings_path: Path | None, bundle: Path, token_file: Path | None) -> O
 
 def is_somebody_there() -> bool:
     """Tell whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return bool(sys.stdin) and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def show_plan(outlook: Outlook) -> None:
