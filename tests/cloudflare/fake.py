@@ -165,6 +165,8 @@ class Fake:
         else:
             raise StrangeError("No route for that URI", 400, 7000)
         parts = match.groupdict()
+        if self.world.hasty and method == "POST" and body == b"{}":
+            raise RefusalError(400, 1001, "name is required")
         self._authorize(grant, each, parts, path)
         if f"{method} {path}".endswith(self.broken or ("\0",)):
             raise RefusalError(400, 10001, "this cannot be done now")

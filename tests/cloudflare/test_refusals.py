@@ -61,6 +61,13 @@ def test_an_unknown_id_may_be_answered_like_a_missing_permission(owner: str) -> 
     assert all(tunnel["deleted_at"] for tunnel in desk.account.tunnels.values())
 
 
+def test_tokens_that_may_not_be_listed_may_not_be_made(desk: Desk) -> None:
+    """Even where neither an unknown id nor an empty form tells."""
+    desk.world.shy = desk.world.hasty = True
+    desk.grant.allowed.remove(("API Tokens Write", "user"))
+    assert [c.condition for c in desk.plan() if c.part is Part.TOKEN] == [Condition.LEFT]
+
+
 def test_a_missing_permission_is_found_there_too(desk: Desk) -> None:
     """To read is not to write."""
     desk.world.shy = True

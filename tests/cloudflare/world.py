@@ -78,7 +78,8 @@ class Zone:
 class World:
     """Everything. `touched` has the ids of what a request changed or removed.
 
-    `shy` is whether what does not exist is answered as if it were forbidden, `needy` whether no
+    `shy` is whether what does not exist is answered as if it were forbidden, `hasty` whether an
+    empty form is refused before it is looked at who sent it, `needy` whether no
     Worker may be uploaded by an account without a name at workers.dev, `quiet` whether tunnels are
     shown without their connections, `quota` how many tokens there may be.
     """
@@ -90,6 +91,7 @@ class World:
     clinging: int = 0
     lag: int = 0
     shy: bool = False
+    hasty: bool = False
     needy: bool = True
     quiet: bool = False
     quota: int = 50

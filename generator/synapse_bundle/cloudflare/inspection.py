@@ -178,7 +178,12 @@ def list_tokens(client: Client, access: Access) -> tuple[Token, ...] | None:
     """Return the tokens of the token's owner, or None where it may make no others."""
     if not permissions.is_granted(client, permissions.need_tokens(access.owner)):
         return None
-    found = client.list(f"{access.owner}/tokens")
+    try:
+        found = list(client.list(f"{access.owner}/tokens"))
+    except CloudflareError as error:
+        if error.denied:
+            return None
+        raise
     return tuple(
         Token(id=each["id"], name=each["name"], active=each.get("status", "active") == "active")
         for each in found
