@@ -310,6 +310,16 @@ def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None
     assert shell.desk.world.snapshot() == before
 
 
+def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
+    """It is as good as nothing, in a plan too."""
+    secrets = shell.bundle / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "tunnel.json").write_text("[" * 100_000)
+    done = shell.cloudflare("plan")
+    assert done.code == 0, done.text
+    assert "the tunnel's credential into secrets/tunnel.json" in done.output
+
+
 def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
     """The exit code says so, and the next one ends it."""
     before = shell.desk.world.snapshot()

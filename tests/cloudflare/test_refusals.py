@@ -36,7 +36,7 @@ def test_a_refusal_that_no_permission_would_change_has_cloudflares_words(desk: D
     desk.zone.refusals = {"DELETE dns_records": (403, 1038, words)}
     with pytest.raises(SettingsError) as raised:
         desk.plan()
-    assert f"{words} (code 1038)" in raised.value.message
+    assert f"{words} (code 1038); it was asked for Zone → DNS: Edit" in raised.value.message
     assert "lacks permissions" not in raised.value.message
 
 

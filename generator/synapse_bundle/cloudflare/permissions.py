@@ -137,7 +137,7 @@ def require(client: Client, needs: Iterable[Need]) -> None:
         if refusal and refusal.denied:
             missing[need.name] = None
         elif refusal:
-            others[refusal.message] = None
+            others[f"{refusal.message}; it was asked for {need.name}"] = None
     if others:
         raise SettingsError("Nothing was changed.", [*others, *missing])
     if missing:
