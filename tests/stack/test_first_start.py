@@ -25,7 +25,7 @@ NOW = "/bin/bash /srv/postgres/start.sh postgres"
 # As bundles of earlier days did it, in the final place.
 EARLIER = "docker-ensure-initdb.sh postgres"
 # The first process of a container takes all others with it, at once.
-CUT = "cd {home}; {start} & until {stage} >/dev/null 2>&1; do :; done; exit 7"
+CUT = "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def run_in_place(stack: Stack, script: str) -> str:
     files = ["--file", "compose.yaml", "--file", override.name]
     command = ["docker", "compose", *files, "run", "--rm", "--no-deps", "--no-TTY", "postgres"]
     done = run(command, cwd=stack.directory, check=False)
-    assert done.returncode in (0, 7), done.stderr
+    assert done.returncode in (0, 7), done.stdout + done.stderr
     return done.stdout.strip()
 
 
@@ -66,7 +66,7 @@ def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
     assert run_in_place(bundle, f"ls -A {HOME}/17") == "docker"
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["directories", "database postgres", "control file"])
 def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage: str) -> None:
     """A database that was cut off in its final place, before it could hold anything, is made anew."""
     run_in_place(bundle, CUT.format(home=HOME, start=EARLIER, stage=STAGES[stage]))

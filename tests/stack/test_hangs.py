@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +29,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = generate(tmp_path_factory.mktemp("hangs"), "hangs", SETTINGS, tunnel=True)
     override = stack.directory / "compose.override.yaml"
     override.write_text(
-        override.read_text().replace("cloudflared: {", "cloudflared: {healthcheck: {interval: 2s}, ")
+        override.read_text().replace(
+            "cloudflared: {", "cloudflared: {healthcheck: {interval: 2s}, "
+        )
         + "".join(f"  {line}\n" for line in SOONER.splitlines())
     )
     try:
@@ -79,25 +80,29 @@ def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None
     assert stack.ask("GET", "/_matrix/client/versions").status == 200
 
 
-@pytest.mark.parametrize("signal", ["STOP", "KILL"])
-def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack, signal: str) -> None:
+def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> None:
     """The watcher is started anew beside an Apache that serves on, and takes up a new certificate."""
     before = count_restarts(stack)
-    find = "read -r _ watcher </run/apache2/watcher.beat && echo $watcher"
 
     def inside(script: str) -> str:
         return stack.compose("exec", "--no-TTY", "apache", "bash", "-c", script).stdout.strip()
 
-    old = inside(find)
-    inside(f"kill -{signal} {old}")
-    wait_until(lambda: inside(find) not in ("", old), "another watcher lives")
-    served = "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
+    find = "read -r _ watcher </run/apache2/watcher.beat && echo $watcher"
+    for signal in ("STOP", "KILL"):
+        old = inside(find)
+        inside(f"kill -{signal} {old}")
+        wait_until(lambda old=old: inside(find) not in ("", old), "another watcher lives")
+    served = (
+        "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
+    )
     serial = inside(served)
     # The helper makes another certificate when the published one is gone.
     stack.compose("exec", "--no-TTY", "helper", "rm", "/certificates/live.pem")
     wait_until(lambda: inside(served) != serial, "another certificate is served")
     stack.wait_healthy("apache")
-    assert inside("cat /proc/[0-9]*/comm").count("watch-certifica") == 1
+    # While it looks at something it is two processes.
+    living = "cat /proc/[0-9]*/comm 2>/dev/null | grep -c watch-certifica"
+    wait_until(lambda: inside(living) == "1", "one watcher lives")
     assert count_restarts(stack) == before
 
 
@@ -117,19 +122,8 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack, sign
 def test_silence_ends_a_process_that_was_healthy(probes: str, init: bool, end: int) -> None:
     """Five silences in a row end the main process of a container, if a probe succeeded before."""
     image = images.read_pins()["postgres"].reference
-    script = f"sleep 0 & for code in {probes}; do sh /srv/health/probe.sh 1 sh -c \"exit $code\"; done; exit 0"
+    script = f'sleep 0 & for code in {probes}; do sh /srv/health/probe.sh 1 sh -c "exit $code"; done; exit 0'
     mount = f"--volume={REPOSITORY / 'compose' / 'health'}:/srv/health:ro"
     options = ["--rm", mount, "--tmpfs=/run/health", *(["--init"] if init else [])]
     command = ["docker", "run", *options, "--entrypoint=sh", image, "-c", script]
     assert run(command, check=False).returncode == end
-
-
-def test_stopping_takes_no_longer_with_an_init(stack: Stack) -> None:
-    """Each service hears its own signal to stop through the init, and ends by itself."""
-    for service in SERVICES:
-        container = stack.container(service)
-        run(["docker", "stop", "--time", "100", container])
-        state = stack.inspect(service)["State"]
-        assert state["ExitCode"] in (0, 143), (service, state)
-        run(["docker", "start", container])
-    stack.wait_healthy(*SERVICES)
