@@ -72,6 +72,7 @@ def test_volume_owners_are_pairs_of_path_and_number(
         {
             "DATABASE_HOST": "postgres",
             "DATABASE_PORT": "5432",
+            "DATABASE_PATIENCE": "600",
             "DATABASE_NAME": "synapse",
             "DATABASE_ROLE": "synapse_user",
             "SUPERUSER_PASSWORD_FILE": str(secrets_directory / "postgres_password"),

@@ -10,6 +10,8 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
+from .pulse import end_silent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,7 @@ def main() -> int:
     if not directory:
         sys.stdout.write("unhealthy: STATE_DIRECTORY is not set\n")
         return 1
+    end_silent(directory)
     problem = look(directory, datetime.now(UTC))
     sys.stdout.write(f"unhealthy: {problem}\n" if problem else "healthy\n")
     return 1 if problem else 0

@@ -34,6 +34,7 @@ _HIGHEST_ID = 2**31 - 1
 # The generator has the same limits; both packages are held to it by one test.
 _HIGHEST_BYTES = 2**31 - 1
 _LONGEST_USER_ID = 255
+_LONGEST_PATIENCE = 86400
 _VERIFY_KEY = re.compile(r"ed25519:[A-Za-z0-9_]+ [A-Za-z0-9+/]{43}")
 _LOCALPART = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 
@@ -48,10 +49,11 @@ class VolumeOwner:
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapSettings:
-    """What `bundle-helper bootstrap` needs."""
+    """What `bundle-helper bootstrap` needs; `database_patience` is in seconds."""
 
     database_host: str
     database_port: int
+    database_patience: int
     database_name: str
     database_role: str
     superuser_password: Secret
@@ -66,6 +68,7 @@ class BootstrapSettings:
         settings = cls(
             database_host=environment.text("DATABASE_HOST"),
             database_port=environment.number("DATABASE_PORT", _HIGHEST_PORT),
+            database_patience=environment.number("DATABASE_PATIENCE", _LONGEST_PATIENCE),
             database_name=environment.text("DATABASE_NAME"),
             database_role=environment.text("DATABASE_ROLE"),
             superuser_password=environment.secret_file("SUPERUSER_PASSWORD_FILE"),
