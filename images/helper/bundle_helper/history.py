@@ -29,7 +29,8 @@ def read(settings: ServiceSettings, acme: AcmeSettings, fingerprint: str) -> His
     """
     known = [
         history
-        for place in (acme.lineages_directory, settings.state_directory)
+        # Memory first: of two that are equally late it is the one that is never behind.
+        for place in (settings.state_directory, acme.lineages_directory)
         if (history := _read_one(place / HISTORY)) and history.fingerprint == fingerprint
     ]
     return max(known, key=_moment, default=History(fingerprint=fingerprint))
