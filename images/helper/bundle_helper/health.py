@@ -73,8 +73,9 @@ def judge_renewal(certificate: Mapping[str, Any], now: datetime) -> str | None:
         return f"degraded: the certificate ends at {end} and its renewal fails: {problem}"
     since = certificate.get("failing_since")
     # At first the stack is up and well with it; `check` tells the problem at once.
-    if problem and certificate.get("origin") == "placeholder" and _is_past(since, now - _PATIENCE):
-        return f"degraded: a placeholder is served instead of the certificate: {problem}"
+    if certificate.get("origin") == "placeholder" and _is_past(since, now - _PATIENCE):
+        reason = problem or "no attempt has brought one yet"
+        return f"degraded: a placeholder is served instead of the certificate: {reason}"
     return None
 
 
