@@ -230,3 +230,17 @@ def test_addresses_in_the_tunnels_network_are_fixed(domain: Stack) -> None:
         network = domain.inspect(service)["NetworkSettings"]["Networks"][f"{domain.project}_tunnel"]
         assert network["IPAMConfig"]["IPv4Address"] == network["IPAddress"]
         assert ip_address(network["IPAddress"]).is_private
+
+
+def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
+    """A stranger learns of no account, neither the administrator's nor that of `check`."""
+    person = register(stack)
+    for name in (stack.admin, "synapse-bundle-check"):
+        path = f"/_matrix/client/v3/profile/@{name}:{stack.server_name}"
+        assert stack.ask("GET", path).status == 401
+        assert stack.ask("GET", path, token=person.token).status == 200
+
+
+def test_synapse_starts_without_a_word_about_its_files(trial: Stack) -> None:
+    """The override that nobody has touched is no reason for a warning."""
+    assert "IGNORING" not in trial.compose("logs", "synapse").stdout
