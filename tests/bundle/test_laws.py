@@ -193,7 +193,7 @@ def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
         limit = re.search(r"(?:timeout|--timeout|--max-time)[ =](\d+)", " ".join(words))
         assert limit, name
         assert 0 < int(limit[1]) < int(check["timeout"].removesuffix("s")), name
-        # Five silences and a start: about two minutes.
+        # Three silences and a start: about two minutes.
         interval = int(check["interval"].removesuffix("s"))
         assert check["retries"] * (interval + int(limit[1])) <= 90, name
 
@@ -362,3 +362,19 @@ def test_a_changed_image_context_changes_the_image(plan: Plan) -> None:
             ]
             inside = file.path.parts[1] == name
             assert (planning.tag_image(name, edited) != tag) == inside, file.path
+
+
+def test_a_healthy_service_is_left_in_peace(model: dict[str, Any]) -> None:
+    """No health check comes more often than every 20 s: more would cost more than the service at rest."""
+    for name, service in iterate_services(model):
+        check = service.get("healthcheck", {})
+        assert not check or int(check["interval"].removesuffix("s")) >= 20, name
+
+
+def test_synapse_opens_few_connections(plan: Plan, model: dict[str, Any]) -> None:
+    """Synapse keeps each connection that it ever opened; PostgreSQL has room for the helper's too."""
+    files = {str(file.path): file.content for file in plan.files}
+    arguments = yaml.safe_load(files["secrets/synapse.yaml"])["database"]["args"]
+    command = model["services"]["postgres"]["command"]
+    (most,) = (word.partition("=")[2] for word in command if word.startswith("--max_connections"))
+    assert 5 <= arguments["cp_max"] <= 10 < int(most)
