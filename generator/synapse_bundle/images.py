@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,14 @@ STATEFUL: Final = ("postgres", "synapse")
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """One image: its name, the tag in use, and the digest that tag had when it was recorded."""
+    """One image: its name, the tag in use, and the digest that tag had when it was recorded.
+
+    `recorded` is that day, as YYYY-MM-DD.
+    """
 
     image: str
     tag: str
+    recorded: str
     digest: str = ""
     floor: str = ""
     denied: tuple[str, ...] = ()
@@ -56,6 +61,23 @@ def refuse_denied(name: str, pin: Pin) -> None:
         )
 
 
+def compare_digests(pin: Pin, held: set[str]) -> str:
+    """Say how the digests that an engine has for an image differ from its pin, or nothing."""
+    if pin.digest in held:
+        return ""
+    if not held:
+        return (
+            f"{pin.reference}: the engine knows no digest of it (built or loaded here, not pulled)"
+        )
+    found = ", ".join(sorted(held))
+    if not pin.digest:
+        return f"{pin.reference} is {found}; {PINS.name} records no digest to compare it with"
+    return (
+        f"{pin.reference} is {found}, not {pin.digest} as on {pin.recorded}: the tag has been moved"
+        " since, or this is another image"
+    )
+
+
 def path_of(name: str) -> str:
     """Name the place in the data file, for messages."""
     return f"{PINS.name}: {name}"
@@ -72,10 +94,12 @@ def move(name: str, *, tag: str, digest: str, path: Path = PINS) -> None:
     if name not in pins:
         raise BundleError(f"{path.name}: no image {name!r}; there are: {', '.join(pins)}")
     old = pins[name]
-    refuse_denied(name, Pin(image=old.image, tag=tag, floor=old.floor, denied=old.denied))
+    refuse_denied(name, replace(old, tag=tag))
     head, section, tail = split_section(path.read_text(encoding="utf-8"), name)
     section = re.sub(r'(?m)^tag = ".*"$', f'tag = "{tag}"', section)
     section = re.sub(r'(?m)^digest = ".*"$', f'digest = "{digest}"', section)
+    today = datetime.now(UTC).date()
+    section = re.sub(r'(?m)^recorded = ".*"$', f'recorded = "{today}"', section)
     path.write_text(head + section + tail, encoding="utf-8")
 
 

@@ -110,9 +110,7 @@ def read(bundle: Path) -> State | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") > FORMAT:
             raise SettingsError(f"{path} is of a newer synapse-bundle; upgrade synapse-bundle")
-        made = tuple(Made(**{**m, "kind": Kind(m["kind"])}) for m in document.pop("made"))
-        if not all(PLACE.fullmatch(m.place) and IDENTIFIER.fullmatch(m.id) for m in made):
-            raise ValueError("names what is no place or id at Cloudflare")
+        made = tuple(check(Made(**{**m, "kind": Kind(m["kind"])})) for m in document.pop("made"))
         return State(**{**document, "made": made, "left": tuple(document["left"])})
     except FileNotFoundError:
         return None
@@ -121,6 +119,13 @@ def read(bundle: Path) -> State | None:
             f"{path} cannot be read; put it back from a copy. It knows what at Cloudflare is this"
             " bundle's and what stood there before"
         ) from error
+
+
+def check(made: Made) -> Made:
+    """Return an entry; raises ValueError where it would lead a request astray."""
+    if not (PLACE.fullmatch(made.place) and IDENTIFIER.fullmatch(made.id)):
+        raise ValueError("no place or id at Cloudflare")
+    return made
 
 
 def write(bundle: Path, state: State) -> None:

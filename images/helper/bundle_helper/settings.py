@@ -23,6 +23,7 @@ from .issuers import (
     read_files,
     read_optional_file,
 )
+from .pins import Pin, parse_pins
 from .schedule import Limit, parse_limit
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class ServiceSettings:
     database_report_file: Path
     upload_limit: int
     outside: bool
+    image_pins: tuple[Pin, ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -138,6 +140,7 @@ class ServiceSettings:
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.read("OUTSIDE", parse_yes, False),
+            image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
         )
         _raise_if_any(environment)
         return settings
