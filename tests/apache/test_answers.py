@@ -152,6 +152,6 @@ def test_the_age_of_the_packages_is_told_inside_alone(domain: Front) -> None:
     answer = domain.ask("/packages-date")
     assert (answer.status, answer.body) == (200, b"")
     assert parsedate_to_datetime(answer.headers["Last-Modified"]) <= datetime.now(UTC)
-    stranger = domain.ask("/packages-date", headers={"CF-Connecting-IP": "198.51.100.7"})
+    stranger = domain.ask("/packages-date", ("CF-Connecting-IP", "198.51.100.7"))
     assert stranger.status == 403
     assert "Last-Modified" not in stranger.headers
