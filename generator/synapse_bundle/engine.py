@@ -112,7 +112,8 @@ def start(bundle: Path, ports: Ports) -> None:
 def describe_images(bundle: Path) -> Iterator[str]:
     """Yield a line for every third-party image of a bundle that is not the one that was recorded."""
     client = open_client(bundle)
-    used = {service.image for service in (client.compose.config().services or {}).values()}
+    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    used = set(asked.stdout.split())
     for pin in images.read_pins().values():
         if pin.reference in used and client.image.exists(pin.reference):
             held = client.image.inspect(pin.reference).repo_digests or []

@@ -168,7 +168,6 @@ def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None
 def install_images(directory: Path, digests: dict[str, list[str]]) -> None:
     """Install a `docker` that starts everything, with images of these digests."""
     pins = images.read_pins()
-    used = {name: {"image": pins[name].reference} for name in ("postgres", "synapse")}
     cases = "".join(
         f"*'inspect {pin.reference}'*) echo '{json.dumps([{'RepoDigests': digests[name]}])}' ;;\n"
         for name, pin in pins.items()
@@ -177,7 +176,7 @@ def install_images(directory: Path, digests: dict[str, list[str]]) -> None:
     script.write_text(
         f"""#!/bin/sh
 case "$*" in
-{cases}*config*json*) echo '{json.dumps({"name": "homeserver", "services": used})}' ;;
+{cases}*config*--images*) echo "{pins["postgres"].reference}"; echo "{pins["synapse"].reference}" ;;
 compose*version*) echo 2.40.3 ;;
 version*) echo 29.0.0 ;;
 esac

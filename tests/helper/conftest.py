@@ -142,9 +142,9 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in for the database of Debian's packages, just brought up to date."""
-    path = tmp_path / "packages"
+    path = tmp_path_factory.mktemp("packages") / "status"
     path.touch()
     monkeypatch.setattr(ages, "PACKAGES", path)
     return path

@@ -30,19 +30,18 @@ _RENEW = (
 def probe_ages(settings: ServiceSettings) -> Finding:
     """Tell the age of every image, of the own ones by their packages, else by the pin's date."""
     now = datetime.now(UTC)
-    ages: dict[str, int | None] = {
-        "helper": (now - datetime.fromtimestamp(PACKAGES.stat().st_mtime, UTC)).days,
-        "apache": read_apache(settings, now),
-    }
-    ages |= {pin.reference: (now.date() - pin.recorded).days for pin in settings.image_pins}
-    told = ", ".join(f"{name} {describe(age)}" for name, age in ages.items())
-    oldest = max(age for age in ages.values() if age is not None)
+    helper = (now - datetime.fromtimestamp(PACKAGES.stat().st_mtime, UTC)).days
+    apache = _read_apache(settings, now)
+    chosen = {pin.reference: (now.date() - pin.recorded).days for pin in settings.image_pins}
+    tags = ", ".join(f"{name} {_describe(age)}" for name, age in chosen.items())
+    told = f"packages: helper {_describe(helper)}, apache {_describe(apache)}; tags: {tags}"
+    oldest = max(helper, apache or 0, *chosen.values())
     if oldest > TOO_OLD:
         return failed(told, cause=f"an image is older than {TOO_OLD} days", next_step=_RENEW)
     return passed(f"older than {OLD} days: {told}. To renew: {_RENEW}" if oldest > OLD else told)
 
 
-def read_apache(settings: ServiceSettings, now: datetime) -> int | None:
+def _read_apache(settings: ServiceSettings, now: datetime) -> int | None:
     """Return the age of Apache's packages in days, or None where its image does not tell."""
     answer = ask_through(apache(settings), Request(target=TARGET))
     try:
@@ -51,6 +50,6 @@ def read_apache(settings: ServiceSettings, now: datetime) -> int | None:
         return None
 
 
-def describe(age: int | None) -> str:
+def _describe(age: int | None) -> str:
     """Say an age in days."""
-    return "of unknown age" if age is None else f"{max(age, 0)} days"
+    return "at an unknown time" if age is None else f"{max(age, 0)} days ago"
