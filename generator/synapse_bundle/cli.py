@@ -163,6 +163,8 @@ def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     settings = loading.load(settings_path)
     generation.write(settings, bundle, settings_path, {}, force=force)
     engine.start(bundle, settings.ports)
+    for note in engine.describe_images(bundle):
+        click.echo(f"note      {note}")
     code = engine.check(bundle, [])
     click.echo(f"\nSign in with any Matrix client:\n{card.write_card(settings, bundle, Path())}")
     raise SystemExit(code)

@@ -18,6 +18,7 @@ from typing import Final
 import psutil
 from python_on_whales import DockerClient, DockerException
 
+from . import images
 from .errors import BundleError
 from .settings import Ports
 
@@ -125,6 +126,19 @@ def start(bundle: Path, ports: Ports) -> None:
         raise BundleError(
             "The bundle did not start; the reason stands above. More: docker compose logs"
         ) from error
+
+
+def describe_images(bundle: Path) -> Iterator[str]:
+    """Yield a line for every third-party image of a bundle that is not the one that was recorded."""
+    client = open_client(bundle)
+    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    used = set(asked.stdout.split())
+    for pin in images.read_pins().values():
+        if pin.reference in used and client.image.exists(pin.reference):
+            held = client.image.inspect(pin.reference).repo_digests or []
+            note = images.compare_digests(pin, {digest.rpartition("@")[2] for digest in held})
+            if note:
+                yield note
 
 
 def describe_taken(ports: Ports) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,14 @@ DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """One image: its name, the tag in use, and the digest that tag had when it was recorded."""
+    """One image: its name, the tag in use, and the digest that tag had when it was recorded.
+
+    `recorded` is that day, as YYYY-MM-DD.
+    """
 
     image: str
     tag: str
+    recorded: str
     digest: str = ""
     floor: str = ""
     denied: tuple[str, ...] = ()
@@ -64,6 +69,23 @@ def refuse_denied(name: str, pin: Pin) -> None:
         )
 
 
+def compare_digests(pin: Pin, held: set[str]) -> str:
+    """Say how the digests that an engine has for an image differ from its pin, or nothing."""
+    if pin.digest in held:
+        return ""
+    if not held:
+        return (
+            f"{pin.reference}: the engine knows no digest of it (built or loaded here, not pulled)"
+        )
+    found = ", ".join(sorted(held))
+    if not pin.digest:
+        return f"{pin.reference} is {found}; {PINS.name} records no digest to compare it with"
+    return (
+        f"{pin.reference} is {found}, not {pin.digest} as on {pin.recorded}: the tag has been moved"
+        " since, or this is another image"
+    )
+
+
 def path_of(name: str) -> str:
     """Name the place in the data file, for messages."""
     return f"{PINS.name}: {name}"
@@ -96,6 +118,7 @@ def move(moves: Mapping[str, tuple[str, str]], path: Path = PINS) -> None:
     Raises BundleError where one is refused or the file cannot be written.
     """
     pins = read_pins(path)
+    today = datetime.now(UTC).date()
     text = path.read_text(encoding="utf-8")
     for name, (tag, digest) in moves.items():
         if not TAG.fullmatch(tag) or not DIGEST.fullmatch(digest):
@@ -104,6 +127,7 @@ def move(moves: Mapping[str, tuple[str, str]], path: Path = PINS) -> None:
         head, section, tail = split_section(text, name)
         section = re.sub(r'(?m)^tag = ".*"$', f'tag = "{tag}"', section)
         section = re.sub(r'(?m)^digest = ".*"$', f'digest = "{digest}"', section)
+        section = re.sub(r'(?m)^recorded = ".*"$', f'recorded = "{today}"', section)
         text = head + section + tail
     staged = path.with_name(f".{path.name}.new")
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,3 +145,13 @@ def test_synapse_is_found_at_its_new_address(
         finally:
             docker("start", backend)
         wait_for("the old Synapse", lambda: find_host(front) == first, 10)
+
+
+def test_the_age_of_the_packages_is_told_inside_alone(domain: Front) -> None:
+    """`check` reads it from an empty file; whoever comes through the tunnel is refused."""
+    answer = domain.ask("/packages-date")
+    assert (answer.status, answer.body) == (200, b"")
+    assert parsedate_to_datetime(answer.headers["Last-Modified"]) <= datetime.now(UTC)
+    stranger = domain.ask("/packages-date", ("CF-Connecting-IP", "198.51.100.7"))
+    assert stranger.status == 403
+    assert "Last-Modified" not in stranger.headers

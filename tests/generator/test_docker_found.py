@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -160,6 +161,45 @@ def test_check_without_a_bundle_asks_no_other_project(directory: Path) -> None:
         "Error: bundle holds no bundle; make one with: synapse-bundle generate,"
         " or name it with --output\n"
     )
+
+
+def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None:
+    """After a start: the recorded digest goes without saying, any other and none is a line."""
+    held = {name: [f"{pin.image}@{pin.digest}"] for name, pin in images.read_pins().items()}
+    moved = f"postgres@sha256:{'0' * 64}"
+    for digests, told in (
+        (held | {"synapse": ["matrixdotorg/synapse@sha256:abc"]},
+         "matrixdotorg/synapse:v1.163.2 is sha256:abc; images.toml records no digest"),
+        (held | {"postgres": [moved]}, f"postgres:17-trixie is {moved[9:]}, not sha256:d74eeac9"),
+        (held | {"postgres": []}, "postgres:17-trixie: the engine knows no digest of it"),
+    ):  # fmt: skip
+        install_images(directory, digests)
+        done = run(directory, "up")
+        assert done.returncode == 0, done.stderr
+        notes = [note for note in read_notes(done) if told in note]
+        assert len(notes) == 1, done.stdout
+        # What is not used here is not looked for, and what is right goes without saying.
+        assert "cloudflared" not in done.stdout
+
+
+def install_images(directory: Path, digests: dict[str, list[str]]) -> None:
+    """Install a `docker` that starts everything, with images of these digests."""
+    pins = images.read_pins()
+    cases = "".join(
+        f"*'inspect {pin.reference}'*) echo '{json.dumps([{'RepoDigests': digests[name]}])}' ;;\n"
+        for name, pin in pins.items()
+    )
+    script = directory.parent / "bin" / "docker"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in
+{cases}*config*--images*) echo "{pins["postgres"].reference}"; echo "{pins["synapse"].reference}" ;;
+compose*version*) echo 2.40.3 ;;
+version*) echo 29.0.0 ;;
+esac
+"""
+    )
+    script.chmod(0o755)
 
 
 @pytest.mark.parametrize("command", ["up", "check", "images --update"])

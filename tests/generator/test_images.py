@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,18 @@ def test_denied_versions_are_refused_when_read(pins: Path) -> None:
         images.read_pins(pins)
 
 
-def test_moving_a_pin_changes_its_two_lines_alone(pins: Path) -> None:
+def test_moving_a_pin_changes_its_three_lines_alone(pins: Path) -> None:
     """Comments and other images survive a move."""
     before = pins.read_text().splitlines()
     images.move({"synapse": ("v1.164.0", DIGEST)}, path=pins)
     after = pins.read_text().splitlines()
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert [new for _, new in changed] == ['tag = "v1.164.0"', f'digest = "{DIGEST}"']
+    today = datetime.now(UTC).date()
+    assert [new for _, new in changed] == [
+        'tag = "v1.164.0"',
+        f'digest = "{DIGEST}"',
+        f'recorded = "{today}"',
+    ]
     assert images.read_pins(pins)["synapse"].reference == "matrixdotorg/synapse:v1.164.0"
 
 

@@ -50,6 +50,7 @@ def test_every_bad_value_is_named_at_once(environ: dict[str, str]) -> None:
         "VERIFY_KEY": "ed25519:a_TEST short",
         "UPLOAD_LIMIT": "90M",
         "OUTSIDE": "perhaps",
+        "IMAGE_PINS": "synapse:v1=yesterday",
     }
     problems = problems_of({**environ, **bad})
     assert sorted(problem.partition(":")[0] for problem in problems) == sorted(bad)

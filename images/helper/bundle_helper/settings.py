@@ -23,6 +23,7 @@ from .issuers import (
     read_files,
     read_optional_file,
 )
+from .pins import Pin, parse_pins
 from .schedule import Limit, parse_limit
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class ServiceSettings:
     database_report_file: Path
     upload_limit: int
     outside: bool
+    image_pins: tuple[Pin, ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -143,6 +145,7 @@ class ServiceSettings:
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.read("OUTSIDE", parse_yes, False),
+            image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(
