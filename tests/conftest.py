@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import cloudflared
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this suite."""
@@ -29,18 +31,23 @@ def find_engine_fault() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs an engine where none answers; slow tests run last."""
+    """Skip, with the reason, what needs an engine or a program that is not here; slow tests last."""
     fault = find_engine_fault()
     if fault and os.environ.get("SYNAPSE_BUNDLE_REQUIRE_ENGINE"):
         pytest.exit(f"an engine is required here, and {fault}", returncode=1)
+    missing = cloudflared.find_fault()
+    if missing and os.environ.get("SYNAPSE_BUNDLE_REQUIRE_CLOUDFLARED"):
+        pytest.exit(f"the real cloudflared is required here, and {missing}", returncode=1)
     for item in items:
+        if missing and item.get_closest_marker("cloudflared"):
+            item.add_marker(pytest.mark.skip(reason=f"no real cloudflared: {missing}"))
         if fault and item.get_closest_marker("engine"):
             item.add_marker(pytest.mark.skip(reason=f"no Docker Engine: {fault}"))
     items.sort(key=lambda item: "/tests/stack/" in str(item.path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once, in one line, what was skipped for want of an engine."""
+    """Say once, in one line, what was skipped for want of an engine or of a program."""
     fault = find_engine_fault()
     skipped = [
         r
@@ -50,6 +57,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if skipped:
         terminalreporter.write_line(
             f"{len(skipped)} tests need a Docker Engine and were skipped: {fault}"
+        )
+    unjudged = [
+        r
+        for r in terminalreporter.stats.get("skipped", [])
+        if "no real cloudflared" in str(r.longrepr)
+    ]
+    if unjudged:
+        terminalreporter.write_line(
+            f"{len(unjudged)} tests need the real cloudflared and were skipped:"
+            f" {cloudflared.find_fault()}"
         )
 
 

@@ -13,6 +13,13 @@ def locate(name: str) -> Path:
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / name
 
 
+def spell(verb: str, output: str = "") -> str:
+    """Return what to type for a verb: a checkout has a Makefile, an installed package the command."""
+    if (Path(__file__).parent / "_assets").is_dir():
+        return f"synapse-bundle {verb}" + (f" --output {output}" if output else "")
+    return f"make {verb}" + (f" OUTPUT={output}" if output else "")
+
+
 def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
     """Yield every file below a directory with its relative path, sorted.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -38,12 +39,35 @@ def create_key() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def certify(private: str, names: tuple[str, ...]) -> str:
-    """Return a certificate, as PEM, that makes a private key an authority for `names`."""
-    key = load_pem_private_key(private.encode(), None)
+def load_key(private: str) -> ec.EllipticCurvePrivateKey:
+    """Return a private key from PEM; raises ValueError where it is none for an authority."""
+    try:
+        key = load_pem_private_key(private.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("holds no readable private key") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key is of another kind")
-    now = datetime.now(UTC)
+        raise ValueError("is no elliptic-curve key")  # noqa: TRY004  # a file's fault, no caller's
+    return key
+
+
+def load_certificate(pem: str) -> x509.Certificate:
+    """Return a certificate from PEM; raises ValueError where it is none of an authority."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (ValueError, x509.ExtensionNotFound):
+        raise ValueError("holds no certificate of an authority") from None
+    if not constraints.value.ca:
+        raise ValueError("is no certificate of an authority")
+    return certificate
+
+
+def certify(private: str, names: tuple[str, ...], now: datetime) -> str:
+    """Return a certificate, as PEM, that makes a private key an authority for `names`.
+
+    Raises ValueError for a key that is of no use.
+    """
+    key = load_key(private)
     title = f"{names[0][:40]} bundle authority"
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, title)])
     certificate = (

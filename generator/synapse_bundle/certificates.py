@@ -87,7 +87,7 @@ class Certificates(Section):
         if wrong:
             raise ValueError(f"{', '.join(wrong)} has no meaning with the issuer {issuer!r}")
         if issuer == FILES and not (self.certificate and self.key):
-            raise ValueError("'files' needs `certificate` and `key`, the paths of two PEM files")
+            raise ValueError("needs `certificate` and `key`, the paths of two PEM files")
         return self.model_copy(update={"issuer": issuer})
 
     @property

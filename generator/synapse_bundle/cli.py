@@ -10,14 +10,12 @@ from typing import Any
 
 import click
 
-from . import __version__, card, generation, imports, loading
+from . import __version__, assets, card, generation, imports, loading, prompt
 from .errors import BundleError, SettingsError
 
 EXAMPLE = Path(__file__).with_name("settings.example.yaml")
 DEFAULT_SETTINGS = Path("settings.yaml")
 OTHER_SUFFIX = DEFAULT_SETTINGS.with_suffix(".yml")
-# Characters; longer than any token or credentials file.
-LONGEST_SECRET = 4096
 
 
 def choose_settings(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
@@ -111,7 +109,7 @@ def init(path: Path) -> None:
         raise BundleError(f"{path} exists; edit it, or move it away first") from None
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
-    click.echo(f"create {path}\n\nNext:  edit {path}, then: make generate")
+    click.echo(f"create {path}\n\nNext:  edit {path}, then: {assets.spell('generate')}")
 
 
 @main.command()
@@ -134,7 +132,12 @@ def generate(
 ) -> None:
     """Write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
-    given = {imports.TOKEN: read_secret("Cloudflare DNS token")} if ask_token else {}
+    if ask_token and not settings.certificates.acme:
+        raise SettingsError(
+            f"The issuer {settings.certificates.issuer!r} needs no DNS token, so none is asked for;"
+            " leave --token out, or choose another issuer with the key `certificates`."
+        )
+    given = {imports.TOKEN: prompt.read_secret("Cloudflare DNS token")} if ask_token else {}
     generation.write(
         settings,
         bundle,
@@ -160,6 +163,8 @@ def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     settings = loading.load(settings_path)
     generation.write(settings, bundle, settings_path, {}, force=force)
     engine.start(bundle, settings.ports)
+    for note in engine.describe_images(bundle):
+        click.echo(f"note      {note}")
     code = engine.check(bundle, [])
     click.echo(f"\nSign in with any Matrix client:\n{card.write_card(settings, bundle, Path())}")
     raise SystemExit(code)
@@ -183,11 +188,15 @@ def images(moves: tuple[str, ...], *, update: bool) -> None:
     from . import engine  # noqa: PLC0415
     from . import images as pins  # noqa: PLC0415
 
-    wanted = {name: pin.tag for name, pin in pins.read_pins().items()} if update else {}
-    wanted |= dict(move.split("=", 1) for move in moves if "=" in move)
-    for name, tag in wanted.items():
-        reference = f"{pins.read_pins()[name].image}:{tag}"
-        pins.move(name, tag=tag, digest=engine.read_digest(reference))
+    asked = pins.parse_moves(moves)
+    wanted = ({name: pin.tag for name, pin in pins.read_pins().items()} if update else {}) | asked
+    if wanted:
+        pins.move(
+            {
+                name: (tag, engine.read_digest(f"{pins.read_pins()[name].image}:{tag}"))
+                for name, tag in wanted.items()
+            }
+        )
     for name, pin in pins.read_pins().items():
         click.echo(f"{name:<12} {pin.reference:<36} {pin.digest or 'digest not recorded'}")
 
@@ -206,7 +215,7 @@ def import_tunnel(settings_path: Path | None, bundle: Path, *, force: bool) -> N
     settings = loading.load(settings_path)
     if not settings.tunnel:
         raise SettingsError("The settings have no tunnel; add the line `tunnel: cloudflare`.")
-    given = {imports.TUNNEL: read_secret("Tunnel token")}
+    given = {imports.TUNNEL: prompt.read_secret("Tunnel token")}
     generation.write(settings, bundle, settings_path, given, force=force)
     generation.show_next(settings, bundle)
 
@@ -232,10 +241,3 @@ main.add_command(
         "cloudflare", help="Set up tunnel, DNS and Worker at Cloudflare, and take them back."
     )
 )
-
-
-def read_secret(title: str) -> str:
-    """Return a secret: typed in unseen at a terminal, else what is on standard input."""
-    if sys.stdin.isatty():
-        return str(click.prompt(title, hide_input=True)).strip()
-    return sys.stdin.read(LONGEST_SECRET).strip()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
-from . import directories, downgrade
+from . import assets, directories, downgrade
 from .credentials import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
@@ -66,7 +66,7 @@ def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool)
 
 def refuse_another(plan: Plan, manifest: Manifest) -> None:
     """Raise SettingsError where a bundle would become another server, or start without its data."""
-    another = "For another server, generate another bundle: make generate OUTPUT=other-bundle"
+    another = f"For another server: {assets.spell('generate', 'other-bundle')}"
     if manifest.server_name != plan.server_name:
         raise SettingsError(
             f"server_name cannot change from {manifest.server_name!r} to {plan.server_name!r}:"

@@ -10,11 +10,12 @@ import secrets
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from . import imports
+from . import imports, soundness, sources
 from .errors import SettingsError
 from .imports import TUNNEL
 from .settings import Settings
@@ -55,19 +56,24 @@ class Credentials:
 
 
 def collect(
-    bundle: Path, settings: Settings, base: Path, given: Mapping[str, str] = MappingProxyType({})
+    bundle: Path,
+    settings: Settings,
+    base: Path,
+    given: Mapping[str, str] = MappingProxyType({}),
+    now: datetime | None = None,
 ) -> Credentials:
     """Return the bundle's credentials, making what is missing; nothing is written.
 
     `base` is the directory that the settings' relative file names start from, `given` are secrets
-    that this run was handed, by the name of their file. Raises SettingsError that lists every
-    unusable secret file by name, never by content.
+    that this run was handed, by the name of their file, `now` is the clock's if it is None. Raises
+    SettingsError that lists every unusable secret file by name, never by content.
     """
     directory = bundle / DIRECTORY
     if directory.exists() and not os.access(directory, os.R_OK | os.X_OK):
         raise SettingsError(
             f"{directory} cannot be read; run as its owner, or give it back: chown, chmod 0700"
         )
+    now = now or datetime.now(UTC)
     problems: list[str] = []
     values: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -77,6 +83,8 @@ def collect(
     values |= imports.collect(bundle / DIRECTORY, settings, base, read_secret, problems, given)
     if "authority.pem" in values and "authority.key" not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make both anew")
+    if not any("authority." in problem for problem in problems):
+        problems += soundness.find_faults(values, now)
     if "signing.key" not in values and (bundle / "compose.yaml").exists():
         problems.append(
             "secrets/signing.key is missing: other servers know this one by it. Put it back from a"
@@ -84,33 +92,33 @@ def collect(
         )
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
-    return Credentials(values=create_missing(values, settings))
+    return Credentials(values=create_missing(values, settings, now))
 
 
-def create_missing(values: dict[str, str], settings: Settings) -> dict[str, str]:
+def create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
     """Return all values, with new ones in place of those that do not exist yet."""
     created = {name: make() for name, make in MAKERS.items() if name not in values}
     if "authority.pem" not in values:
-        created |= create_authority(values.get("authority.key"), settings)
+        created |= create_authority(values.get("authority.key"), settings, now)
     return values | created
 
 
-def create_authority(key: str | None, settings: Settings) -> dict[str, str]:
+def create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
     """Return the authority's files; a key that exists keeps the trust that devices put in it."""
     # Imported here: only the first run makes an authority.
     from . import authority  # noqa: PLC0415
 
     private = key or authority.create_key().rstrip("\n")
-    certificate = authority.certify(private, settings.authority_names).rstrip("\n")
+    certificate = authority.certify(private, settings.authority_names, now).rstrip("\n")
     return {"authority.key": private, "authority.pem": certificate}
 
 
 def read_secret(path: Path, check: Callable[[str], str], problems: list[str]) -> str | None:
     """Return a secret's value, or None where there is none yet or it is unusable."""
-    shown = f"{path.parent.name}/{path.name}"
+    shown = f"{DIRECTORY}/{path.name}" if path.parent.name == DIRECTORY else str(path)
     try:
         # As bytes: a Windows line end must not be read as a plain one.
-        text = path.read_bytes().decode()
+        text = sources.read(path).decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

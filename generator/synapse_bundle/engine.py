@@ -18,11 +18,17 @@ from typing import Final
 import psutil
 from python_on_whales import DockerClient, DockerException
 
+from . import images
 from .errors import BundleError
 from .settings import Ports
 
 COMPOSE_FLOOR: Final = (2, 26)
 ENGINE_FLOOR: Final = (26, 1)
+# Seconds until a `docker` that only has to answer counts as one that never will, and until a check
+# of the running bundle does, whose own probes end much sooner.
+PATIENCE: Final = 60
+CHECK_PATIENCE: Final = 600
+NO_ANSWER: Final = 124
 INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
 
 
@@ -35,7 +41,8 @@ def open_client(bundle: Path) -> DockerClient:
 def review(compose: bytes, bundle: Path) -> list[str]:
     """Let Compose read a compose.yaml before it is put in place; return notes for the operator.
 
-    Raises BundleError where Compose refuses it or warns, alone or with the operator's override.
+    Raises BundleError where Compose refuses it or misses a variable, alone or with the operator's
+    override.
     """
     if not shutil.which("docker"):
         return ["Docker is not installed here, so Compose has not checked the bundle."]
@@ -48,11 +55,15 @@ def review(compose: bytes, bundle: Path) -> list[str]:
         version, verdict = asked_version.result(), asked_verdict.result()
         engine = asked_engine.result()
     if version.returncode:
-        return ["Docker Compose is not installed here, so it has not checked the bundle."]
+        return [f"{describe_failure(version)}, so it has not checked the bundle."]
     old = describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR)
-    if not old and (verdict.returncode or verdict.stderr.strip()):
-        raise BundleError(f"Docker Compose refuses the bundle: {verdict.stderr.strip()}")
-    return [note for note in (old, engine) if note]
+    said = verdict.stderr.strip()
+    if verdict.returncode == NO_ANSWER:
+        return [f"Docker Compose has not checked the bundle: {said}"]
+    # A variable that is not set becomes nothing, which is never meant; other words are notes.
+    if not old and (verdict.returncode or "variable is not set" in said):
+        raise BundleError(f"Docker Compose refuses the bundle: {said}")
+    return [note for note in (old, engine, *dict.fromkeys(said.splitlines())) if note]
 
 
 def judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
@@ -70,8 +81,17 @@ def describe_docker() -> str:
         return f"Docker is not installed here; {INSTALL}"
     version = run_plainly(["docker", "compose", "version", "--short"])
     if version.returncode:
-        return f"`docker compose` does not work here; {INSTALL}"
+        said = version.stderr.strip() or "no reason given"
+        return f"`docker compose` does not work here: {said}; {INSTALL}"
     return describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR) or describe_engine()
+
+
+def describe_failure(version: subprocess.CompletedProcess[str]) -> str:
+    """Return why Compose did not tell its version: it is not there, or what Docker said."""
+    said = version.stderr.strip()
+    if re.search(r"not a docker command|unknown (shorthand )?(command|flag)", said):
+        return "Docker Compose is not installed here"
+    return f"`docker compose version` failed ({said or 'no reason given'})"
 
 
 def describe_engine() -> str:
@@ -106,6 +126,19 @@ def start(bundle: Path, ports: Ports) -> None:
         raise BundleError(
             "The bundle did not start; the reason stands above. More: docker compose logs"
         ) from error
+
+
+def describe_images(bundle: Path) -> Iterator[str]:
+    """Yield a line for every third-party image of a bundle that is not the one that was recorded."""
+    client = open_client(bundle)
+    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    used = set(asked.stdout.split())
+    for pin in images.read_pins().values():
+        if pin.reference in used and client.image.exists(pin.reference):
+            held = client.image.inspect(pin.reference).repo_digests or []
+            note = images.compare_digests(pin, {digest.rpartition("@")[2] for digest in held})
+            if note:
+                yield note
 
 
 def describe_taken(ports: Ports) -> Iterator[str]:
@@ -150,9 +183,13 @@ def check(bundle: Path, arguments: list[str]) -> int:
     require(describe_docker())
     command = open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]
-    return subprocess.run(
-        [*command, "exec", *terminal, "helper", "check", *arguments], check=False
-    ).returncode
+    whole = [*command, "exec", *terminal, "helper", "check", *arguments]
+    try:
+        return subprocess.run(whole, check=False, timeout=CHECK_PATIENCE).returncode
+    except subprocess.TimeoutExpired:
+        raise BundleError(
+            f"The check did not end within {CHECK_PATIENCE} seconds. Look at: docker compose ps"
+        ) from None
 
 
 def read_digest(reference: str) -> str:
@@ -166,5 +203,24 @@ def read_digest(reference: str) -> str:
 
 
 def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code; `given` is its standard input."""
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    """Run a command for its output and exit code; NO_ANSWER is that of one that does not end.
+
+    `given` is its standard input.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            output, complaint = process.communicate(given, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            # Not by `run`, which would wait for whoever else holds the ends of the pipes.
+            process.kill()
+            shown = " ".join([Path(command[0]).name, *command[1:3]])
+            told = f"no answer from `{shown}` within {PATIENCE} seconds"
+            return subprocess.CompletedProcess(command, NO_ANSWER, "", told)
+    return subprocess.CompletedProcess(command, process.returncode, output, complaint)

@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from . import sources
+from .document import Document, KeyPath, Problem, parse_document
 from .errors import SettingsError
-from .settings import Settings
+from .settings import Ports, Settings
 
 # A settings file is a page of text; what is larger is another file, or an attack on the parser.
 MAX_BYTES: Final = 64 * 1024
-STRING: Final = "tag:yaml.org,2002:str"
-INTEGER: Final = "tag:yaml.org,2002:int"
-READ_AS: Final = {
-    "bool": "a truth value,",
-    "float": "a number with a fraction,",
-    "timestamp": "a date,",
-    "binary": "binary data,",
-}
-
-KeyPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One thing to put right, at a line (from 1; 0 is the whole file) and a key."""
-
-    line: int
-    path: KeyPath
-    reason: str
-
-    def __str__(self) -> str:
-        """Show as `line 3: ports.https: must be …`."""
-        where = [f"line {self.line}"] if self.line else []
-        key = [".".join(str(part) for part in self.path)] if self.path else []
-        return ": ".join([*where, *key, self.reason])
-
-
-@dataclass(kw_only=True)
-class Document:
-    """A parsed file: plain values, the line of every key, and what YAML itself made wrong."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+NUMBERS: Final = frozenset(("ports", name) for name in Ports.model_fields)
 
 
 def load(path: Path | None) -> Settings:
@@ -66,13 +32,13 @@ def load(path: Path | None) -> Settings:
 def read(path: Path) -> str:
     """Return the text of a settings file; raises SettingsError where it is no text."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = sources.read(path, MAX_BYTES)
+    except FileNotFoundError as error:
         raise SettingsError(
             f"{path}: {error.strerror}; write one with: synapse-bundle init"
         ) from error
-    if len(data) > MAX_BYTES:
-        raise SettingsError(f"{path} is larger than {MAX_BYTES // 1024} KiB: not a settings file")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise SettingsError(f"{path} starts with a byte order mark; save it as plain UTF-8")
     try:
@@ -88,92 +54,13 @@ def parse(text: str, name: str) -> Settings:
 
     Raises SettingsError that lists all problems at once.
     """
-    document = parse_document(text)
+    document = parse_document(text, NUMBERS)
     settings, wrong = validate(document)
     problems = sorted({*document.problems, *wrong}, key=lambda p: (p.line, str(p)))
     if problems or settings is None:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise SettingsError(f"{name} has {count}; nothing was written.", map(str, problems))
     return settings
-
-
-def parse_document(text: str) -> Document:
-    """Read YAML the way a person means it: text and whole numbers in mappings, nothing clever."""
-    document = Document()
-    try:
-        # Refused before composing: nested aliases grow without bound.
-        if any(getattr(e, "anchor", None) for e in yaml.parse(text, Loader=yaml.SafeLoader)):
-            document.problems.append(
-                Problem(line=0, path=(), reason="anchors and aliases (&, *) are not used here")
-            )
-            return document
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        document.problems.append(describe_syntax(error))
-        return document
-    if isinstance(root, yaml.MappingNode):
-        document.values = read_mapping(root, (), document)
-    elif root is not None:
-        document.problems.append(
-            Problem(
-                line=1, path=(), reason="must be lines of `key: value`; see: synapse-bundle init"
-            )
-        )
-    return document
-
-
-def describe_syntax(error: yaml.YAMLError) -> Problem:
-    """Turn the parser's complaint into a problem with its line."""
-    mark = getattr(error, "problem_mark", None)
-    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-    line = mark.line + 1 if mark else 0
-    return Problem(line=line, path=(), reason=f"is not YAML: {reason} (indent with spaces)")
-
-
-def read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
-    """Return a mapping's values, noting lines, duplicate keys and values of no usable type."""
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        where = (*path, key)
-        line = key_node.start_mark.line + 1
-        if key in values:
-            first = document.lines[where]
-            document.problems.append(
-                Problem(line=line, path=where, reason=f"stands twice (first in line {first})")
-            )
-            continue
-        document.lines[where] = line
-        values[key] = read_value(value_node, where, document)
-    return values
-
-
-def read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    """Return one value; what YAML would quietly turn into something else becomes a problem."""
-    if isinstance(node, yaml.MappingNode):
-        return read_mapping(node, path, document)
-    if isinstance(node, yaml.SequenceNode):
-        return [read_value(item, (*path, i), document) for i, item in enumerate(node.value)]
-    if node.tag == STRING:
-        return node.value
-    if node.tag == INTEGER and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
-        return int(node.value)
-    line = node.start_mark.line + 1
-    document.problems.append(Problem(line=line, path=path, reason=describe_surprise(node)))
-    return None
-
-
-def describe_surprise(node: yaml.Node) -> str:
-    """Say what YAML makes of an unquoted value, and how to write what was meant."""
-    kind = node.tag.rpartition(":")[2]
-    if kind == "null":
-        return "has no value; give it one or delete the line"
-    if kind == "int":
-        value = yaml.safe_load(node.value)
-        return f"YAML reads {node.value} as the number {value}; write it plainly or in quotes"
-    if kind in READ_AS:
-        return f'YAML reads {node.value} as {READ_AS[kind]} not as text; write "{node.value}"'
-    return "has a YAML tag, which is not used here"
 
 
 def validate(document: Document) -> tuple[Settings | None, list[Problem]]:

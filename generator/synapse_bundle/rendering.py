@@ -67,6 +67,9 @@ def open_cache() -> Cache | None:
     if not base.is_absolute() or (base.parent == home and not home.is_dir()):
         return None
     try:
+        # Without HOME and without an entry for the user, `~` stays as it is.
+        if not directory.is_absolute():
+            return None
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Compiled templates are code: another user must not be able to plant any.
         trusted = directory.stat().st_uid == os.getuid() and os.access(directory, os.W_OK)

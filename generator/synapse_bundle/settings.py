@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
@@ -42,13 +42,17 @@ def _host_faults(text: str) -> list[tuple[bool, str]]:
     labels = text.split(".")
     return [
         (not text, "is empty; write a domain such as example.org"),
+        (_is_address(text), "is an IP address; a Matrix server needs a domain"),
         ("://" in text, "carries a scheme; write the bare domain, such as example.org"),
         (":" in text, "carries a port; write the bare domain, such as example.org"),
         ("/" in text, "carries a path; write the bare domain, such as example.org"),
         (not text.isascii(), f"is not ASCII; write it as {_to_punycode(text)!r}"),
         (text.endswith("."), "ends in a dot; leave the dot off"),
         (len(text) > 230, "is longer than 230 characters"),
-        (labels[-1].isdigit(), "is an IP address; a Matrix server needs a domain"),
+        (
+            labels[-1].isdigit(),
+            "ends in a number, as no domain does; write one such as example.org",
+        ),
         (len(labels) < 2, "has no dot; write a whole domain such as example.org"),
         (
             text != text.lower() and all(LABEL.fullmatch(label.lower()) for label in labels),
@@ -59,6 +63,14 @@ def _host_faults(text: str) -> list[tuple[bool, str]]:
             "is no domain: letters, digits and hyphens only, in parts of 1 to 63 joined by dots",
         ),
     ]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _to_punycode(text: str) -> str:

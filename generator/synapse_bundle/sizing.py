@@ -26,6 +26,7 @@ class Sizing:
     shared_buffers: int
     effective_cache_size: int
     maintenance_work_mem: int
+    shared_memory: int
     cache_ceiling: int
     cache_target: int
 
@@ -34,6 +35,7 @@ def share_out(memory: int) -> Sizing:
     """Divide `memory` (bytes) among the services."""
     total = memory // MIB
     synapse = total * 55 // 100
+    maintenance_work_mem = min(256, total // 32)
     return Sizing(
         postgres=total // 4,
         bootstrap=128,
@@ -44,7 +46,9 @@ def share_out(memory: int) -> Sizing:
         cloudflared=128,
         shared_buffers=total // 16,
         effective_cache_size=total // 4,
-        maintenance_work_mem=min(256, total // 32),
+        maintenance_work_mem=maintenance_work_mem,
+        # The workers of one VACUUM share that much in /dev/shm, those of a query a few MiB each.
+        shared_memory=maintenance_work_mem + 64,
         cache_ceiling=synapse * 50 // 100,
         cache_target=synapse * 35 // 100,
     )

@@ -19,13 +19,17 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Postgres(Service):
-    """PostgreSQL; the paths follow the versioned layout of the official image."""
+    """PostgreSQL; the paths follow the versioned layout of the official image.
+
+    `patience` is how many seconds a start with crash recovery may take before it counts as failed.
+    """
 
     superuser: str
     role: str
     database: str
     home: str
     data: str
+    patience: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ POSTGRES: Final = Postgres(
     database="synapse",
     home="/var/lib/postgresql",
     data="/var/lib/postgresql/17/docker",
+    patience=600,
 )
 SYNAPSE: Final = Synapse(
     host="synapse", uid=991, port=8008, configuration="/etc/synapse", data="/data"

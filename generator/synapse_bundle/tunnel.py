@@ -97,7 +97,7 @@ def _decode_token(text: str) -> dict[str, Any]:
 def _parse(text: str, fault: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(fault) from None
     if not isinstance(document, dict):
         raise ValueError(fault)  # noqa: TRY004  # the text is at fault, not a caller

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from . import __version__, directories
+from . import __version__, assets, directories
 from . import manifest as manifests
 from .comparison import Action, Change
 from .errors import BundleError, SettingsError
@@ -72,10 +73,11 @@ def check_neighbour(bundle: Path, project: str) -> None:
     """
     above = bundle.resolve().parent / "compose.yaml"
     text = above.read_text(encoding="utf-8", errors="replace") if above.is_file() else ""
-    if f"{bundle.name}/{COMPOSE}" in text and f"name: {project}\n" not in text:
+    named = rf"(?m)^name:\s*(['\"]?){re.escape(project)}\1\s*(#.*)?$"
+    if f"{bundle.name}/{COMPOSE}" in text and not re.search(named, text):
         raise SettingsError(
             f"project {project!r} is not the name in {above}, which includes this bundle;"
-            " give this one a directory of its own: make generate OUTPUT=../other/bundle"
+            f" give this one a directory of its own: {assets.spell('generate', '../other/bundle')}"
         )
 
 

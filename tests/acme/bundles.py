@@ -119,10 +119,10 @@ class Alone:
         done = self.stack.compose("logs", "--no-color", "helper", check=False)
         return done.stdout + done.stderr
 
-    def wait_issued(self, *, other_than: str = "") -> x509.Certificate:
+    def wait_issued(self, *, other_than: str = "", patience: int = PATIENCE) -> x509.Certificate:
         """Wait for a certificate of an authority that is not the bundle's own."""
         try:
-            wait_until(lambda: self.is_issued(other_than), "it is issued", PATIENCE)
+            wait_until(lambda: self.is_issued(other_than), "it is issued", patience)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
         return read_live(self.stack)[0]

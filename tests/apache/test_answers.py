@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,6 +64,37 @@ def test_discovery_errors_are_json(
     assert_cors(answer)
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/_matrix/%zz", 400), ("/_matrix/" + 20_000 * "a", 414), ("/%zz", 400)],
+)
+def test_malformed_requests_are_told_in_json(domain: Front, target: str, status: int) -> None:
+    """What Apache refuses before it knows the path is JSON that a browser may read."""
+    answer = domain.ask(target)
+    assert answer.status == status
+    assert answer.json["errcode"].startswith("M_")
+    assert answer.headers.get_all("Content-Type") == ["application/json"]
+    assert_cors(answer)
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/nowhere", "/_synapse/admin", "/_matrix", "/.well-known/matrix/client"]
+)
+def test_no_answer_of_apache_is_guessed_at(domain: Front, target: str) -> None:
+    """Browsers take pages and errors of Apache for what they are called, and are told so once."""
+    answer = domain.ask(target)
+    assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("target", ["/", "/.well-known/matrix/client", "/nowhere"])
+def test_what_can_only_be_read_says_so_once(domain: Front, target: str) -> None:
+    """A 405 names the methods that are allowed, in one header."""
+    answer = domain.ask(target, method="POST", body=b"{}")
+    assert answer.status == 405
+    (allowed,) = answer.headers.get_all("Allow", [])
+    assert {name.strip() for name in allowed.split(",")} == {"GET", "HEAD", "OPTIONS"}
+
+
 def test_support_document_is_absent_without_contact(trial: Front) -> None:
     """Without a contact there is no support document: 404, which clients ignore."""
     answer = trial.ask("/.well-known/matrix/support")
@@ -99,19 +132,20 @@ def test_answers_of_synapse_are_left_alone(domain: Front) -> None:
         assert "Retry-After" not in answer.headers
 
 
-def test_broken_answer_is_502_in_json(domain: Front) -> None:
-    """A connection that Synapse drops becomes a 502 that a Matrix client can read."""
+def test_broken_answer_is_503_in_json(domain: Front) -> None:
+    """A connection that Synapse drops becomes a 503, which Cloudflare passes on, in JSON."""
     answer = domain.ask("/_matrix/x?break=1")
-    assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
+    assert (answer.status, answer.json["errcode"]) == (503, "M_UNKNOWN")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Retry-After"] == "5"
     assert_cors(answer)
 
 
 def test_late_answer_is_an_error_in_json(start: Start, backend: str, gateway: str) -> None:
-    """An answer later than ProxyTimeout becomes a gateway error that a Matrix client can read."""
+    """An answer later than ProxyTimeout becomes a 503 that a Matrix client can read."""
     with start(describe_domain(gateway), ProxyTimeout="1") as front:
         answer = front.ask("/_matrix/x?hold=5")
-    # mod_proxy_http says 502 here, unlike most gateways.
-    assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
+    assert (answer.status, answer.json["errcode"]) == (503, "M_UNKNOWN")
     assert_cors(answer)
 
 
@@ -143,3 +177,13 @@ def test_synapse_is_found_at_its_new_address(
         finally:
             docker("start", backend)
         wait_for("the old Synapse", lambda: find_host(front) == first, 10)
+
+
+def test_the_age_of_the_packages_is_told_inside_alone(domain: Front) -> None:
+    """`check` reads it from an empty file; whoever comes through the tunnel is refused."""
+    answer = domain.ask("/packages-date")
+    assert (answer.status, answer.body) == (200, b"")
+    assert parsedate_to_datetime(answer.headers["Last-Modified"]) <= datetime.now(UTC)
+    stranger = domain.ask("/packages-date", ("CF-Connecting-IP", "198.51.100.7"))
+    assert stranger.status == 403
+    assert "Last-Modified" not in stranger.headers

@@ -142,13 +142,14 @@ def test_private_key_is_readable_for_apache_alone(watched: Front) -> None:
     assert seen == ["700 33 directory", "600 33 regular file"]
 
 
-def test_health_is_red_when_the_watcher_is_dead(trial: Front, orphaned: Front) -> None:
-    """An Apache that would never learn of a new certificate does not count as healthy."""
-    wait_for(
-        "a red health", lambda: orphaned.complain() == "the certificate watcher has stopped", 40
-    )
-    assert orphaned.serial()
-    assert trial.complain() == ""
+def test_a_dead_watcher_is_told_and_replaced(orphaned: Front, authority: Leaf) -> None:
+    """An Apache that would never learn of a new certificate is not healthy, and learns of it again."""
+    reason = "the certificate watcher had stopped, and was started anew"
+    wait_for("a red health", lambda: orphaned.complain() == reason, 60)
+    wait_for("a green health", lambda: not orphaned.complain(), 60)
+    leaf = issue("localhost", authority)
+    publish(orphaned.certificates, leaf.bundle)
+    wait_for("the new certificate", lambda: orphaned.serial() == leaf.serial, 60)
 
 
 def test_image_has_no_set_user_id_program(image: str) -> None:

@@ -82,6 +82,15 @@ def test_landing_page_style_is_the_one_that_is_allowed() -> None:
     assert f"style-src 'sha256-{digest}'" in render_text("httpd.conf.j2", context)
 
 
+def test_a_slow_body_ends_in_time() -> None:
+    """However slowly a body arrives, it ends within half an hour; the largest may take that long."""
+    text = render_text("httpd.conf.j2", describe_trial())
+    found = re.search(r"^RequestReadTimeout .* body=\d+-(\d+),MinRate=(\d+)$", text, re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) <= 1800
+    assert int(found[2]) >= 4000
+
+
 def test_client_address_is_believed_only_behind_a_tunnel() -> None:
     """mod_remoteip, which believes everybody when it trusts nobody, is absent without a tunnel."""
     assert "remoteip" not in render_text("httpd.conf.j2", describe_trial()).lower()

@@ -13,6 +13,8 @@ from tests.apache.rendering import UPLOAD_LIMIT
 pytestmark = pytest.mark.engine
 
 UPLOAD = "/_matrix/media/v3/upload"
+# What may be sent where Synapse reads a body before it knows who sent it.
+SMALL = 256 * 1024
 
 
 @pytest.mark.parametrize(
@@ -126,10 +128,69 @@ def test_upload_up_to_the_limit_passes(domain: Front) -> None:
 @pytest.mark.parametrize(
     ("target", "length"),
     [
+        ("/_matrix/client/v3/login", SMALL),
+        ("/_matrix/client/v3/keys/upload?x=/login", 4 * 2**20),
+        ("/_matrix/client/unstable/room_keys/keys", 4 * 2**20),
+        ("/_matrix/client/v3/rooms/!a%2Fb%3Ac/send/m.x/%25?a=%2F&b", 100),
+        ("/_matrix/federation/v1/send/1%2F2", 10 * 2**20),
+        ("/_matrix/federation/v2/send_join/!a%3Ab/$c%2Bd?x", 2**20),
+        ("/_matrix/a//b/../c/./d;e=f?g=%2F&h=+&i", SMALL),
+        ("/_synapse/client/pick_username/?next=%2F..%2Fadmin", 1),
+    ],
+)
+def test_body_up_to_its_limit_passes(domain: Front, target: str, length: int) -> None:
+    """A body of what its path allows reaches Synapse whole, and the target byte for byte."""
+    answer = domain.ask(target, method="POST", body=bytes(length))
+    assert (answer.json["length"], answer.json["target"]) == (length, target)
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "x-forwardedx-forwarded-proto-proto",
+        "close, X-Forwarded-Proto",
+        "keep-alive, x-forwarded-for, x-forwarded-proto, host",
+    ],
+)
+def test_client_can_take_no_header_away(domain: Front, connection: str) -> None:
+    """Headers that the client names in Connection, in whatever disguise, still reach Synapse."""
+    answer = domain.ask("/_matrix/x", ("Connection", connection))
+    assert answer.seen("X-Forwarded-Proto") == ["https"]
+    assert len(answer.seen("X-Forwarded-For")) == 1
+    assert (answer.headers["Connection"] == "close") == connection.startswith("close")
+
+
+@pytest.mark.parametrize(
+    ("target", "length"),
+    [
         (UPLOAD, UPLOAD_LIMIT + 1),
         (UPLOAD, 2**63 - 1),
         ("/_matrix/media/v3/upload/example.org/abc", UPLOAD_LIMIT + 1),
-        ("/_matrix/client/v3/keys/upload", 16 * 2**20 + 1),
+        ("/_matrix/media/v3/uploads", SMALL + 1),
+        ("/_matrix/media/v1/create", SMALL + 1),
+        ("/_matrix/client/v3/keys/upload", 4 * 2**20 + 1),
+        ("/_matrix/client/v3/login", SMALL + 1),
+        ("/_matrix/client/v3/login?x=/rooms/", SMALL + 1),
+        ("/_matrix/client/api/v1/login", SMALL + 1),
+        ("/_matrix/client/unstable/login/get_token", SMALL + 1),
+        ("/_matrix/client/r0/register", SMALL + 1),
+        ("/_matrix/client/v3/register/email/requestToken", SMALL + 1),
+        ("/_matrix/client/v3/account/password", SMALL + 1),
+        ("/_matrix/client/v3/account/deactivate", SMALL + 1),
+        ("/_matrix/client/v3/refresh", SMALL + 1),
+        ("/_matrix/client/v3/refresh/", SMALL + 1),
+        ("/_matrix/client/v3/directory/room/%23a%3Ab", SMALL + 1),
+        ("/_matrix/client/v3/%6cogin", 4 * 2**20 + 1),
+        ("/_matrix/%63lient/v3/keys/upload", SMALL + 1),
+        ("/_matrix//client/v3/keys/upload", SMALL + 1),
+        ("/_synapse/client/x", SMALL + 1),
+        ("/_matrix/key/v2/query", SMALL + 1),
+        ("/_matrix/app/v1/x", SMALL + 1),
+        ("/_matrix/federation/v1/send/1", 10 * 2**20 + 1),
+        ("/_matrix/federation/v1/send/1/", 10 * 2**20 + 1),
+        ("/_matrix/federation/v1/send/1/2", 2**20 + 1),
+        ("/_matrix/federation/v1/invite/../send/1", 2**20 + 1),
+        ("/_matrix/federation/v2/send_join/!a%3Ab/$c", 2**20 + 1),
     ],
 )
 def test_larger_body_is_refused_before_it_is_read(domain: Front, target: str, length: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bundle import loading, planning
+from synapse_bundle import loading, planning, sizing
 from synapse_bundle.planning import Plan
 from synapse_bundle.settings import TRIAL, Settings
 from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
@@ -174,6 +174,65 @@ def test_every_service_survives_an_unordered_reboot(model: dict[str, Any]) -> No
         assert ("healthcheck" in service) == (name not in RUNS_ONCE), name
 
 
+def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
+    """A health check ends a main process that gives no answer, by itself and before Docker ends it.
+
+    Docker restarts no unhealthy container, and the first process cannot be killed from inside.
+    """
+    for name, service in iterate_services(model):
+        if name in RUNS_ONCE:
+            continue
+        assert service["init"] is True, name
+        check = service["healthcheck"]
+        if name == "helper":
+            # It ends the service by itself: bundle_helper.pulse.
+            assert check["test"] == ["CMD", "python3", "-m", "bundle_helper.health"]
+            continue
+        words = check["test"]
+        assert "health" in binds(service), name
+        assert "sh /srv/health/probe.sh" in " ".join(words), name
+        assert any(mount.startswith("/run/health:") for mount in service["tmpfs"]), name
+        limit = re.search(r"(?:timeout|--timeout|--max-time)[ =](\d+)", " ".join(words))
+        assert limit, name
+        assert 0 < int(limit[1]) < int(check["timeout"].removesuffix("s")), name
+        # Three silences and a start: about two minutes.
+        interval = int(check["interval"].removesuffix("s"))
+        assert check["retries"] * (interval + int(limit[1])) <= 90, name
+
+
+def test_bootstrap_waits_as_long_as_postgresql_may_take(model: dict[str, Any]) -> None:
+    """A crash recovery that the health check bears does not fail the bootstrap either."""
+    postgres, bootstrap = model["services"]["postgres"], model["services"]["bootstrap"]
+    patience = bootstrap["environment"]["DATABASE_PATIENCE"]
+    assert postgres["healthcheck"]["start_period"] == f"{patience}s"
+
+
+@pytest.mark.parametrize("memory", [1, 2, 4, 8, 16, 64])
+def test_postgresqls_memory_fits_its_limits(memory: int) -> None:
+    """What a parallel VACUUM shares fits into /dev/shm, and that beside the buffers into the limit."""
+    settings = Settings.model_validate({"memory": f"{memory}G"})
+    postgres = read_compose(plan_settings(settings))["services"]["postgres"]
+    options = dict(word.lstrip("-").split("=") for word in postgres["command"][1:])
+    work, buffers = (
+        int(options[name].removesuffix("MB")) for name in ("maintenance_work_mem", "shared_buffers")
+    )
+    shared = int(postgres["shm_size"].removesuffix("m"))
+    assert work < shared
+    assert buffers + shared < int(postgres["mem_limit"].removesuffix("m"))
+
+
+def test_the_limits_add_up_to_what_the_documents_say(repository: Path) -> None:
+    """`memory` is what three services share; what the limits of all add up to is told beside it."""
+    limits = {
+        name: int(service["mem_limit"].removesuffix("m"))
+        for name, service in iterate_services(read_compose(plan_settings(Settings())))
+        if name not in RUNS_ONCE
+    } | {"cloudflared": sizing.share_out(Settings().memory).cloudflared}
+    told = (repository / "docs" / "settings.md").read_text()
+    assert f"add up to {sum(limits.values())} MiB at `2G`" in told
+    assert f"helper {limits['helper']} and cloudflared {limits['cloudflared']} MiB" in told
+
+
 def test_dependencies_on_health_have_a_health_check(model: dict[str, Any]) -> None:
     """Nobody waits for a health that nobody reports."""
     for _, service in iterate_services(model):
@@ -310,3 +369,19 @@ def test_a_changed_image_context_changes_the_image(plan: Plan) -> None:
             ]
             inside = file.path.parts[1] == name
             assert (planning.tag_image(name, edited) != tag) == inside, file.path
+
+
+def test_a_healthy_service_is_left_in_peace(model: dict[str, Any]) -> None:
+    """No health check comes more often than every 20 s: more would cost more than the service at rest."""
+    for name, service in iterate_services(model):
+        check = service.get("healthcheck", {})
+        assert not check or int(check["interval"].removesuffix("s")) >= 20, name
+
+
+def test_synapse_opens_few_connections(plan: Plan, model: dict[str, Any]) -> None:
+    """Synapse keeps each connection that it ever opened; PostgreSQL has room for the helper's too."""
+    files = {str(file.path): file.content for file in plan.files}
+    arguments = yaml.safe_load(files["secrets/synapse.yaml"])["database"]["args"]
+    command = model["services"]["postgres"]["command"]
+    (most,) = (word.partition("=")[2] for word in command if word.startswith("--max_connections"))
+    assert 5 <= arguments["cp_max"] <= 10 < int(most)

@@ -78,6 +78,11 @@ def check_restarts(plan: Plan) -> None:
     test_laws.test_every_service_survives_an_unordered_reboot(read_compose(plan))
 
 
+def check_hangs(plan: Plan) -> None:
+    """Check that what hangs is ended."""
+    test_laws.test_every_service_is_ended_when_it_hangs(read_compose(plan))
+
+
 def check_apache(plan: Plan) -> None:
     """Check the directives that a proxied request relies on, as far as text tells."""
     contents = {str(file.path): file.content.decode() for file in plan.files}
@@ -129,6 +134,9 @@ MUTATIONS = [
         name="a database with a way out", law=check_networks, old="{internal: true}", new="{}"
     ),
     Mutation(name="no restart", law=check_restarts, old="  restart: unless-stopped\n"),
+    Mutation(name="no init", law=check_hangs, old="  init: true\n"),
+    Mutation(name="a probe without end", law=check_hangs, old=" --timeout=8,", new=""),
+    Mutation(name="nothing ends Synapse", law=check_hangs, old='sh, /srv/health/probe.sh, "22", '),
     Mutation(name="no nocanon", law=check_apache, template=APACHE, old=" nocanon"),
     Mutation(name="no retry=0", law=check_apache, template=APACHE, old=" retry=0"),
     Mutation(name="no addressttl", law=check_apache, template=APACHE, old=" addressttl=3"),

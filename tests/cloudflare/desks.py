@@ -7,6 +7,7 @@ can die as well as the network.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 
@@ -22,11 +23,11 @@ from synapse_bundle.cloudflare import (
 from synapse_bundle.cloudflare import state as states
 from synapse_bundle.cloudflare.change import Change
 from synapse_bundle.cloudflare.client import Client
-from synapse_bundle.cloudflare.consent import Consent
+from synapse_bundle.cloudflare.consent import FIXES, Consent
 from synapse_bundle.cloudflare.inspection import Access, Found, Secrets
 from synapse_bundle.cloudflare.resources import Wanted, Worker
 from synapse_bundle.cloudflare.state import State
-from synapse_bundle.cloudflare.undoing import Undoing
+from synapse_bundle.cloudflare.undoing import Undoing, Verb
 from synapse_bundle.cloudflare.work import Work
 from tests.cloudflare import (  # noqa: F401  # they register
     endpoints,
@@ -61,6 +62,8 @@ WANTED = Wanted(
     mints=True,
     max_upload_size=90 * 1024**2,
 )
+# The settings that there are on the free plan.
+FREE = tuple(fix for fix in FIXES if fix != "super-bot-fight-mode")
 EVERYTHING = Consent(
     replacing={"homeserver", "apex", "route", "credential"}, fixing={"all"}, yes=True
 )
@@ -199,9 +202,11 @@ class Desk:
             return []
         client = self.open_client()
         permissions.require(client, permissions.list_needs_of(self.state.made))
-        planned = destruction.examine(client, self.state)
-        done = list(destruction.destroy(client, self.state, planned, self.save))
-        self.write(None, {})
+        secret = self.secrets.get(imports.TOKEN, "")
+        planned = destruction.examine(client, self.state, secret)
+        done = list(destruction.destroy(client, self.state, planned, self.save, secret))
+        if not any(undoing.verb is Verb.SKIP for undoing in done):
+            self.write(None, {})
         return done
 
     def strike(self, requests: dict[int, str], writes: dict[int, str] | None = None) -> None:
@@ -214,7 +219,7 @@ class Desk:
         self.fake.faults, self.dies = {}, {}
 
 
-def open_desk(owner: str = "user", wanted: Wanted = WANTED, **zone: str) -> Desk:
+def open_desk(owner: str = "user", wanted: Wanted = WANTED, **zone: Any) -> Desk:
     """Return a desk at an account with the one zone that a new user has."""
     fake = Fake()
     account = fake.world.add_account()

@@ -40,6 +40,7 @@ def list_zones(world: World, request: Request) -> Page:
             "id": zone.id,
             "name": zone.name,
             "status": zone.status,
+            "paused": zone.paused,
             "type": zone.type,
             "account": {"id": zone.account, "name": "Somebody"},
             "plan": {"legacy_id": zone.plan},
@@ -194,7 +195,8 @@ def update_route(world: World, request: Request) -> Json:
 
 def set_route(world: World, zone: Zone, identity: str, body: Json) -> Json:
     """Put a route into a zone."""
-    if not body["pattern"].split("/")[0].endswith(zone.name):
+    host = body["pattern"].removeprefix("https://").split("/")[0]
+    if not host.endswith(zone.name):
         raise StrangeError(f"{body['pattern']} is not in {zone.name}", 400, 10022)
     script = body.get("script")
     if script and (script not in world.accounts[zone.account].scripts or world.lag):
@@ -245,7 +247,7 @@ def read_bots(world: World, request: Request) -> Json:
 def edit_bots(world: World, request: Request) -> Json:
     """Change some of the settings against bots."""
     bots = get_zone(world, request).bots
-    bots |= expect(request.body, "fight_mode")
+    bots |= expect(request.body, "", " ".join(bots))
     return bots
 
 

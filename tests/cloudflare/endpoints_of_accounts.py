@@ -21,7 +21,9 @@ from tests.cloudflare.fake import (
     StrangeError,
     endpoint,
     expect,
+    hide,
     paginate,
+    refuse_emptiness,
 )
 from tests.cloudflare.world import Account, Json, World
 
@@ -41,7 +43,7 @@ def list_tunnels(world: World, request: Request) -> Page:
     """List tunnels, by whether they are deleted."""
     deleted = request.query.get("is_deleted")
     found = [
-        describe(tunnel)
+        describe(tunnel) | ({"connections": []} if world.quiet else {})
         for tunnel in get_account(world, request).tunnels.values()
         if deleted in {None, "true" if tunnel["deleted_at"] else "false"}
     ]
@@ -51,6 +53,7 @@ def list_tunnels(world: World, request: Request) -> Page:
 @endpoint("POST", "/accounts/{account}/cfd_tunnel", "Cloudflare Tunnel Write")
 def create_tunnel(world: World, request: Request) -> Json:
     """Create a tunnel with a secret of the client's."""
+    refuse_emptiness(request)
     account, body = (
         get_account(world, request),
         expect(request.body, "name config_src tunnel_secret"),
@@ -98,8 +101,11 @@ def delete_tunnel(world: World, request: Request) -> Json:
     tunnel = find_tunnel(world, request)
     if tunnel["deleted_at"]:
         raise RefusalError(404, 1003, "Tunnel not found")
-    if tunnel["connections"] and request.query.get("cascade") != "true":
+    account = get_account(world, request)
+    routes = [route for route in account.private if route["tunnel_id"] == tunnel["id"]]
+    if (tunnel["connections"] or routes) and request.query.get("cascade") != "true":
         raise RefusalError(400, 1022, "Cannot delete tunnel because it has active connections")
+    account.private = [route for route in account.private if route not in routes]
     world.touched.add(tunnel["id"])
     tunnel |= {"deleted_at": "2026-11-24T00:00:00Z", "connections": []}
     return describe(tunnel)
@@ -109,8 +115,33 @@ def find_tunnel(world: World, request: Request) -> Json:
     """Return the tunnel of a request."""
     tunnel = get_account(world, request).tunnels.get(request.parts["tunnel"])
     if not tunnel:
-        raise RefusalError(404, 1003, "Tunnel not found")
+        raise hide(world, RefusalError(404, 1003, "Tunnel not found"))
     return tunnel
+
+
+def list_networks(world: World, request: Request) -> list[Json]:
+    """List the networks that a tunnel leads to."""
+    return list_private(world, request, "network")
+
+
+def list_hostnames(world: World, request: Request) -> list[Json]:
+    """List the private names that a tunnel leads to."""
+    return list_private(world, request, "hostname")
+
+
+for _path, _handle in (
+    ("teamnet/routes", list_networks),
+    ("zerotrust/routes/hostname", list_hostnames),
+):
+    endpoint("GET", f"/accounts/{{account}}/{_path}", *TUNNEL_READ, query="tunnel_id is_deleted")(
+        _handle
+    )
+
+
+def list_private(world: World, request: Request, key: str) -> list[Json]:
+    """Return the private routes of a tunnel of one sort."""
+    routes = get_account(world, request).private
+    return [r for r in routes if key in r and r["tunnel_id"] == request.query["tunnel_id"]]
 
 
 def describe(tunnel: Json) -> Json:
@@ -141,6 +172,8 @@ def upload_script(world: World, request: Request) -> Json:
         raise StrangeError(f"no compatibility date: {metadata['compatibility_date']}")
     if set(modules) != {metadata["main_module"]}:
         raise StrangeError(f"main_module {metadata['main_module']} is not among {set(modules)}")
+    if world.needy and not account.subdomain:
+        raise RefusalError(400, 10063, "You need a workers.dev subdomain in order to proceed")
     old = account.scripts.get(name, {"enabled": True, "previews": True})
     world.touched.add(name)
     digest = hashlib.sha256(modules[metadata["main_module"]]).hexdigest()
@@ -178,6 +211,26 @@ def delete_script(world: World, request: Request) -> object:
     world.touched.add(name)
     del account.scripts[name]
     return NOTHING
+
+
+@endpoint(
+    "GET", "/accounts/{account}/workers/subdomain", "Workers Scripts Read", "Workers Scripts Write"
+)
+def read_name(world: World, request: Request) -> Json:
+    """Return the account's name at workers.dev."""
+    if not get_account(world, request).subdomain:
+        raise RefusalError(404, 10007, "workers.api.error.subdomain_not_found")
+    return {"subdomain": "somebody"}
+
+
+@endpoint("PUT", "/accounts/{account}/workers/subdomain", "Workers Scripts Write")
+def register_name(world: World, request: Request) -> Json:
+    """Give the account a name at workers.dev."""
+    account, body = get_account(world, request), expect(request.body, "subdomain")
+    if account.subdomain:
+        raise RefusalError(409, 10036, "the account has a subdomain already")
+    account.subdomain = True
+    return body
 
 
 @endpoint(

@@ -11,8 +11,10 @@ from tests.cloudflare.endpoints import get_zone
 from tests.cloudflare.fake import NOTHING, RefusalError, Request, StrangeError, endpoint, expect
 from tests.cloudflare.world import Json, World
 
+MOST_RULES = 10  # of a free plan
 PHASE = "http_config_settings"
 CACHE_PHASE = "http_request_cache_settings"
+REDIRECT_PHASE = "http_request_dynamic_redirect"
 NOBODY = "0" * 32
 
 
@@ -20,6 +22,33 @@ NOBODY = "0" * 32
 def read_cache_rules(world: World, request: Request) -> Json:
     """Return the rules of the cache."""
     return {"id": NOBODY, "rules": get_zone(world, request).cache_rules}
+
+
+@endpoint(
+    "GET", f"/zones/{{zone}}/rulesets/phases/{REDIRECT_PHASE}/entrypoint",
+    "Dynamic URL Redirects Read",
+)  # fmt: skip
+def read_redirect_rules(world: World, request: Request) -> Json:
+    """Return the redirect rules."""
+    return {"id": NOBODY, "rules": get_zone(world, request).redirect_rules}
+
+
+@endpoint("GET", "/zones/{zone}/load_balancers", "Load Balancers Read")
+def list_balancers(world: World, request: Request) -> list[Json]:
+    """List the load balancers."""
+    return get_zone(world, request).balancers
+
+
+@endpoint("GET", "/zones/{zone}/ssl/certificate_packs", "SSL and Certificates Read")
+def list_packs(world: World, request: Request) -> list[Json]:
+    """List the certificates of the edge that are active."""
+    return get_zone(world, request).packs
+
+
+@endpoint("GET", "/zones/{zone}/acm/total_tls", "SSL and Certificates Read")
+def read_total_tls(world: World, request: Request) -> Json:
+    """Return whether every proxied name gets a certificate."""
+    return {"enabled": get_zone(world, request).total_tls}
 
 
 @endpoint("GET", "/zones/{zone}/pagerules", "Page Rules Read", query="status")
@@ -54,6 +83,8 @@ def create_ruleset(world: World, request: Request) -> Json:
 def add_rule(world: World, request: Request) -> Json:
     """Add a rule behind the others."""
     ruleset = find_ruleset(world, request)
+    if len(ruleset["rules"]) >= MOST_RULES:
+        raise RefusalError(400, 20217, "exceeded the maximum number of rules in this phase")
     ruleset["rules"].append(make_rule(world, request.body))
     return ruleset
 

@@ -12,7 +12,9 @@ from tests.cloudflare.fake import (
     StrangeError,
     endpoint,
     expect,
+    hide,
     paginate,
+    refuse_emptiness,
 )
 from tests.cloudflare.world import Grant, Json, World
 
@@ -31,6 +33,11 @@ def get_owner(request: Request) -> str:
     return request.parts.get("account", "user")
 
 
+def is_of(grant: Grant, request: Request) -> bool:
+    """Tell whether a token belongs where a request looks for tokens."""
+    return (grant.owner, grant.user) == (get_owner(request), request.grant.user)
+
+
 def verify_token(_: World, request: Request) -> Json:
     """Return how the token itself is."""
     if request.grant.owner != get_owner(request):
@@ -43,24 +50,27 @@ def list_tokens(world: World, request: Request) -> Page:
     found = [
         {"id": grant.id, "name": grant.name, "status": grant.status}
         for grant in world.grants.values()
-        if grant.owner == get_owner(request)
+        if is_of(grant, request)
     ]
     return paginate(found, request.query, most=50, counted=False)
 
 
 def list_groups(_: World, request: Request) -> list[Json]:
-    """List permissions whose name begins in a certain way."""
-    prefix = request.query.get("name", "")
+    """List permissions, on one page; a name in the query is not decoded."""
+    wanted = request.query.get("name", "")
     return [
         {"id": identity, "name": name, "scopes": [scope]}
         for identity, (name, scope) in GROUPS.items()
-        if name.startswith(prefix)
+        if name.replace(" ", "+").startswith(wanted)
     ]
 
 
 def create_token(world: World, request: Request) -> Json:
     """Create a token; its value is shown this once."""
+    refuse_emptiness(request)
     body = expect(request.body, "name policies")
+    if sum(is_of(grant, request) for grant in world.grants.values()) >= world.quota:
+        raise RefusalError(400, 1017, "You have reached the maximum number of tokens")
     if not 0 < len(body["name"]) <= 120:
         raise StrangeError("name must have a length between 1 and 120")
     allowed = set()
@@ -80,6 +90,7 @@ def create_token(world: World, request: Request) -> Json:
         id=world.make_id(),
         name=body["name"],
         owner=get_owner(request),
+        user=request.grant.user,
         allowed=allowed,
     )
     world.grants[grant.id] = grant
@@ -106,8 +117,8 @@ def delete_token(world: World, request: Request) -> Json:
 def find_grant(world: World, request: Request) -> Grant:
     """Return the token of a request."""
     grant = world.grants.get(request.parts["token"])
-    if not grant or grant.owner != get_owner(request):
-        raise RefusalError(404, 1003, "Token not found")
+    if not grant or not is_of(grant, request):
+        raise hide(world, RefusalError(404, 1003, "Token not found"))
     return grant
 
 

@@ -107,12 +107,16 @@ def endpoint(
 
 @dataclass(kw_only=True)
 class Fake:
-    """The API. `faults` by the number of the request; `log` has every request that came."""
+    """The API. `faults` by the number of the request; `log` has every request that came.
+
+    `broken` are the ends of paths that are refused.
+    """
 
     world: World = field(default_factory=World)
     faults: dict[int, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    broken: tuple[str, ...] = ()
 
     def answer(
         self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
@@ -161,7 +165,14 @@ class Fake:
         else:
             raise StrangeError("No route for that URI", 400, 7000)
         parts = match.groupdict()
-        self._authorize(grant, each, parts)
+        if self.world.hasty and method == "POST" and body == b"{}":
+            raise RefusalError(400, 1001, "name is required")
+        self._authorize(grant, each, parts, path)
+        if f"{method} {path}".endswith(self.broken or ("\0",)):
+            raise RefusalError(400, 10001, "this cannot be done now")
+        refusal = self._find_refusal(method, path)
+        if refusal:
+            raise RefusalError(*refusal)
         if set(query) - each.query:
             raise StrangeError(f"unexpected parameters: {sorted(set(query) - each.query)}")
         content_type = headers.get("content-type", "")
@@ -185,9 +196,23 @@ class Fake:
         grant = next((g for g in self.world.grants.values() if g.value == match[1]), None)
         if not grant:
             raise RefusalError(401, 1000, "Invalid API Token")
+        if grant.location:
+            words = "Cannot use the access token from location: 192.0.2.1"
+            raise RefusalError(403, 9109, words)
         return grant
 
-    def _authorize(self, grant: Grant, each: Endpoint, parts: dict[str, str]) -> None:
+    def _find_refusal(self, method: str, path: str) -> tuple[int, int, str] | None:
+        for zone in self.world.zones.values():
+            below = path.removeprefix(f"/zones/{zone.id}/")
+            for rule, refusal in zone.refusals.items():
+                verb, _, start = rule.partition(" ")
+                if below != path and method == verb and below.startswith(start):
+                    return refusal
+        return None
+
+    def _authorize(self, grant: Grant, each: Endpoint, parts: dict[str, str], path: str) -> None:
+        if grant.status != "active" and not path.endswith("/tokens/verify"):
+            raise RefusalError(401, 10000, "Authentication error")
         zone, account = parts.get("zone"), parts.get("account")
         for name, known in (("zone", self.world.zones), ("account", self.world.accounts)):
             if name in parts and parts[name] not in known:
@@ -227,6 +252,17 @@ def expect(body: Any, required: str, optional: str = "") -> Json:
     if strange:
         raise StrangeError(f"unexpected or missing fields: {sorted(strange)}")
     return body
+
+
+def refuse_emptiness(request: Request) -> None:
+    """Refuse a body without anything in it, as one may send to see whether one might."""
+    if request.body == {}:
+        raise RefusalError(400, 1001, "name is required")
+
+
+def hide(world: World, missing: RefusalError) -> RefusalError:
+    """Return what is answered for what does not exist."""
+    return RefusalError(403, 10000, "Authentication error") if world.shy else missing
 
 
 def refuse(refusal: RefusalError) -> Answer:

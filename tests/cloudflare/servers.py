@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.cloudflare.desks import Desk
 from tests.cloudflare.fake import BASE, LostError
 
-PATIENCE: Final = 60  # seconds until a process that says nothing has failed
+PATIENCE: Final = 240  # seconds until a process that says nothing has failed
 SETTINGS: Final = "server_name: example.org\nemail: you@example.org\ntunnel: cloudflare\n"
 
 

@@ -162,6 +162,25 @@ def test_the_token_is_not_sent_in_clear_over_a_network(monkeypatch: pytest.Monke
             clients.choose_address()
 
 
+@pytest.mark.parametrize("address", ["http://[", "https://", "https://a:b/", "https:///client/v4"])
+def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """With the name of the variable that it is in."""
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", address)
+    with pytest.raises(SettingsError, match="CLOUDFLARE_BASE_URL"):
+        Client(TOKEN, tell=print)
+
+
+@pytest.mark.parametrize(("items", "requests"), [(0, 1), (49, 1), (50, 2), (51, 2)])
+def test_a_list_ends_with_a_page_that_is_not_full(items: int, requests: int) -> None:
+    """Where it does not say how many pages it has."""
+    pages = [[0] * min(50, items), [0] * max(0, items - 50)]
+    line = Line(
+        [httpx.Response(200, json={"success": True, "errors": [], "result": p}) for p in pages]
+    )
+    assert len(list(line.open().list("/user/tokens"))) == items
+    assert len(line.requests) == requests
+
+
 def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a message and not as a traceback."""
     monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:70")

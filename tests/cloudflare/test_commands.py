@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from functools import partial
@@ -10,7 +11,7 @@ from functools import partial
 import pytest
 
 from tests.cloudflare.desks import PROVISIONING
-from tests.cloudflare.servers import SETTINGS, Shell, read_json
+from tests.cloudflare.servers import PATIENCE, SETTINGS, Shell, read_json
 
 ESCAPE = "\x1b"
 
@@ -293,6 +294,48 @@ def test_two_applies_exclude_each_other(shell: Shell) -> None:
     shell.watch = meet
     assert shell.cloudflare("apply", "--yes").code == 0
     assert "another run is writing bundle" in seen[0]
+
+
+def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None:
+    """Another run may end while this one asks for its token."""
+    before = shell.desk.world.snapshot()
+    assert shell.cloudflare("apply", "--yes").code == 0
+    path = shell.bundle / ".cloudflare.json"
+    state = path.read_text()
+    path.write_text(json.dumps({**json.loads(state), "made": []}))
+    os.mkfifo(shell.directory / "token")
+    process = shell.start("cloudflare", "destroy", "--yes", "--token-file", "token")
+    with (shell.directory / "token").open("w") as fifo:  # opens when the command reads it
+        path.write_text(state)
+        fifo.write(f"{PROVISIONING}\n")
+    assert process.wait(timeout=PATIENCE) == 0
+    assert shell.desk.world.snapshot() == before
+
+
+def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
+    """It is as good as nothing, in a plan too."""
+    secrets = shell.bundle / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "tunnel.json").write_text("[" * 100_000)
+    done = shell.cloudflare("plan")
+    assert done.code == 0, done.text
+    assert "the tunnel's credential into secrets/tunnel.json" in done.output
+
+
+def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
+    """The exit code says so, and the next one ends it."""
+    before = shell.desk.world.snapshot()
+    assert shell.cloudflare("apply", "--yes", "--fix", "bot-fight-mode").code == 0
+    needed = ("Bot Management Write", shell.desk.zone.id)
+    shell.desk.grant.allowed.remove(needed)
+    done = shell.cloudflare("destroy", "--yes")
+    assert done.code == 1
+    assert "skip     Bot Fight Mode of example.org: the token lacks Zone → Bot" in done.output
+    assert "Everything else is taken back; 1 skipped, for the reason above" in done.errors
+    shell.desk.grant.allowed.add(needed)
+    assert shell.cloudflare("destroy", "--yes").code == 0
+    assert not (shell.bundle / ".cloudflare.json").exists()
+    assert shell.desk.world.snapshot() == before
 
 
 def test_waiting_is_told(shell: Shell) -> None:

@@ -188,14 +188,17 @@ def test_what_stood_there_first_comes_back_after_repairs(desk: Desk) -> None:
     assert desk.world.snapshot() == before
 
 
-def test_a_tunnel_that_was_renamed_is_still_ours(desk: Desk) -> None:
-    """It is known by its id as well."""
+def test_a_tunnel_that_was_renamed_serves_and_is_not_deleted(desk: Desk) -> None:
+    """It is known by its id as well; only its name says that it may be deleted."""
     desk.apply()
     (tunnel,) = desk.account.tunnels.values()
     tunnel["name"] = "my server"
     assert desk.list_pending() == []
-    desk.destroy()
-    assert tunnel["deleted_at"]
+    kept = [undoing.text for undoing in desk.destroy() if undoing.verb is Verb.KEEP]
+    assert [text.partition(", now ")[2] for text in kept] == [
+        "'my server': somebody changed it since"
+    ]
+    assert not tunnel["deleted_at"]
 
 
 def test_a_placeholder_makes_room_for_a_record(desk: Desk) -> None:

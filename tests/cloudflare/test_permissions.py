@@ -9,10 +9,10 @@ import pytest
 from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice
 from synapse_bundle.cloudflare.change import Condition, Part
-from synapse_bundle.cloudflare.consent import FIXES, Consent
+from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.errors import SettingsError
-from tests.cloudflare.desks import EVERYTHING, Desk, open_desk
+from tests.cloudflare.desks import EVERYTHING, FREE, Desk, open_desk
 from tests.cloudflare.world import Grant
 
 NAMES = {
@@ -262,8 +262,8 @@ def test_zones_of_two_accounts_serve(desk: Desk) -> None:
     assert [r["name"] for r in zone.records.values()] == ["example.net"]
     looked = {(c.reading.zone.name, c.reading.fix) for c in desk.plan() if c.reading}
     assert looked == {
-        *(("example.org", fix) for fix in FIXES),
-        *(("example.net", fix) for fix in FIXES if fix != "url-normalization"),
+        *(("example.org", fix) for fix in FREE),
+        *(("example.net", fix) for fix in FREE if fix != "url-normalization"),
     }
     desk.destroy()
     assert desk.world.snapshot() == before

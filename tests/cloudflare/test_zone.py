@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from synapse_bundle.cloudflare.change import Part
-from synapse_bundle.cloudflare.consent import FIXES, Consent
-from tests.cloudflare.desks import Desk, open_desk, rename
+from synapse_bundle.cloudflare.consent import Consent
+from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.cloudflare.undoing import Verb
+from tests.cloudflare.desks import FREE, Desk, open_desk, rename
 from tests.cloudflare.world import Json
 
 
@@ -50,7 +52,7 @@ def test_every_harmful_setting_is_explained(desk: Desk) -> None:
         for change in desk.plan()
         if change.reading and change.verb
     }
-    assert set(told) == set(FIXES)
+    assert set(told) == set(FREE)
     assert "Bot Fight Mode of example.org challenges every program" in told["bot-fight-mode"]
     assert "rewrites the paths that Matrix servers sign" in told["url-normalization"]
     assert "sends passwords in clear" in told["always-https"]
@@ -62,7 +64,7 @@ def test_without_a_yes_no_setting_is_changed(desk: Desk) -> None:
     assert read(desk) == BROKEN
 
 
-@pytest.mark.parametrize("fix", FIXES)
+@pytest.mark.parametrize("fix", FREE)
 def test_each_setting_has_a_yes_of_its_own(desk: Desk, fix: str) -> None:
     """One is changed, and a destroy puts it back."""
     desk.apply(Consent(fixing={fix}))
@@ -129,3 +131,85 @@ def test_the_rule_follows_the_homeserver_without_another_yes(desk: Desk) -> None
     assert '"chat.example.org"' in rule["expression"]
     desk.destroy()
     assert desk.zone.ruleset is None
+
+
+def test_super_bot_fight_mode_is_seen_and_switched_off() -> None:
+    """It has the place of Bot Fight Mode on paid plans, and fields of its own."""
+    desk = open_desk(plan="pro")
+    before = {"sbfm_definitely_automated": "managed_challenge", "sbfm_verified_bots": "allow"}
+    desk.zone.bots = dict(before)
+    (told,) = (c for c in desk.plan() if c.reading and "bot" in c.reading.fix)
+    assert told.reading
+    assert told.text == "Super Bot Fight Mode of example.org"
+    assert "challenges or blocks programs that are no browsers" in told.reading.text
+    desk.apply(Consent(fixing={"super-bot-fight-mode"}))
+    assert desk.zone.bots == before | {"sbfm_definitely_automated": "allow"}
+    desk.destroy()
+    assert desk.zone.bots == before
+
+
+@pytest.mark.parametrize(
+    ("refused", "refusal"),
+    [
+        ("POST rulesets", (400, 20217, "exceeded the maximum number of rules")),
+        ("PUT bot_management", (400, 10400, "not available in this plan")),
+        ("PATCH settings", (403, 1015, "the setting is locked by your organization")),
+    ],
+)
+def test_a_refused_setting_costs_nothing_but_itself(
+    desk: Desk, refused: str, refusal: tuple[int, int, str]
+) -> None:
+    """The bundle gets its secrets, the line has Cloudflare's words, and nothing is remembered."""
+    desk.zone.refusals = {refused: refusal}
+    desk.apply()
+    assert set(desk.secrets) == {"tunnel.json", "dns_token"}
+    assert [line for line in desk.told if line.startswith("skip") and refusal[2] in line]
+    assert desk.state
+    assert len([m for m in desk.state.made if m.kind in {"setting", "rule"}]) == 3
+    desk.zone.refusals = {}
+    desk.destroy()
+    assert read(desk) == BROKEN
+
+
+def test_a_rule_that_may_not_be_updated_stays_ours(desk: Desk) -> None:
+    """A refused update forgets nothing: the destroy takes the rule away."""
+    desk.apply()
+    rename(desk, "chat.example.org")
+    desk.zone.refusals = {"PATCH rulesets": (400, 20217, "no")}
+    desk.apply()
+    desk.zone.refusals = {}
+    desk.destroy()
+    assert desk.zone.ruleset is None
+
+
+@pytest.mark.parametrize("permission", ["Zone Settings Write", "Bot Management Write"])
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_setting_that_cannot_be_put_back_holds_up_nothing(
+    desk: Desk, permission: str, *, readable: bool
+) -> None:
+    """All else is taken back, the reason is told, and the next destroy completes it."""
+    before = desk.world.snapshot()
+    desk.apply()
+    needed = (permission, desk.zone.id)
+    desk.grant.allowed.remove(needed)
+    if readable:
+        desk.grant.allowed.add((permission.replace("Write", "Read"), desk.zone.id))
+    skipped = [undoing.text for undoing in desk.destroy() if undoing.verb is Verb.SKIP]
+    assert len(skipped) == 1
+    assert f"the token lacks Zone → {permission.removesuffix(' Write')}: Edit" in skipped[0]
+    assert desk.zone.records == {}
+    assert desk.state
+    assert [m.kind for m in desk.state.made] == [Kind.SETTING]
+    desk.grant.allowed.add(needed)
+    desk.destroy()
+    assert desk.state is None
+    assert desk.world.snapshot() == before
+
+
+def test_a_destroy_asks_for_nothing_that_the_apply_did_without(desk: Desk) -> None:
+    """A token without Bot Management may put back what it changed."""
+    desk.grant.allowed.remove(("Bot Management Write", desk.zone.id))
+    before = desk.world.snapshot()
+    desk.apply()
+    assert not [undoing for undoing in desk.destroy() if undoing.verb is Verb.SKIP]
+    assert desk.world.snapshot() == before

@@ -12,7 +12,10 @@ Json = dict[str, Any]
 
 @dataclass
 class Grant:
-    """A token: what opens it, whose it is (`user` or an account's id), what it may do and where."""
+    """A token: what opens it, whose it is (`user` or an account's id), what it may do and where.
+
+    `location` is the address that alone it serves from, `user` whose one of a user's is.
+    """
 
     value: str
     id: str
@@ -20,6 +23,8 @@ class Grant:
     owner: str
     allowed: set[tuple[str, str]]
     status: str = "active"
+    location: str = ""
+    user: str = "me"
 
     def may(self, permissions: tuple[str, ...], resource: str) -> bool:
         """Tell whether one of some permissions is granted for a resource."""
@@ -28,17 +33,18 @@ class Grant:
 
 @dataclass
 class Account:
-    """An account; `subdomain` is whether it has a name at workers.dev."""
+    """An account; `subdomain` is whether it has a name at workers.dev, `private` what its tunnels lead to."""
 
     id: str
     tunnels: dict[str, Json] = field(default_factory=dict)
     scripts: dict[str, Json] = field(default_factory=dict)
     subdomain: bool = True
+    private: list[Json] = field(default_factory=list)
 
 
 @dataclass
 class Zone:
-    """A zone with everything that is set there."""
+    """A zone with everything that is set there. `refusals` by the path of a request below the zone."""
 
     id: str
     name: str
@@ -51,6 +57,12 @@ class Zone:
     ruleset: Json | None = None
     cache_rules: list[Json] = field(default_factory=list)
     page_rules: list[Json] = field(default_factory=list)
+    redirect_rules: list[Json] = field(default_factory=list)
+    balancers: list[Json] = field(default_factory=list)
+    packs: list[Json] = field(default_factory=list)
+    total_tls: bool = False
+    paused: bool = False
+    refusals: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     settings: Json = field(
         default_factory=lambda: {
             "browser_check": "on",
@@ -64,7 +76,13 @@ class Zone:
 
 @dataclass
 class World:
-    """Everything. `touched` has the ids of what a request changed or removed."""
+    """Everything. `touched` has the ids of what a request changed or removed.
+
+    `shy` is whether what does not exist is answered as if it were forbidden, `hasty` whether an
+    empty form is refused before it is looked at who sent it, `needy` whether no
+    Worker may be uploaded by an account without a name at workers.dev, `quiet` whether tunnels are
+    shown without their connections, `quota` how many tokens there may be.
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
     zones: dict[str, Zone] = field(default_factory=dict)
@@ -72,6 +90,11 @@ class World:
     touched: set[str] = field(default_factory=set)
     clinging: int = 0
     lag: int = 0
+    shy: bool = False
+    hasty: bool = False
+    needy: bool = True
+    quiet: bool = False
+    quota: int = 50
     made: int = 0xABC0
 
     def make_id(self) -> str:

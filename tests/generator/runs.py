@@ -74,7 +74,8 @@ class Runner:
         """Run `synapse-bundle generate` on a machine without Docker.
 
         `fault` is `kill`, `stop` or the name of an errno, which strikes before change number `step`
-        of the bundle, counting `events` alone; also: `umask`, `home`, `largest` (bytes of a file).
+        of the bundle, counting `events` alone; also: `umask`, `home`, `largest` (bytes of a file),
+        `user` (a number without an entry, and without a home).
         """
         common = {"cwd": str(self.directory), "assets": str(self.assets), "root": str(self.bundle)}
         return self.ask(common | {"arguments": ["generate", *arguments]} | options)
@@ -168,6 +169,10 @@ def run(request: dict[str, Any]) -> int:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if "largest" in request:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"],) * 2)
+    if "user" in request:
+        for name in ("HOME", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        os.setreuid(request["user"], -1)
     root = Path(request["assets"])
     assets.locate = lambda name: root / name
     if "fault" in request:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from synapse_bundle import loading
+from synapse_bundle import assets, loading
 from synapse_bundle.cli import main
 from synapse_bundle.settings import Settings
+
+DOMAIN = "server_name: example.org\nemail: you@example.org\n"
 
 
 @pytest.fixture
@@ -168,6 +171,58 @@ def test_another_project_beside_the_root_compose_file_is_refused(directory: Path
     assert done.exit_code == 2
     assert "project 'other' is not the name in" in done.output
     assert invoke("generate", "--output", "elsewhere").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["homeserver", '"homeserver"', "'homeserver'  # mine"])
+def test_the_root_compose_file_may_quote_the_name(directory: Path, name: str) -> None:
+    """The same name in YAML's other forms is the same project."""
+    Path("compose.yaml").write_text(f"name: {name}\ninclude: [{{path: [bundle/compose.yaml]}}]\n")
+    done = invoke("generate")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("settings", ["", f"{DOMAIN}certificates: own-authority\n"])
+def test_a_token_that_nobody_needs_is_not_asked_for(directory: Path, settings: str) -> None:
+    """What was typed in is never dropped without a word."""
+    Path("settings.yaml").write_text(settings)
+    done = CliRunner().invoke(main, ["generate", "--token"], input=f"{'x' * 40}\n")
+    assert done.exit_code == 2
+    assert "The issuer 'own-authority' needs no DNS token" in done.output
+    assert "leave --token out" in done.output
+    assert not (directory / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["generate --token", "tunnel import", "cloudflare plan --token-file -"]
+)
+@pytest.mark.parametrize("redirection", ["<&-", "< bytes"])
+def test_a_standard_input_that_holds_no_secret_is_told(
+    directory: Path, command: str, redirection: str
+) -> None:
+    """Closed, or no text: an answer without a traceback, and nothing is written."""
+    (directory / "bytes").write_bytes(b"\xff\xfe\x00")
+    Path("settings.yaml").write_text(f"{DOMAIN}tunnel: cloudflare\n")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec '{sys.executable}' -m synapse_bundle {command} {redirection}"],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert ("is closed" if redirection == "<&-" else "is not text") in done.stderr
+    assert not (directory / "bundle").exists()
+
+
+def test_advice_is_what_can_be_typed_here(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout has a Makefile; an installed package has the command alone."""
+    assert "make generate" in invoke("init").output
+    package = directory / "site-packages" / "synapse_bundle"
+    (package / "_assets").mkdir(parents=True)
+    monkeypatch.setattr(assets, "__file__", str(package / "assets.py"))
+    assert "then: synapse-bundle generate\n" in invoke("init", "other.yaml").output
+    assert assets.spell("generate", "b") == "synapse-bundle generate --output b"
 
 
 def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:

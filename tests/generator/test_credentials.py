@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from signedjson.key import decode_signing_key_base64, encode_verify_key_base64, get_verify_key
 
-from synapse_bundle import authority, credentials, loading
+from synapse_bundle import RELEASED, authority, credentials, loading, soundness
 from synapse_bundle.errors import SettingsError
 from synapse_bundle.settings import Settings
+from synapse_bundle.sizing import MIB
 from synapse_bundle.tunnel import FIELDS, read_credential
 from tests.settings import DIRECTORY
 
@@ -23,6 +28,7 @@ DOMAIN = "server_name: example.org\nemail: you@example.org\n"
 PROVIDED = loading.parse(
     f"{DOMAIN}certificates: own-authority\ntunnel: cloudflare\n", "settings.yaml"
 )
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 UUID = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 TUNNELS = st.fixed_dictionaries(
     {
@@ -97,6 +103,120 @@ def test_half_an_authority_is_completed_or_refused(tmp_path: Path) -> None:
         credentials.collect(tmp_path, Settings(), tmp_path)
 
 
+def write_authority(bundle: Path, key: str, certificate: str) -> None:
+    """Put an authority into a bundle."""
+    (bundle / "secrets").mkdir(exist_ok=True)
+    (bundle / "secrets/authority.key").write_text(f"{key.strip()}\n")
+    (bundle / "secrets/authority.pem").write_text(f"{certificate.strip()}\n")
+
+
+def refuse(bundle: Path, now: datetime = NOW) -> str:
+    """Return why no credentials can be had at a moment."""
+    with pytest.raises(SettingsError) as caught:
+        credentials.collect(bundle, Settings(), bundle, now=now)
+    return caught.value.message
+
+
+def make_pair(now: datetime = NOW) -> tuple[str, str]:
+    """Return the key and the certificate of an authority made at a moment."""
+    key = authority.create_key()
+    return key, authority.certify(key, ("localhost",), now)
+
+
+def make_rsa_key() -> str:
+    """Return a private key of another kind."""
+    key = rsa.generate_private_key(65537, 2048)
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.private_bytes(*form).decode()
+
+
+def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
+    """Garbage, a key of another kind or of another pair: the file, the fault, and two ways out."""
+    key, certificate = make_pair()
+    garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
+    leaf = (DIRECTORY / "root.pem").read_text().replace("\nMII", "\nMIA", 1)
+    for private, public, reason in (
+        (garbage, certificate, "secrets/authority.key: holds no readable private key"),
+        (make_rsa_key(), certificate, "secrets/authority.key: is no elliptic-curve key"),
+        (key, leaf, "secrets/authority.pem: holds no certificate of an authority"),
+        (make_pair()[0], certificate, "authority.key is not the key of secrets/authority.pem"),
+    ):
+        write_authority(tmp_path, private, public)
+        told = refuse(tmp_path)
+        assert reason in told
+        assert "delete authority.key and authority.pem to make a new one" in told
+    for private in (garbage, make_rsa_key()):
+        write_authority(tmp_path, private, certificate)
+        (tmp_path / "secrets/authority.pem").unlink()
+        assert "put it back from a copy, or delete it" in refuse(tmp_path)
+
+
+def test_a_sound_authority_is_known_without_a_parser() -> None:
+    """What a run that changes nothing takes no time for is what the parser would say."""
+    key, certificate = make_pair()
+    for pair, now, sound in (
+        ((key, certificate), NOW, True),
+        ((make_pair()[0], certificate), NOW, False),
+        ((make_rsa_key(), certificate), NOW, False),
+        ((key, certificate), NOW - timedelta(days=2), False),
+        ((key, certificate), NOW + authority.LIFETIME + timedelta(days=1), False),
+        (make_pair(datetime(1970, 1, 1, tzinfo=UTC)), NOW, False),
+    ):
+        assert soundness.is_plainly_sound(*(each.strip() for each in pair), now) == sound
+        assert (not list(soundness.find_pair_faults(*pair, now))) == sound
+
+
+@pytest.mark.parametrize("year", [1970, 2026, 9990])
+def test_no_authority_is_made_by_a_wrong_clock(tmp_path: Path, year: int) -> None:
+    """A clock before the release, or centuries later, is told; nothing is certified by it."""
+    told = refuse(tmp_path, datetime(year, 1, 1, tzinfo=UTC))
+    assert f"this machine's clock says {year}-01-01" in told
+    assert "set the clock" in told
+
+
+def test_an_authority_of_another_time_is_noticed_later(tmp_path: Path) -> None:
+    """One that a wrong clock has made, or that has ended, is not called identical for ever."""
+    then = datetime(1970, 1, 2, tzinfo=UTC)
+    write_authority(tmp_path, *make_pair(then))
+    told = refuse(tmp_path)
+    assert "secrets/authority.pem is valid from 1970-01-01 to 1989-12-28" in told
+    assert "delete authority.pem to make a new one" in told
+    # As told: the key stays, and devices are told to trust the new certificate.
+    (tmp_path / "secrets/authority.pem").unlink()
+    assert credentials.collect(tmp_path, Settings(), tmp_path, now=NOW)
+
+
+def test_the_release_is_not_in_the_future() -> None:
+    """Or every clock would be called wrong."""
+    assert datetime.now(UTC) >= RELEASED
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "huge"])
+def test_a_credential_that_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for a FIFO, and nothing reads a device for ever; the file is called as it is."""
+    path = tmp_path / "tunnel.json"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(bytes(2 * MIB))
+    with pytest.raises(SettingsError) as caught:
+        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+    reason = "larger than 1024 KiB" if kind == "huge" else "not a regular file"
+    assert caught.value.message.splitlines()[1:] == [f"  {path}: {reason}"]
+
+
+def test_a_file_beside_the_settings_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as if it lay in the root of the machine."""
+    monkeypatch.chdir(tmp_path)
+    Path("tunnel.json").write_text("no json")
+    with pytest.raises(SettingsError, match=r"\n  tunnel\.json: is neither"):
+        credentials.collect(Path("bundle"), TUNNELED, Path())
+
+
 def test_a_lost_identity_is_not_replaced_without_a_word(tmp_path: Path) -> None:
     """A bundle that was generated gets no new signing key by accident."""
     (tmp_path / "compose.yaml").write_text("services: {}\n")
@@ -137,6 +257,7 @@ def test_tunnel_credentials_are_imported_and_follow_the_file(tmp_path: Path) -> 
         "no json at all",
         "[]",
         "{}",
+        '{"a": ' * 100_000,
         json.dumps({"AccountTag": "a", "TunnelID": "x", "TunnelSecret": "S0VZ" * 11}),
         json.dumps({"AccountTag": "a", "TunnelID": "6ba7b810-9dad-41d1-80b4-00c04fd430c8",
                     "TunnelSecret": "S0VZ"}),
@@ -197,7 +318,7 @@ def test_what_was_given_by_hand_outlives_a_change_of_settings(tmp_path: Path) ->
 
 def test_authority_is_good_for_the_homeserver_alone() -> None:
     """Whoever imports the authority trusts it for these names and nothing else."""
-    pem = authority.certify(authority.create_key(), ("matrix.example.org", "example.org"))
+    pem = authority.certify(authority.create_key(), ("matrix.example.org", "example.org"), NOW)
     certificate = x509.load_pem_x509_certificate(pem.encode())
     constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical

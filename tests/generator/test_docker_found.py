@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from synapse_bundle import engine, images
+from synapse_bundle.cli import main
 
 INSTALL = "https://docs.docker.com/engine/install/"
 
@@ -21,8 +26,11 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def install_docker(directory: Path, *, engine: str, compose: str) -> None:
-    """Install a `docker` that tells versions as the real one does; none stands for its absence."""
+def install_docker(directory: Path, *, engine: str, compose: str, says: str = "") -> None:
+    """Install a `docker` that tells versions as the real one does; none stands for its absence.
+
+    `says` are commands of the shell for when Compose is asked about a bundle.
+    """
     script = directory.parent / "bin" / "docker"
     script.write_text(
         textwrap.dedent(f"""\
@@ -30,7 +38,7 @@ def install_docker(directory: Path, *, engine: str, compose: str) -> None:
         case "$*" in
         compose*)
             [ -n "{compose}" ] || {{ echo "docker: 'compose' is not a docker command." >&2; exit 1; }}
-            case "$*" in *version*) echo "{compose}" ;; esac ;;
+            case "$*" in *version*) echo "{compose}" ;; *) {says or ":"} ;; esac ;;
         version*)
             [ -n "{engine}" ] || {{ echo "Cannot connect to the Docker daemon." >&2; exit 1; }}
             echo "{engine}" ;;
@@ -155,6 +163,45 @@ def test_check_without_a_bundle_asks_no_other_project(directory: Path) -> None:
     )
 
 
+def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None:
+    """After a start: the recorded digest goes without saying, any other and none is a line."""
+    held = {name: [f"{pin.image}@{pin.digest}"] for name, pin in images.read_pins().items()}
+    moved = f"postgres@sha256:{'0' * 64}"
+    for digests, told in (
+        (held | {"synapse": ["matrixdotorg/synapse@sha256:abc"]},
+         "matrixdotorg/synapse:v1.163.2 is sha256:abc; images.toml records no digest"),
+        (held | {"postgres": [moved]}, f"postgres:17-trixie is {moved[9:]}, not sha256:d74eeac9"),
+        (held | {"postgres": []}, "postgres:17-trixie: the engine knows no digest of it"),
+    ):  # fmt: skip
+        install_images(directory, digests)
+        done = run(directory, "up")
+        assert done.returncode == 0, done.stderr
+        notes = [note for note in read_notes(done) if told in note]
+        assert len(notes) == 1, done.stdout
+        # What is not used here is not looked for, and what is right goes without saying.
+        assert "cloudflared" not in done.stdout
+
+
+def install_images(directory: Path, digests: dict[str, list[str]]) -> None:
+    """Install a `docker` that starts everything, with images of these digests."""
+    pins = images.read_pins()
+    cases = "".join(
+        f"*'inspect {pin.reference}'*) echo '{json.dumps([{'RepoDigests': digests[name]}])}' ;;\n"
+        for name, pin in pins.items()
+    )
+    script = directory.parent / "bin" / "docker"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in
+{cases}*config*--images*) echo "{pins["postgres"].reference}"; echo "{pins["synapse"].reference}" ;;
+compose*version*) echo 2.40.3 ;;
+version*) echo 29.0.0 ;;
+esac
+"""
+    )
+    script.chmod(0o755)
+
+
 @pytest.mark.parametrize("command", ["up", "check", "images --update"])
 def test_commands_that_need_docker_say_so(directory: Path, command: str) -> None:
     """Without Docker: exit code 1 and one line that names it and where to get it."""
@@ -174,3 +221,79 @@ def test_commands_that_need_compose_say_so(directory: Path, command: str) -> Non
     done = run(directory, command)
     assert done.returncode == 1
     assert "compose" in done.stdout + done.stderr
+
+
+def test_a_word_of_docker_is_a_note(directory: Path) -> None:
+    """A warning about something else keeps nobody from generating, and is passed on once."""
+    warning = "WARNING: Error loading config file: /root/.docker/config.json"
+    says = f"echo '{warning}' >&2; echo '{warning}' >&2"
+    install_docker(directory, engine="26.1.5", compose="2.26.1", says=says)
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert read_notes(done) == [warning]
+    assert (directory / "bundle" / "compose.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "echo 'services.x additional property y is not allowed' >&2; exit 15",
+        """echo 'level=warning msg="The \\"X\\" variable is not set. Defaulting to a blank"' >&2""",
+    ],
+)
+def test_what_compose_refuses_is_not_written(directory: Path, says: str) -> None:
+    """A bundle that Compose cannot read, or that misses a variable, is refused in its words."""
+    install_docker(directory, engine="26.1.5", compose="2.26.1", says=says)
+    done = run(directory, "generate")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Docker Compose refuses the bundle: ")
+    assert "not allowed" in done.stderr or "variable is not set" in done.stderr
+    assert not (directory / "bundle" / "compose.yaml").exists()
+
+
+def test_a_compose_that_fails_is_quoted(directory: Path) -> None:
+    """A plugin that is there and broken is not called missing."""
+    install_docker(directory, engine="26.1.5", compose="2.26.1")
+    script = directory.parent / "bin" / "docker"
+    broken = "#!/bin/sh\necho 'permission denied: docker-compose' >&2; exit 126\n"
+    script.write_text(broken)
+    done = run(directory, "generate")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "`docker compose version` failed (permission denied: docker-compose),"
+        " so it has not checked the bundle."
+    ) in read_notes(done)
+    assert "permission denied" in run(directory, "check").stderr
+
+
+def test_a_docker_that_never_answers_is_not_waited_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hung engine keeps nobody from generating, even while a child of `docker` lives on."""
+    script = directory.parent / "bin" / "docker"
+    script.write_text("#!/bin/sh\n(read forever < fifo)\ntrue\n")
+    script.chmod(0o755)
+    os.mkfifo(directory / "fifo")
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("PATH", str(directory.parent / "bin"))
+    monkeypatch.setattr(engine, "PATIENCE", 0.5)
+    done = CliRunner().invoke(main, ["generate"])
+    assert done.exit_code == 0, done.output
+    assert "no answer from `docker compose version` within 0.5 seconds" in done.output
+    assert Path("bundle/compose.yaml").exists()
+    refused = CliRunner().invoke(main, ["check"])
+    assert refused.exit_code == 1
+    assert "no answer from `docker compose version`" in refused.output
+    # Lets the children go: whoever waits for a writer has met one.
+    os.close(os.open("fifo", os.O_RDWR))
+
+
+@pytest.mark.parametrize("move", ["foo=1", "foo", 'synapse=v"'])
+def test_a_pin_that_cannot_be_moved_is_told_in_words(directory: Path, move: str) -> None:
+    """A slip of the finger asks no registry, and changes nothing."""
+    install_docker(directory, engine="26.1.5", compose="2.26.1")
+    before = images.PINS.read_bytes()
+    done = run(directory, "images", "--move", move)
+    assert done.returncode == 2
+    assert "The pins cannot be moved; nothing was changed." in done.stderr
+    assert images.PINS.read_bytes() == before

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from synapse_bundle import images
-from synapse_bundle.errors import BundleError
+from synapse_bundle.errors import BundleError, SettingsError
+
+DIGEST = f"sha256:{'0f' * 32}"
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def test_denied_versions_stay_out(pins: Path, name: str, tag: str) -> None:
     """Versions that break or endanger a server are refused, and the file stays as it was."""
     before = pins.read_bytes()
     with pytest.raises(BundleError, match=f"{name}: .*{re.escape(tag)}"):
-        images.move(name, tag=tag, digest="sha256:0", path=pins)
+        images.move({name: (tag, DIGEST)}, path=pins)
     assert pins.read_bytes() == before
 
 
@@ -43,13 +46,18 @@ def test_denied_versions_are_refused_when_read(pins: Path) -> None:
         images.read_pins(pins)
 
 
-def test_moving_a_pin_changes_its_two_lines_alone(pins: Path) -> None:
+def test_moving_a_pin_changes_its_three_lines_alone(pins: Path) -> None:
     """Comments and other images survive a move."""
     before = pins.read_text().splitlines()
-    images.move("synapse", tag="v1.164.0", digest="sha256:1", path=pins)
+    images.move({"synapse": ("v1.164.0", DIGEST)}, path=pins)
     after = pins.read_text().splitlines()
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert [new for _, new in changed] == ['tag = "v1.164.0"', 'digest = "sha256:1"']
+    today = datetime.now(UTC).date()
+    assert [new for _, new in changed] == [
+        'tag = "v1.164.0"',
+        f'digest = "{DIGEST}"',
+        f'recorded = "{today}"',
+    ]
     assert images.read_pins(pins)["synapse"].reference == "matrixdotorg/synapse:v1.164.0"
 
 
@@ -68,3 +76,53 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
 
     major = images.version_of(images.read_pins()["postgres"].tag)[0]
     assert POSTGRES.data == f"{POSTGRES.home}/{major}/docker"
+
+
+@pytest.mark.parametrize(
+    ("moves", "told"),
+    [
+        (["foo=1"], "'foo' is no image; there are: postgres, synapse, cloudflared, debian"),
+        (["foo"], "'foo' is no image"),
+        (["synapse"], "'synapse' names no tag; write one such as synapse=v"),
+        (["synapse="], "'synapse=' names no tag"),
+        (['synapse=v1"'], "names no tag"),
+        (["synapse=v1.164.0\nx"], "names no tag"),
+        (["debian=sid", "foo=1", "bar"], "'bar' is no image"),
+    ],
+)
+def test_a_move_that_means_nothing_is_refused(moves: list[str], told: str) -> None:
+    """A name that is not there and a tag that is none are told, all of them at once."""
+    with pytest.raises(SettingsError) as caught:
+        images.parse_moves(moves)
+    assert told in caught.value.message
+    assert len(caught.value.message.splitlines()) == 1 + sum("debian" not in m for m in moves)
+
+
+@pytest.mark.parametrize(
+    ("tag", "digest"),
+    [('v1.164.0"', DIGEST), ("v1.164.0", ""), ("v1.164.0", 'sha256:"'), ("v1.164.0", "no answer")],
+)
+def test_nothing_that_is_no_pin_is_written(pins: Path, tag: str, digest: str) -> None:
+    """The data file can always be read again."""
+    before = pins.read_bytes()
+    with pytest.raises(BundleError, match="is no tag with its digest"):
+        images.move({"debian": ("sid", DIGEST), "synapse": (tag, digest)}, path=pins)
+    assert pins.read_bytes() == before
+    assert list(pins.parent.iterdir()) == [pins]
+
+
+def test_a_data_file_that_cannot_be_written_is_told(pins: Path) -> None:
+    """An installation of somebody else's is told in one line, and stays as it was."""
+    before = pins.read_bytes()
+    (pins.parent / f".{pins.name}.new").mkdir()
+    with pytest.raises(BundleError, match="cannot be written") as caught:
+        images.move({"debian": ("sid", DIGEST)}, path=pins)
+    assert "no pin was moved" in caught.value.message
+    assert pins.read_bytes() == before
+
+
+def test_a_damaged_data_file_is_told(pins: Path) -> None:
+    """What an editor has broken is named, not thrown."""
+    pins.write_text(pins.read_text().replace('tag = "', 'tag = ""'))
+    with pytest.raises(BundleError, match=r"images\.toml cannot be used: .*line"):
+        images.read_pins(pins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         (b"\xef\xbb\xbfadmin: x\n", "byte order mark"),
         (b"a: " + b"x" * 10_000_000, "larger than 64 KiB"),
         (b"admin: \xff\n", "not UTF-8"),
-        (b"admin: \x00\n", "special characters are not allowed"),
+        (b"admin: \x00\n", r"line 1: holds the control character U\+0000; delete it"),
         (b"\tadmin: x\n", "indent with spaces"),
         (b"a: 1\n---\nb: 2\n", "is not YAML"),
     ],
@@ -77,6 +78,22 @@ def test_what_is_no_settings_file_is_refused(tmp_path: Path, data: bytes, reason
     path.write_bytes(data)
     with pytest.raises(SettingsError, match=reason):
         loading.load(path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for a FIFO, nothing reads a device for ever, and no other file is advised."""
+    path = tmp_path / "settings.yaml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(SettingsError) as caught:
+        loading.load(path)
+    reason = "Is a directory" if kind == "directory" else "not a regular file"
+    assert caught.value.message == f"{path} cannot be read: {reason}"
 
 
 def test_nested_aliases_do_not_eat_memory(tmp_path: Path) -> None:

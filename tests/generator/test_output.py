@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def test_the_root_and_the_home_directory_are_refused(runner: Runner) -> None:
     # Any write would be refused by the fault; only a refusal before that has exit code 2.
     told = refuse(runner, "--output", "/", fault="EROFS", step=0, root="/")
     assert "choose another --output" in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_user_without_an_entry_and_a_home_makes_a_bundle(runner: Runner) -> None:
+    """As in a container with a number for a user: no traceback, and no directory called `~`."""
+    run = runner.generate(user=54321)
+    assert run.code == 0, run.output
+    assert {path.name for path in runner.directory.iterdir()} == {"bundle", "output"}
 
 
 def test_a_link_to_something_else_is_refused_and_a_link_to_a_bundle_is_not(runner: Runner) -> None:

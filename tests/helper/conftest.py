@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from signedjson.key import encode_verify_key_base64, generate_signing_key, get_verify_key
 
 from bundle_helper import certificate
+from bundle_helper.check import ages
 from bundle_helper.settings import ServiceSettings
 from tests.helper.example import Example
 from tests.helper.homeserver import Homeserver
@@ -136,7 +137,17 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
         "DATABASE_REPORT_FILE": str(tmp_path / "report" / "database.json"),
         "UPLOAD_LIMIT": "94371840",
         "OUTSIDE": "no",
+        "IMAGE_PINS": f"synapse:v1={datetime.now(UTC).date()}",
     }
+
+
+@pytest.fixture(autouse=True)
+def packages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in for the database of Debian's packages, just brought up to date."""
+    path = tmp_path_factory.mktemp("packages") / "status"
+    path.touch()
+    monkeypatch.setattr(ages, "PACKAGES", path)
+    return path
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import json
 import secrets
 import ssl
 import time
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -23,6 +24,7 @@ from tests.helper.listening import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from signedjson.types import SigningKey
 
@@ -49,6 +51,7 @@ class Homeserver:
         self.nonces: set[str] = set()
         self.logins = 0
         self.last_seen_ip = ""
+        self.packages: datetime | None = None
         self._inner = _Server(self, front=False)
         self._outer = _Server(self, front=True)
         self.load_certificate()
@@ -115,6 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
             if "no limit" in faults:
                 return 502, {}, {}
             return 413, {"errcode": "M_TOO_LARGE"}, {} if "no CORS" in faults else CORS
+        if path == "/packages-date" and self.server.homeserver.packages:
+            date = format_datetime(self.server.homeserver.packages, usegmt=True)
+            return 200, "", {"Last-Modified": date}
         if path.startswith("/.well-known/matrix/"):
             return self._well_known(PurePosixPath(path).name)
         if "canonical" in faults:

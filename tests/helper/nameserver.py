@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class NameServer:
     """Answers each question with the records of `table`, and NXDOMAIN for a name that is not in it.
 
-    A CNAME of the table is followed; names in `broken`, alone or with a kind, are answered with SERVFAIL.
+    A CNAME of the table is followed; `*.` stands for what is not there below its parent (RFC 4592). Names in `broken`, alone or with a kind, are answered with SERVFAIL.
     """
 
     def __init__(self, table: dict[tuple[str, str], Iterable[str]]) -> None:
@@ -71,12 +71,23 @@ class NameServer:
         answer.flags |= dns.flags.AA
         if {name, f"{name} {kind}"} & self.broken:
             answer.set_rcode(dns.rcode.SERVFAIL)
+        name = self._find_owner(name)
         for target in [] if kind == "CNAME" else self.table.get((name, "CNAME"), []):
             answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", "CNAME", target))
             name = target.removesuffix(".")
         values = self.table.get((name, kind), [])
         if values:
-            answer.answer.append(dns.rrset.from_text_list(f"{name}.", 60, "IN", kind, values))
+            owner = f"{name}." if not name.startswith("*.") else question.name
+            answer.answer.append(dns.rrset.from_text_list(owner, 60, "IN", kind, values))
         elif name not in {owner for owner, _ in self.table} and not answer.rcode():
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer
+
+    def _find_owner(self, name: str) -> str:
+        """Return the wildcard that answers for a name that is not there; the name itself without one."""
+        owners = {owner for owner, _ in self.table}
+        closest = name
+        while "." in closest and not any(f".{owner}".endswith(f".{closest}") for owner in owners):
+            closest = closest.partition(".")[2]
+        wildcard = f"*.{closest}"
+        return wildcard if closest != name and wildcard in owners else name

@@ -348,3 +348,35 @@ def test_a_placeholder_is_told_as_what_it_is(running_bundle: Bundle) -> None:
     row = broken(running_bundle)["certificate is the issuer's own"]
     assert "a placeholder of the bundle's own authority is served" in row["detail"]
     assert row["cause"] == "/files/key/privkey.pem can not be read"
+
+
+@pytest.mark.parametrize(
+    ("days", "told", "good"),
+    [
+        (3, "synapse:v1 3 days ago", True),
+        (61, "older than 60", True),
+        (366, "366 days", False),
+    ],
+)
+def test_the_age_of_every_image_is_told(
+    running_bundle: Bundle, days: int, told: str, *, good: bool
+) -> None:
+    """Own images by their packages, others by their pins: a warning first, a fault after a year."""
+    day = datetime.now(UTC).date() - timedelta(days=days)
+    running_bundle.environ["IMAGE_PINS"] = f"synapse:v1={day}"
+    running_bundle.homeserver.packages = datetime.now(UTC) - timedelta(days=2, hours=1)
+    rows = {r["name"]: r for r in json.loads(check(running_bundle, "--json").output)["checks"]}
+    row = rows["age of the images"]
+    assert row["ok"] is good
+    assert told in row["detail"]
+    assert "packages: helper 0 days ago, apache 2 days ago; tags: " in row["detail"]
+    assert "docker compose build --pull --no-cache" in row["detail"] + row["next_step"] or days < 60
+
+
+def test_an_old_image_of_our_own_is_told(running_bundle: Bundle, packages: Path) -> None:
+    """What counts is when its packages were brought up to date; an unknown age is no fault."""
+    for days, good in ((100, True), (400, False)):
+        age = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+        os.utime(packages, (age, age))
+        assert ("age of the images" not in broken(running_bundle)) is good
+    assert "apache at an unknown time" in check(running_bundle).output

@@ -23,6 +23,7 @@ def test_a_waiting_bootstrap_ends_when_asked(
     environ = {
         "DATABASE_HOST": "127.0.0.1",
         "DATABASE_PORT": "1",
+        "DATABASE_PATIENCE": "600",
         "DATABASE_NAME": "synapse",
         "DATABASE_ROLE": "synapse_user",
         "SUPERUSER_PASSWORD_FILE": str(secrets_directory / "postgres_password"),

@@ -149,6 +149,7 @@ def place(postgres_address: PostgresServer, tmp_path: Path) -> Iterator[Place]:
             "INSTANCE_FILE": str(tmp_path / "instance"),
             "DATABASE_HOST": postgres_address.host,
             "DATABASE_PORT": str(postgres_address.port),
+            "DATABASE_PATIENCE": "180",
             "DATABASE_NAME": name,
             "DATABASE_ROLE": name,
             "SUPERUSER_PASSWORD_FILE": str(tmp_path / "superuser"),
@@ -313,9 +314,9 @@ def test_a_wrong_superuser_password_fails_fast_and_clearly(place: Place) -> None
 
 def test_a_server_that_does_not_come_is_given_up_with_its_address(place: Place) -> None:
     """After its patience is over the message names host, port and reason."""
-    place.environ["DATABASE_PORT"] = "1"
+    place.environ.update(DATABASE_PORT="1", DATABASE_PATIENCE="1")
     with pytest.raises(HelperError, match=r"127\.0\.0\.1:1 did not answer within 1 s"):
-        connection.connect_as_superuser(place.settings, patience=0.6)
+        connection.connect_as_superuser(place.settings)
 
 
 def test_a_server_that_starts_late_is_waited_for(place: Place) -> None:

@@ -110,6 +110,13 @@ def test_a_placeholder_is_healthy_for_an_hour() -> None:
     assert health.judge(status(certificate={**certificate, **failing}), NOW) is None
 
 
+def test_a_placeholder_that_nothing_explains_is_unhealthy_too() -> None:
+    """Beyond its hour it is degraded, with a problem or without one."""
+    since = {"failing_since": (NOW - timedelta(hours=1)).isoformat()}
+    certificate = {**status()["certificate"], "origin": "placeholder", **since}
+    assert "a placeholder is served" in str(health.judge(status(certificate=certificate), NOW))
+
+
 def test_a_failing_renewal_alone_is_not_unhealthy() -> None:
     """While the live certificate is valid the service is healthy; check tells of the renewal."""
     certificate = {**status()["certificate"], "problem": "the authority is gone"}

@@ -64,6 +64,24 @@ def test_a_left_over_alias_is_named() -> None:
     assert f"_acme-challenge.{NAME} is a CNAME to old.tool.example" in obstacle
 
 
+def test_a_wildcard_alias_is_no_obstacle() -> None:
+    """`*` answers for names that are not there; the TXT record will be, and is then seen itself."""
+    assert inspect({(f"*.{NAME}", "CNAME"): ["web.other.example."]}) == ()
+    absent = {("*.example.test", "CNAME"): ["web.other.example."], (NAME, "A"): []}
+    assert inspect(absent) == ()
+
+
+def test_a_left_over_alias_beside_a_wildcard_is_named() -> None:
+    """A record of the challenge's own name leads elsewhere than the wildcard does."""
+    (obstacle,) = inspect(
+        {
+            (f"*.{NAME}", "CNAME"): ["web.other.example."],
+            (f"_acme-challenge.{NAME}", "CNAME"): ["old.tool.example."],
+        }
+    )
+    assert f"_acme-challenge.{NAME} is a CNAME to old.tool.example" in obstacle
+
+
 def test_dns_that_does_not_answer_is_no_obstacle() -> None:
     """What cannot be seen from here is left to the authority."""
     with NameServer({}) as server:

@@ -50,6 +50,7 @@ def test_every_bad_value_is_named_at_once(environ: dict[str, str]) -> None:
         "VERIFY_KEY": "ed25519:a_TEST short",
         "UPLOAD_LIMIT": "90M",
         "OUTSIDE": "perhaps",
+        "IMAGE_PINS": "synapse:v1=yesterday",
     }
     problems = problems_of({**environ, **bad})
     assert sorted(problem.partition(":")[0] for problem in problems) == sorted(bad)
@@ -74,6 +75,7 @@ def test_volume_owners_are_pairs_of_path_and_number(
             "INSTANCE_FILE": "/run/secrets/instance",
             "DATABASE_HOST": "postgres",
             "DATABASE_PORT": "5432",
+            "DATABASE_PATIENCE": "600",
             "DATABASE_NAME": "synapse",
             "DATABASE_ROLE": "synapse_user",
             "SUPERUSER_PASSWORD_FILE": str(secrets_directory / "postgres_password"),

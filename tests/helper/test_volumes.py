@@ -52,3 +52,11 @@ def test_a_volume_that_is_not_mounted_is_named(tmp_path: Path) -> None:
     """A path without a mount is a mistake in the bundle, and told as one."""
     with pytest.raises(HelperError, match="is not mounted"):
         volumes.ensure_owners([VolumeOwner(path=tmp_path / "no", uid=991)])
+
+
+def test_a_volume_that_refuses_is_named_with_its_reason(tmp_path: Path) -> None:
+    """Whatever the file system says, it is told in a sentence and not by a traceback."""
+    (tmp_path / "file").touch()
+    with pytest.raises(HelperError, match="Not a directory") as caught:
+        volumes.ensure_owners([VolumeOwner(path=tmp_path / "file" / "media", uid=991)])
+    assert str(tmp_path / "file" / "media") in caught.value.message

@@ -18,8 +18,8 @@ OWNERS = {
     "psutil": {"engine"},
     "cryptography": {"authority", "credentials"},
     "subprocess": {"engine"},
-    "click": {"cli", "errors", "generation"},
-    "yaml": {"loading", "planning"},
+    "click": {"cli", "errors", "generation", "prompt"},
+    "yaml": {"document", "planning"},
 }
 # What the generator may not import before it is needed: each costs as much as a whole run.
 LAZY = {"engine", "authority"}

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from tests.stack.stacks import Stack, run
 
 FIND_WORKERS = """
-grep -l '^PPid:[[:space:]]*1$' $(grep -l '^Name:[[:space:]]*apache2' /proc/[0-9]*/status)
+parent=$(cat /run/apache2/apache2.pid)
+grep -l "^PPid:[[:space:]]*$parent$" $(grep -l '^Name:[[:space:]]*apache2' /proc/[0-9]*/status)
 """
 
 
@@ -19,10 +20,23 @@ def kill(stack: Stack, service: str) -> None:
 
     `docker kill` counts as a wish of the operator, so that no restart policy would apply.
     """
-    pid = stack.inspect(service)["State"]["Pid"]
+    act(stack, f"kill -9 {stack.inspect(service)['State']['Pid']}")
+
+
+def freeze(stack: Stack, service: str, find: str = "echo $main") -> None:
+    """Let processes of a service stand still, by default the main one; they keep their sockets.
+
+    `find` is a script that prints them, given the main one as $main.
+    """
+    init = stack.inspect(service)["State"]["Pid"]
+    act(stack, f"read -r main _ </proc/{init}/task/{init}/children; kill -STOP $({find})")
+
+
+def act(stack: Stack, script: str) -> None:
+    """Run a script as the host's root, with its processes in sight."""
     tools = stack.inspect("helper")["Config"]["Image"]
     flags = ["--rm", "--privileged", "--pid=host", "--user=0", "--entrypoint=/bin/sh"]
-    run(["docker", "run", *flags, tools, "-c", f"kill -9 {pid}"])
+    run(["docker", "run", *flags, tools, "-c", script])
 
 
 def find_workers(stack: Stack) -> set[str]:

@@ -109,6 +109,16 @@ def test_messages_cross_in_both_directions(alice: Person, bob: Person, room: str
     wait_until(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
 
 
+def test_a_profile_crosses(alice: Person, bob: Person, room: str) -> None:
+    """A server looks up a name on the other, although strangers may not."""
+    bob.call("PUT", f"/profile/{escape(bob.user_id)}/displayname", {"displayname": "Bob"})
+    # Not what the shared room brought along: the question goes to the other server.
+    asked = alice.call("GET", f"/profile/{escape(bob.user_id)}")
+    assert asked["displayname"] == "Bob"
+    path = f"/_matrix/client/v3/profile/{escape(bob.user_id)}"
+    assert bob.stack.ask("GET", path).status == 401
+
+
 def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
     """A file of one server is fetched through the other, byte for byte."""
     data = os.urandom(1_000_000)

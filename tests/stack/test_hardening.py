@@ -15,6 +15,21 @@ from tests.stack.stacks import Stack, run
 
 pytestmark = pytest.mark.engine
 
+# Half a million pairs, in a process with the allocator and the environment of Synapse.
+COUNT = """\
+allocator=$(cat /proc/[0-9]*/environ | tr '\\0' '\\n' | sed -n 's/^LD_PRELOAD=//p' | head -n 1)
+LD_PRELOAD=$allocator exec python -c '
+from synapse.metrics import jemalloc
+jemalloc._setup_jemalloc_stats()
+statistics = jemalloc.get_jemalloc_stats()
+statistics.refresh_stats()
+before = statistics.get_stat("allocated")
+kept = [(number, str(number)) for number in range(500_000)]
+statistics.refresh_stats()
+print(statistics.get_stat("allocated") - before)
+'
+"""
+
 USERS = {
     "postgres": "999:999",
     "bootstrap": "0:0",
@@ -230,3 +245,23 @@ def test_addresses_in_the_tunnels_network_are_fixed(domain: Stack) -> None:
         network = domain.inspect(service)["NetworkSettings"]["Networks"][f"{domain.project}_tunnel"]
         assert network["IPAMConfig"]["IPv4Address"] == network["IPAddress"]
         assert ip_address(network["IPAddress"]).is_private
+
+
+def test_the_count_that_empties_the_caches_sees_the_caches(trial: Stack) -> None:
+    """Small Python objects are in jemalloc's count, by which Synapse judges max_cache_memory_usage."""
+    counted = trial.compose("exec", "--no-TTY", "synapse", "sh", "-c", COUNT).stdout
+    assert int(counted) > 40 * 1024**2
+
+
+def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
+    """A stranger learns of no account, neither the administrator's nor that of `check`."""
+    person = register(stack)
+    for name in (stack.admin, "synapse-bundle-check"):
+        path = f"/_matrix/client/v3/profile/@{name}:{stack.server_name}"
+        assert stack.ask("GET", path).status == 401
+        assert stack.ask("GET", path, token=person.token).status == 200
+
+
+def test_synapse_starts_without_a_word_about_its_files(trial: Stack) -> None:
+    """The override that nobody has touched is no reason for a warning."""
+    assert "IGNORING" not in trial.compose("logs", "synapse").stdout

@@ -75,6 +75,7 @@ PERFORM: Final[dict[Part, Callable[[Work], None]]] = {
     Part.HOMESERVER: records.put_homeserver,
     Part.PLACEHOLDER: records.put_placeholder,
     Part.APEX: records.proxy,
+    Part.SUBDOMAIN: workers.register,
     Part.WORKER: workers.upload,
     Part.WORKERS_DEV: workers.hide,
     Part.ROUTE: workers.put_route,

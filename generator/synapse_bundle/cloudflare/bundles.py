@@ -89,7 +89,7 @@ def read_credential(text: str) -> dict[str, str]:
     """Return account and id of a tunnel's credential, empty where it is none."""
     try:
         document: dict[str, str] = json.loads(tunnel.read_credential(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"AccountTag": "", "TunnelID": ""}
     return document
 

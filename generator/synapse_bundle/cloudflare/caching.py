@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from .client import Client, CloudflareError
+from .client import Client
+from .permissions import try_to_read
 from .resources import Wanted, Zone
 
 PHASE: Final = "http_request_cache_settings"
@@ -29,16 +30,6 @@ def note_caching(client: Client, wanted: Wanted, place: Zone) -> Iterator[str]:
         everything = {"id": "cache_level", "value": "cache_everything"} in rule["actions"]
         if everything and covers(pattern, f"{wanted.homeserver}/_matrix/"):
             yield write_note(f"the page rule {pattern}", wanted)
-
-
-def try_to_read(client: Client, path: str, **query: str) -> Any:
-    """Return a result, or None where there is none or the token may not see it."""
-    try:
-        return client.find(path, query or None)
-    except CloudflareError as error:
-        if error.denied:
-            return None
-        raise
 
 
 def covers(pattern: str, address: str) -> bool:

@@ -18,6 +18,7 @@ class Part(StrEnum):
     HOMESERVER = "homeserver"
     PLACEHOLDER = "placeholder"
     APEX = "apex"
+    SUBDOMAIN = "subdomain"
     WORKER = "worker"
     WORKERS_DEV = "workers.dev"
     ROUTE = "route"

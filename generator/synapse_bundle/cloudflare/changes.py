@@ -15,12 +15,13 @@ def compare(wanted: Wanted, found: Found, state: State) -> list[Change]:
     """Return how every wanted thing stands, in the order in which to bring it about."""
     return [
         *find_stale(wanted, state),
+        # First, because it is the one that Cloudflare may refuse: nothing leads anywhere yet.
+        *compare_token(wanted, found, state),
         *compare_tunnel(wanted, found),
         *compare_homeserver(wanted, found, state),
         *discovery.compare_apex(wanted, found, state),
         *discovery.compare_worker(wanted, found, state),
         *compare_settings(found),
-        *compare_token(wanted, found, state),
     ]
 
 
@@ -55,7 +56,9 @@ def compare_tunnel(wanted: Wanted, found: Found) -> Iterator[Change]:
     if not tunnel:
         yield Change(part=Part.TUNNEL, condition=Condition.MISSING, verb="create", text=name)
     else:
-        health = f"{tunnel.status}, {tunnel.connections} connections"
+        # Lists of tunnels are about to lose their connections.
+        number = f", {tunnel.connections} connections" if tunnel.connections else ""
+        health = f"{tunnel.status}{number}"
         yield Change(part=Part.TUNNEL, condition=Condition.PRESENT, text=f"{name} ({health})")
     if tunnel and found.local.tunnel == tunnel.id:
         yield Change(part=Part.CREDENTIAL, condition=Condition.PRESENT, text="secrets/tunnel.json")
@@ -85,7 +88,15 @@ def compare_homeserver(wanted: Wanted, found: Found, state: State) -> Iterator[C
             part=Part.HOMESERVER,
             condition=Condition.FOREIGN,
             verb="replace",
-            text=f"{marks.show_records(foreign, state)} by {text}",
+            text=f"{marks.show_records(foreign, state)} by {text}; {describe_end(wanted, found)}",
+        )
+    elif not ours and found.around_home.wildcards:
+        shown = marks.show_records(list(found.around_home.wildcards), state)
+        yield Change(
+            part=Part.HOMESERVER,
+            condition=Condition.FOREIGN,
+            verb="create",
+            text=f"{text} where {shown} answers now; {describe_end(wanted, found)}",
         )
     elif not ours:
         yield Change(part=Part.HOMESERVER, condition=Condition.MISSING, verb="create", text=text)
@@ -94,6 +105,12 @@ def compare_homeserver(wanted: Wanted, found: Found, state: State) -> Iterator[C
     else:
         text = f"{marks.show_records(ours, state)} to {text}"
         yield Change(part=Part.HOMESERVER, condition=Condition.CHANGED, verb="update", text=text)
+
+
+def describe_end(wanted: Wanted, found: Found) -> str:
+    """Return what ends when the homeserver's name leads into the tunnel."""
+    what = "the domain's web site" if wanted.homeserver == found.access.home.name else "a web site"
+    return f"{what}, or SSH or mail, is no longer reached under {wanted.homeserver}"
 
 
 def compare_settings(found: Found) -> Iterator[Change]:
@@ -120,8 +137,7 @@ def compare_token(wanted: Wanted, found: Found, state: State) -> Iterator[Change
     elif found.tokens is None:
         yield Change(part=Part.TOKEN, condition=Condition.LEFT, text=text)
     else:
-        known = any(t.name == marks.name_token(state, zone) for t in found.tokens)
+        known = [t for t in found.tokens if t.name == marks.name_token(state, zone)]
         condition = Condition.CHANGED if known else Condition.MISSING
-        yield Change(
-            part=Part.TOKEN, condition=condition, verb="roll" if known else "create", text=text
-        )
+        verb = "roll" if known and known[0].active else "create"
+        yield Change(part=Part.TOKEN, condition=condition, verb=verb, text=text)

@@ -39,9 +39,19 @@ class CloudflareError(BundleError):
         self.codes = frozenset(codes)
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the token serves from other addresses only; that has the code of a denial."""
+        return "from location" in self.message
+
+    @property
     def denied(self) -> bool:
-        """Whether the token may not do this."""
-        return self.status in FORBIDDEN or bool(self.codes & DENIALS)
+        """Whether the token lacks the permission; other refusals have their own words."""
+        return bool(self.codes & DENIALS) and not self.elsewhere
+
+    @property
+    def refused(self) -> bool:
+        """Whether Cloudflare itself said no: it was reached, and nothing was done."""
+        return bool(self.codes)
 
     @property
     def missing(self) -> bool:
@@ -106,17 +116,17 @@ class Client:
     def list(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """Yield the items of all pages.
 
-        A page of no items is the last one; not every list says how many pages there are.
+        A page that is not full is the last one; not every list says how many pages there are.
         """
         page, pages = 1, 0
         while not pages or page <= pages:
             part = {**(query or {}), "page": str(page), "per_page": str(PAGE)}
             document = self.request("GET", path, query=part)
-            items = document["result"] or []
-            if not items:
-                return
+            items, info = document["result"] or [], document.get("result_info") or {}
             yield from items
-            pages = int((document.get("result_info") or {}).get("total_pages") or 0)
+            pages = int(info.get("total_pages") or 0)
+            if len(items) < min(PAGE, int(info.get("per_page") or PAGE)):
+                return
             page += 1
 
     def send(
@@ -214,9 +224,13 @@ def choose_address() -> str:
     Raises SettingsError for one that would carry the token in clear over a network.
     """
     chosen = os.environ.get("CLOUDFLARE_BASE_URL", "").rstrip("/") or API
-    url = urlsplit(chosen)
+    try:
+        url = urlsplit(chosen)
+        httpx.URL(chosen)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise SettingsError(f"CLOUDFLARE_BASE_URL is not an address: {error}") from error
     here = url.hostname in {"127.0.0.1", "localhost", "::1"}
-    if url.scheme != "https" and not (url.scheme == "http" and here):
+    if not url.hostname or (url.scheme != "https" and not (url.scheme == "http" and here)):
         raise SettingsError("CLOUDFLARE_BASE_URL must be an https address; the token goes there")
     return chosen
 

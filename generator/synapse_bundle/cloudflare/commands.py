@@ -13,7 +13,7 @@ import click
 
 from .. import generation, imports, loading, writing
 from ..cli import output_option, settings_option
-from ..errors import SettingsError
+from ..errors import BundleError, SettingsError
 from . import advice, application, bundles, destruction, permissions, presentation
 from . import state as states
 from .change import OPTIONAL, Condition, Part
@@ -28,6 +28,7 @@ from .outlook import (
     read_file,
     read_token,
 )
+from .undoing import Verb
 from .work import Work
 
 token_option = click.option(
@@ -176,19 +177,29 @@ def carry_out(outlook: Outlook, bundle: Path, consent: Consent) -> dict[str, str
 @yes_option
 def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
     """Take back everything that was made, and put back what stood there before."""
-    state = states.read(bundle)
-    if not state:
+    if not states.read(bundle):
         click.echo(f"{bundle} has nothing at Cloudflare; there is no {states.NAME} in it")
         return
     client = open_client(read_token(token_file))
     with writing.lock(bundle):
+        # Another run may have changed it until the lock was held.
+        state = states.read(bundle) or states.create("")
         permissions.require(client, permissions.list_needs_of(state.made))
-        planned = destruction.examine(client, state)
+        secret = bundles.read_secrets(bundle).token
+        planned = destruction.examine(client, state, secret)
         show(presentation.write_undoings(planned))
         Consent(asks=is_somebody_there(), yes=yes).confirm("Do this now?")
         click.echo()
-        for undone in destruction.destroy(client, state, planned, partial(states.write, bundle)):
+        save = partial(states.write, bundle)
+        skipped = 0
+        for undone in destruction.destroy(client, state, planned, save, secret):
             show(presentation.write_undoings([undone]))
+            skipped += undone.verb is Verb.SKIP
+        if skipped:
+            raise BundleError(
+                f"Everything else is taken back; {skipped} skipped, for the reason above. Run the"
+                " command again when that is put right"
+            )
         states.remove(bundle)
     click.echo(
         "\nDone. The secrets tunnel.json and a dns_token that was made here are worth nothing now;"
@@ -206,7 +217,7 @@ def look(settings_path: Path | None, bundle: Path, token_file: Path | None) -> O
 
 def is_somebody_there() -> bool:
     """Tell whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return bool(sys.stdin) and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def show_plan(outlook: Outlook) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import marks, undoing, zone
+from . import marks, permissions, undoing, zone
 from .change import Change
 from .client import Client, CloudflareError
 from .resources import Json
@@ -13,7 +13,7 @@ from .zone import Reading
 
 
 def correct(work: Work, change: Change) -> None:
-    """Change one setting; where the token may not, that is told and nothing else fails."""
+    """Change one setting; where Cloudflare refuses, that is told and nothing else fails."""
     reading = change.reading
     if not reading:
         return
@@ -31,10 +31,13 @@ def correct(work: Work, change: Change) -> None:
         write = put_rule if reading.kind is Kind.RULE else put_switch
         write(work, reading)
     except CloudflareError as error:
-        if not error.denied:
+        if not error.refused:
             raise
-        work.forget(made)
-        work.say(f"skip     {change.text}: the token lacks {reading.permission}")
+        if earlier:
+            work.remember(earlier)
+        else:
+            work.forget(made)
+        work.say(f"skip     {change.text}: {permissions.explain(error, reading.permission)}")
     else:
         work.say(f"{change.verb:<8} {change.text}")
 
@@ -63,12 +66,30 @@ def put_rule(work: Work, reading: Reading) -> None:
             work.client.send("DELETE", other)
 
 
+def skip(made: Made, error: CloudflareError) -> Undoing:
+    """Return that a setting stays for now, because Cloudflare refuses; raises any other error."""
+    if not error.refused:
+        raise error
+    name, place = made.name.split(" ")
+    if made.kind is Kind.RULE:
+        title, permission = "configuration rule", permissions.RULES
+    else:
+        title, permission = zone.SWITCHES[name].title, zone.SWITCHES[name].permission
+    return undoing.skip(made, f"{title} of {place}: {permissions.explain(error, permission)}")
+
+
 def examine(client: Client, made: Made, _: State) -> Undoing:
     """Return how a setting gets its former value, if it still has ours."""
     name, place = made.name.split(" ")
     switch = zone.SWITCHES[name]
     text = f"{switch.title} of {place}"
-    if zone.read_switch(client, made.place, name) != made.after:
+    if not set(made.before) <= set(switch.keys):
+        return undoing.keep(made, text)
+    try:
+        now = zone.read_switch(client, made.place, name)
+    except CloudflareError as error:
+        return skip(made, error)
+    if now != made.after:
         return undoing.keep(made, text)
     call = (switch.method, f"/zones/{made.place}/{switch.path}", made.before)
     return undoing.restore(made, f"{text}: {show(made.before)}", call)
@@ -77,7 +98,10 @@ def examine(client: Client, made: Made, _: State) -> Undoing:
 def examine_rule(client: Client, made: Made, state: State) -> Undoing:
     """Return how a configuration rule is taken away, and the ruleset that was made for it."""
     text = f"configuration rule of {made.name.split(' ')[1]}"
-    ruleset = zone.read_ruleset(client, made.place)
+    try:
+        ruleset = zone.read_ruleset(client, made.place)
+    except CloudflareError as error:
+        return skip(made, error)
     if ruleset is None:
         return undoing.gone(made, text)
     ours = zone.find_rules(ruleset, marks.write_mark(state))

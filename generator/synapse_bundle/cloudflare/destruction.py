@@ -5,41 +5,65 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from . import corrections, records, tokens, tunnels, workers
+from . import corrections, records, tokens, tunnels, undoing, workers
 from .client import Client, CloudflareError, UncertainError
 from .state import Kind, Made, State
-from .undoing import Undoing
+from .undoing import Undoing, Verb
 
 ROUNDS: Final = 5
 
 
-def examine(client: Client, state: State) -> list[Undoing]:
+def examine(client: Client, state: State, secret: str = "") -> list[Undoing]:
     """Return how everything is to be taken back as things are now, in Cloudflare's order.
 
-    Raises BundleError where that would break something of somebody else.
+    `secret` is the helper's token as it lies in the bundle. Raises BundleError where an undoing
+    would break something of somebody else.
     """
-    return [EXAMINERS[made.kind](client, made, state) for made in state.in_order]
+    return [examine_one(client, made, state, secret) for made in state.in_order]
+
+
+def examine_one(client: Client, made: Made, state: State, secret: str) -> Undoing:
+    """Return how one thing is to be taken back."""
+    found = EXAMINERS[made.kind](client, made, state)
+    hidden = made.kind is Kind.TOKEN and found.verb is Verb.GONE
+    if hidden and tokens.is_alive(client, made, secret):
+        return undoing.skip(
+            made,
+            f"API token {made.name}: it is alive and belongs to another user; run this with a token"
+            " of theirs, or let them delete it",
+        )
+    return found
 
 
 def destroy(
-    client: Client, state: State, planned: list[Undoing], save: Callable[[State], None]
+    client: Client,
+    state: State,
+    planned: list[Undoing],
+    save: Callable[[State], None],
+    secret: str = "",
 ) -> Iterator[Undoing]:
-    """Take everything back, yielding each thing when it is done."""
+    """Take everything back, yielding each thing when it is done; what is skipped is remembered."""
     for each in planned:
-        yield undo(client, each.made, state)
-        state = state.forget(each.made)
-        save(state)
+        done = undo(client, each.made, state, secret)
+        yield done
+        if done.verb is not Verb.SKIP:
+            state = state.forget(each.made)
+            save(state)
 
 
-def undo(client: Client, made: Made, state: State) -> Undoing:
+def undo(client: Client, made: Made, state: State, secret: str = "") -> Undoing:
     """Take one thing back, as it is now: what an earlier run has done is not done again."""
     for _ in range(ROUNDS):
-        undoing = EXAMINERS[made.kind](client, made, state)
+        found = examine_one(client, made, state, secret)
         try:
-            perform(client, undoing)
+            perform(client, found)
         except UncertainError:
             continue
-        return undoing
+        except CloudflareError as error:
+            if made.kind not in {Kind.SETTING, Kind.RULE}:
+                raise
+            return corrections.skip(made, error)
+        return found
     raise CloudflareError(f"{made.kind} {made.name} could not be removed; run the command again")
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import SettingsError
-from . import caching, marks, permissions, zone
+from . import caching, marks, permissions, redirects, zone
 from .client import Client, CloudflareError
 from .resources import Local, Record, Route, Script, Token, Tunnel, Wanted, Zone
 from .state import State
+from .surroundings import Surroundings, list_private_routes, list_records, look_around
 from .zone import Reading
 
+NO_SUBDOMAIN: Final = 10007
 CLICKS: Final = "https://dash.cloudflare.com/profile/api-tokens"
 
 
@@ -28,7 +30,8 @@ class Access:
 class Found:
     """Everything that matters, as it is now. `tokens` is None where the token may not see them.
 
-    `tunnels` are all of the account, `tunnel` is this bundle's own.
+    `tunnels` are all of the account, `tunnel` is this bundle's own and `private` what the account
+    reaches through it. `subdomain` is whether the Worker's account has a name at workers.dev.
     """
 
     access: Access
@@ -42,6 +45,10 @@ class Found:
     settings: tuple[Reading, ...]
     notes: tuple[str, ...]
     local: Local
+    around_home: Surroundings
+    around_apex: Surroundings
+    subdomain: bool
+    private: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +106,21 @@ def look(client: Client, wanted: Wanted, state: State, access: Access, local: Lo
     tunnels = list_tunnels(client, access.home.account)
     made = {m.id for m in state.made if m.id}
     name = marks.name_tunnel(state)
+    tunnel = next((t for t in tunnels if t.name == name or t.id in made), None)
     readings, notes = read_settings(client, wanted, state, access)
+    home_records = list_records(client, access.home, wanted.homeserver)
+    apex_records = list_records(client, access.apex, wanted.server_name)
+    account = access.home.account
     return Found(
         access=access,
         tunnels=tunnels,
-        tunnel=next((t for t in tunnels if t.name == name or t.id in made), None),
-        home_records=list_records(client, access.home, wanted.homeserver),
-        apex_records=list_records(client, access.apex, wanted.server_name),
+        tunnel=tunnel,
+        private=list_private_routes(client, account, tunnel.id) if tunnel else (),
+        home_records=home_records,
+        apex_records=apex_records,
+        around_home=look_around(client, access.home, wanted.homeserver, home_records),
+        around_apex=look_around(client, access.apex, wanted.server_name, apex_records),
+        subdomain=has_subdomain(client, access.apex),
         script=find_script(client, access.apex, marks.name_script(wanted.worker, state)),
         routes=list_routes(client, access.apex),
         tokens=list_tokens(client, access) if wanted.mints and not local.token_serves else (),
@@ -119,14 +134,6 @@ def list_tunnels(client: Client, account: str) -> tuple[Tunnel, ...]:
     """Return the tunnels of an account."""
     found = client.list(f"/accounts/{account}/cfd_tunnel", {"is_deleted": "false"})
     return tuple(map(Tunnel.parse, found))
-
-
-def list_records(client: Client, place: Zone | None, name: str) -> tuple[Record, ...]:
-    """Return the DNS records of a name."""
-    if not place:
-        return ()
-    found = client.list(f"/zones/{place.id}/dns_records", {"name.exact": name})
-    return tuple(map(Record.parse, found))
 
 
 def find_script(client: Client, place: Zone | None, name: str) -> Script | None:
@@ -145,6 +152,19 @@ def find_script(client: Client, place: Zone | None, name: str) -> Script | None:
     return Script(name=name, etag=script.get("etag") or "", public=public)
 
 
+def has_subdomain(client: Client, place: Zone | None) -> bool:
+    """Tell whether an account has a name at workers.dev; where that cannot be seen, it has."""
+    if not place:
+        return True
+    try:
+        found = client.get(f"/accounts/{place.account}/workers/subdomain") or {}
+    except CloudflareError as error:
+        if not error.refused:
+            raise
+        return not error.missing and NO_SUBDOMAIN not in error.codes
+    return bool(found.get("subdomain"))
+
+
 def list_routes(client: Client, place: Zone | None) -> tuple[Route, ...]:
     """Return the Worker routes of a zone."""
     found = client.get(f"/zones/{place.id}/workers/routes") if place else []
@@ -158,8 +178,16 @@ def list_tokens(client: Client, access: Access) -> tuple[Token, ...] | None:
     """Return the tokens of the token's owner, or None where it may make no others."""
     if not permissions.is_granted(client, permissions.need_tokens(access.owner)):
         return None
-    found = client.list(f"{access.owner}/tokens")
-    return tuple(Token(id=each["id"], name=each["name"]) for each in found)
+    try:
+        found = list(client.list(f"{access.owner}/tokens"))
+    except CloudflareError as error:
+        if error.denied:
+            return None
+        raise
+    return tuple(
+        Token(id=each["id"], name=each["name"], active=each.get("status", "active") == "active")
+        for each in found
+    )
 
 
 def read_settings(
@@ -174,6 +202,8 @@ def read_settings(
         for each in zone.read_settings(client, wanted, place, mark, home=place.id == access.home.id)
     ]
     found += caching.note_caching(client, wanted, access.home)
+    if access.apex:
+        found += redirects.note_redirects(client, wanted, access.apex)
     readings = tuple(each for each in found if isinstance(each, Reading))
     return readings, tuple(each for each in found if isinstance(each, str))
 

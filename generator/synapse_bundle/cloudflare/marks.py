@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .resources import ADDRESSES, Record, Worker
+from .resources import ADDRESSES, PLACEHOLDER, TUNNEL_DOMAIN, Record, Worker
 from .state import ID, Kind, State
 
 PRODUCT: Final = "synapse-bundle"
@@ -30,6 +30,16 @@ def name_script(worker: Worker, state: State) -> str:
     a route, which can bear no mark, is known by the Worker it leads to.
     """
     return f"{worker.name[: LONGEST_SCRIPT - len(state.id) - 1]}-{state.id}"
+
+
+def is_our_script(name: str, state: State) -> bool:
+    """Tell whether a Worker's name bears the bundle's mark."""
+    return name.endswith(f"-{state.id}")
+
+
+def name_subdomain(state: State) -> str:
+    """Return the name to register at workers.dev for an account that has none."""
+    return f"matrix-{state.id}"
 
 
 def name_token(state: State, zone: str) -> str:
@@ -58,12 +68,14 @@ def find_stranger(text: str, state: State) -> str:
 
 def divide(records: tuple[Record, ...], state: State) -> tuple[list[Record], list[Record]]:
     """Return the records that decide where a name leads: the bundle's own, and others'."""
+    # Without its mark a record is known by its id, if it leads where only ours would.
     ids = {made.id for made in state.made if made.kind is Kind.RECORD and made.id}
     ours: list[Record] = []
     foreign: list[Record] = []
     for record in records:
         if record.type in ADDRESSES:
-            own = is_ours(record, state) or record.id in ids
+            typical = record.content == PLACEHOLDER or record.content.endswith(TUNNEL_DOMAIN)
+            own = is_ours(record, state) or (typical and record.id in ids)
             (ours if own else foreign).append(record)
     return ours, foreign
 

@@ -106,12 +106,17 @@ def read_token(file: Path | None) -> str:
     Raises SettingsError for what cannot be one, without showing it.
     """
     if file == STANDARD_INPUT:
-        return check_token(sys.stdin.readline(LONGEST_TOKEN))
+        if not sys.stdin:
+            raise SettingsError("The token: standard input is closed; give a file or a terminal")
+        try:
+            return check_token(sys.stdin.readline(LONGEST_TOKEN))
+        except UnicodeDecodeError:
+            raise SettingsError("The token: what is on standard input is not text") from None
     if file:
         return check_token(read_file(file))
     if VARIABLE in os.environ:
         return check_token(os.environ[VARIABLE])
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         return ask_token("Cloudflare API token")
     raise SettingsError(f"There is no token: set {VARIABLE}, or give --token-file FILE")
 

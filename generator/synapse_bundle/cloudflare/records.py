@@ -1,7 +1,8 @@
 """DNS records: put in place, proxied, taken away, and what stood there before.
 
 Source: API reference of zones/dns_records. A batch is one transaction, in the order deletes,
-patches, puts, posts: no moment has the old records gone and the new one not there.
+patches, puts, posts. How it reaches Cloudflare's name servers is not: for some seconds a few of them
+may know the old records, or none.
 """
 
 from __future__ import annotations
@@ -71,6 +72,9 @@ def plan(state: State, place: Zone, body: Json, ours: list[Record], foreign: lis
 def proxy(work: Work) -> None:
     """Let Cloudflare proxy the records that the server name has."""
     grey = [r for r in marks.divide(work.found.apex_records, work.state)[1] if r.proxiable]
+    if not grey:  # a wildcard answers so far
+        put_placeholder(work)
+        return
     before = [{"id": record.id, "ttl": record.ttl} for record in grey]
     name = work.wanted.server_name
     work.remember(Made(kind=Kind.PROXY, place=work.apex.id, name=name, before=before))
@@ -81,8 +85,11 @@ def proxy(work: Work) -> None:
 def examine(client: Client, made: Made, state: State) -> Undoing:
     """Return how a record is taken away, and what stood there before comes back."""
     path = f"/zones/{made.place}/dns_records"
-    found = map(Record.parse, client.list(path, {"name.exact": made.name}))
-    ours = [r for r in found if r.id == made.id or marks.is_ours(r, state)]
+    found = list(map(Record.parse, client.list(path, {"name.exact": made.name})))
+    ours = [record for record in found if marks.is_ours(record, state)]
+    unmarked = [record for record in found if record.id == made.id]
+    if unmarked and not ours:
+        return undoing.keep(made, str(unmarked[0]))
     if not ours:
         return undoing.gone(made, f"DNS record of {made.name}")
     if any(record.content not in made.after for record in ours):
@@ -94,7 +101,7 @@ def examine(client: Client, made: Made, state: State) -> Undoing:
     return undoing.restore(made, shown, ("POST", f"{path}/batch", body))
 
 
-def examine_proxy(client: Client, made: Made, _: State) -> Undoing:
+def examine_proxy(client: Client, made: Made, state: State) -> Undoing:
     """Return how records become DNS only again."""
     path = f"/zones/{made.place}/dns_records"
     found = {each["id"]: each for each in client.list(path, {"name.exact": made.name})}
@@ -104,6 +111,8 @@ def examine_proxy(client: Client, made: Made, _: State) -> Undoing:
         if found.get(each["id"], {}).get("proxied")
     ]
     text = f"{made.name} to DNS only"
+    if made.name != state.server_name:
+        return undoing.keep(made, text)
     if not patches:
         return undoing.gone(made, text)
     return undoing.restore(made, text, ("POST", f"{path}/batch", {"patches": patches}))

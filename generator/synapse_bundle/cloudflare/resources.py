@@ -27,6 +27,7 @@ class Zone:
     type: str
     plan: str
     name_servers: tuple[str, ...]
+    paused: bool
 
     @classmethod
     def parse(cls, document: Json) -> Zone:
@@ -39,6 +40,7 @@ class Zone:
             type=document.get("type") or "full",
             plan=(document.get("plan") or {}).get("legacy_id") or "free",
             name_servers=tuple(document.get("name_servers") or ()),
+            paused=bool(document.get("paused")),
         )
 
 
@@ -136,10 +138,11 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """An API token of the operator's account, without its value."""
+    """An API token of the operator's account, without its value; one that expired is not active."""
 
     id: str
     name: str
+    active: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

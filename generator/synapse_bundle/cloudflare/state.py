@@ -21,9 +21,10 @@ from ..errors import BundleError, SettingsError
 NAME: Final = writing.CLOUDFLARE
 FORMAT: Final = 1
 ID: Final = re.compile(rf"[{READABLE}]{{8}}")
-# They go into the paths of requests, which a forged state must not lead anywhere else.
-PLACE: Final = re.compile(r"[0-9a-f]{32}|/accounts/[0-9a-f]{32}|/user")
-IDENTIFIER: Final = re.compile(r"[0-9A-Za-z-]*")
+# What an entry may put into an address of the API.
+PLACE: Final = re.compile(r"[0-9a-f]{32}|/user|/accounts/[0-9a-f]{32}")
+IDENTIFIER: Final = re.compile(r"[0-9a-f-]{0,36}")
+SCRIPT: Final = re.compile(r"[a-z0-9_-]{1,63}")
 
 
 class Kind(StrEnum):
@@ -111,16 +112,35 @@ def read(bundle: Path) -> State | None:
         if document.pop("format") > FORMAT:
             raise SettingsError(f"{path} is of a newer synapse-bundle; upgrade synapse-bundle")
         made = tuple(Made(**{**m, "kind": Kind(m["kind"])}) for m in document.pop("made"))
-        if not all(PLACE.fullmatch(m.place) and IDENTIFIER.fullmatch(m.id) for m in made):
-            raise ValueError("names what is no place or id at Cloudflare")
-        return State(**{**document, "made": made, "left": tuple(document["left"])})
+        state = State(**{**document, "made": made, "left": tuple(document["left"])})
+        check(state)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise SettingsError(
             f"{path} cannot be read; put it back from a copy. It knows what at Cloudflare is this"
             " bundle's and what stood there before"
         ) from error
+    return state
+
+
+def check(state: State) -> None:
+    """Raise ValueError for what no run of ours has written: it may lead out of what is ours."""
+    if not ID.fullmatch(state.id):
+        raise ValueError(state.id)
+    for made in state.made:
+        if not (PLACE.fullmatch(made.place) and IDENTIFIER.fullmatch(made.id)):
+            raise ValueError(made.place)
+        if made.kind is Kind.WORKER:
+            zone = made.before["zone"]
+            if not (SCRIPT.fullmatch(made.name) and IDENTIFIER.fullmatch(zone)):
+                raise ValueError(made.name)
+        if made.kind is Kind.RECORD and any(b["name"] != made.name for b in made.before or ()):
+            raise ValueError(made.name)
+        if made.kind in {Kind.SETTING, Kind.RULE} and made.name.count(" ") != 1:
+            raise ValueError(made.name)
 
 
 def write(bundle: Path, state: State) -> None:

@@ -12,6 +12,8 @@ from typing import Final
 from .. import imports
 from . import marks, undoing
 from .client import Client, CloudflareError
+from .permissions import try_to_read
+from .resources import Json
 from .state import Kind, Made, State
 from .undoing import Undoing
 from .work import Work
@@ -26,7 +28,10 @@ def mint(work: Work) -> None:
         return
     owner, name = work.found.access.owner, marks.name_token(work.state, work.home.name)
     made = work.remember(Made(kind=Kind.TOKEN, place=owner, name=name))
-    known = next((t.id for t in work.found.tokens or () if t.name == name), "")
+    token = next((t for t in work.found.tokens or () if t.name == name), None)
+    known = token.id if token and token.active else ""
+    if token and not known:
+        work.client.send("DELETE", f"{owner}/tokens/{token.id}")
     if known:
         value = work.client.send("PUT", f"{owner}/tokens/{known}/value", {})
     else:
@@ -36,23 +41,53 @@ def mint(work: Work) -> None:
             "permission_groups": [{"id": find_permission(work.client, owner)}],
         }
         body = {"name": name, "policies": [policy]}
-        token = work.client.send("POST", f"{owner}/tokens", body)
-        known, value = token["id"], token["value"]
+        minted = order(work, f"{owner}/tokens", body)
+        known, value = minted["id"], minted["value"]
     work.given[imports.TOKEN] = value
     work.remember(replace(made, id=known))
 
 
+def order(work: Work, path: str, body: Json) -> Json:
+    """Return a new token; raises CloudflareError that says how to do without where it is refused."""
+    try:
+        minted: Json = work.client.send("POST", path, body)
+    except CloudflareError as error:
+        if not error.refused:
+            raise
+        raise CloudflareError(
+            f"{error.message}. The helper's token could not be made. Delete tokens that you no"
+            " longer use (a user may have 50) or bring one along: apply --dns-token-file FILE",
+            status=error.status,
+            codes=error.codes,
+        ) from error
+    return minted
+
+
 def find_permission(client: Client, owner: str) -> str:
-    """Return the id of the permission to edit DNS; raises CloudflareError where there is none."""
-    for each in client.get(f"{owner}/tokens/permission_groups", {"name": PERMISSION}):
+    """Return the id of the permission to edit DNS; raises CloudflareError where there is none.
+
+    The list is one page. Its filter by name is not used: how it takes a space is not documented.
+    """
+    for each in client.get(f"{owner}/tokens/permission_groups"):
         if each["name"] == PERMISSION and SCOPE in each["scopes"]:
             return str(each["id"])
     raise CloudflareError(f"Cloudflare knows no permission {PERMISSION!r} any more")
 
 
-def examine(client: Client, made: Made, _: State) -> Undoing:
-    """Return how the helper's token is revoked."""
+def examine(client: Client, made: Made, state: State) -> Undoing:
+    """Return how the helper's token is revoked; one without the bundle's mark is kept."""
     path, text = f"{made.place}/tokens", f"API token {made.name}"
-    found = client.list(path)
-    ours = [f"{path}/{t['id']}" for t in found if made.id == t["id"] or made.name == t["name"]]
-    return undoing.delete(made, text, *ours) if ours else undoing.gone(made, text)
+    found = [t for t in client.list(path) if made.id == t["id"] or made.name == t["name"]]
+    ours = [t for t in found if t["name"].startswith(f"{marks.write_mark(state)} ")]
+    if found and not ours:
+        return undoing.keep(made, text)
+    paths = [f"{path}/{token['id']}" for token in ours]
+    return undoing.delete(made, text, *paths) if paths else undoing.gone(made, text)
+
+
+def is_alive(client: Client, made: Made, secret: str) -> bool:
+    """Tell whether the token in the bundle is the one that was made, and Cloudflare accepts it."""
+    if not secret:
+        return False
+    verified = try_to_read(client.change_token(secret), f"{made.place}/tokens/verify") or {}
+    return verified.get("status") == "active" and verified.get("id") == made.id

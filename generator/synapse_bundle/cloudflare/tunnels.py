@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from .. import imports, tunnel
-from . import marks, undoing
+from . import marks, surroundings, undoing
 from .client import Client, CloudflareError
 from .resources import TUNNEL_DOMAIN, Tunnel
 from .state import Kind, Made, State
@@ -44,17 +44,29 @@ def fetch_credential(work: Work) -> None:
         work.given[imports.TUNNEL] = tunnel.read_credential(work.client.get(path))
 
 
-def examine(client: Client, made: Made, _: State) -> Undoing:
-    """Return how the tunnel is taken away."""
-    path = f"/accounts/{made.place}/cfd_tunnel"
-    found = map(Tunnel.parse, client.list(path, {"is_deleted": "false"}))
-    ours = [f"{path}/{each.id}" for each in found if made.id == each.id or made.name == each.name]
-    text = f"tunnel {made.name}"
-    return undoing.delete(made, text, *ours) if ours else undoing.gone(made, text)
+def examine(client: Client, made: Made, state: State) -> Undoing:
+    """Return how the tunnel is taken away; one without the bundle's mark is kept."""
+    path, text = f"/accounts/{made.place}/cfd_tunnel", f"tunnel {made.name}"
+    tunnels = list(map(Tunnel.parse, client.list(path, {"is_deleted": "false"})))
+    ours = [each for each in tunnels if each.name == marks.name_tunnel(state)]
+    renamed = [each for each in tunnels if each.id == made.id]
+    if renamed and not ours:
+        return undoing.keep(made, f"{text}, now {renamed[0].name!r}")
+    if not ours:
+        return undoing.gone(made, text)
+    private = [
+        route for t in ours for route in surroundings.list_private_routes(client, made.place, t.id)
+    ]
+    if private:
+        text = f"{text} and its private routes {', '.join(private)}"
+    return undoing.delete(made, text, *(f"{path}/{each.id}" for each in ours))
 
 
 def delete(client: Client, path: str) -> None:
-    """Delete a tunnel; one that cloudflared keeps open is cut off at last, as its --force does."""
+    """Delete a tunnel; one that cloudflared keeps open is cut off at last, as its --force does.
+
+    That (`cascade`) takes the tunnel's private routes along.
+    """
     for attempt in range(PATIENCE + 1):
         last = attempt == PATIENCE
         client.send("DELETE", f"{path}/connections")

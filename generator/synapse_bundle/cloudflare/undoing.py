@@ -13,11 +13,12 @@ Call = tuple[str, str, Any]
 
 
 class Verb(StrEnum):
-    """What happens to a thing; somebody else's changes are kept."""
+    """What happens to a thing; somebody else's changes are kept, what is refused is skipped."""
 
     DELETE = "delete"
     RESTORE = "restore"
     KEEP = "keep"
+    SKIP = "skip"
     GONE = "gone"
 
 
@@ -50,3 +51,8 @@ def gone(made: Made, text: str) -> Undoing:
 def keep(made: Made, text: str) -> Undoing:
     """Return that somebody changed a thing since, so that it is left to them."""
     return Undoing(made=made, verb=Verb.KEEP, text=f"{text}: somebody changed it since")
+
+
+def skip(made: Made, text: str) -> Undoing:
+    """Return that a thing stays for now, because this token cannot take it back."""
+    return Undoing(made=made, verb=Verb.SKIP, text=text)

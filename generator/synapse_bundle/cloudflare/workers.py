@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..errors import BundleError
-from . import discovery, inspection, marks, undoing
+from . import discovery, marks, undoing
 from .client import Client, CloudflareError
 from .resources import Json
 from .state import Kind, Made, State
@@ -19,6 +19,19 @@ from .undoing import Undoing
 from .work import Work
 
 MODULE: Final = "worker.js"
+NEEDS_SUBDOMAIN: Final = 10063
+WORKERS: Final = "https://dash.cloudflare.com/?to=/:account/workers-and-pages"
+
+
+def register(work: Work) -> None:
+    """Give the account a name at workers.dev; whether a Worker does without is seen at the upload."""
+    path = f"/accounts/{work.apex.account}/workers/subdomain"
+    try:
+        work.client.send("PUT", path, {"subdomain": marks.name_subdomain(work.state)})
+    except CloudflareError as error:
+        if not error.refused:
+            raise
+        work.say(f"skip     {error.message}")
 
 
 def upload(work: Work) -> None:
@@ -37,9 +50,17 @@ def upload(work: Work) -> None:
         ("files", (MODULE, worker.source, "application/javascript+module")),
     ]
     path = f"/accounts/{work.apex.account}/workers/scripts/{name}"
-    work.client.send("PUT", path, files=files)
-    script = inspection.find_script(work.client, work.apex, name)
-    after = {"etag": script.etag if script else "", "digest": discovery.fingerprint(worker)}
+    try:
+        script = work.client.send("PUT", path, files=files)
+    except CloudflareError as error:
+        if NEEDS_SUBDOMAIN not in error.codes:
+            raise
+        raise CloudflareError(
+            f"{error.message}. Open {WORKERS} once, which makes one, and run the command again",
+            status=error.status,
+            codes=error.codes,
+        ) from error
+    after = {"etag": script.get("etag") or "", "digest": discovery.fingerprint(worker)}
     work.remember(replace(made, after=after))
 
 
@@ -58,10 +79,11 @@ def hide(work: Work) -> None:
 def put_route(work: Work) -> None:
     """Lead the well-known paths to the Worker."""
     pattern, script = work.wanted.worker.pattern, marks.name_script(work.wanted.worker, work.state)
-    route = next((r for r in work.found.routes if r.pattern == pattern), None)
+    route = discovery.find_route(work.found, pattern)
     before: Json | None = None
     if route:
-        before = {"script": route.script} if route.script else {}
+        before = {"pattern": route.pattern}
+        before |= {"script": route.script} if route.script else {}
     made = Made(kind=Kind.ROUTE, place=work.apex.id, name=pattern, before=before, after=script)
     work.remember(made)
     path, body = f"/zones/{work.apex.id}/workers/routes", {"pattern": pattern, "script": script}
@@ -71,14 +93,14 @@ def put_route(work: Work) -> None:
         work.client.send("POST", path, body)
 
 
-def examine_route(client: Client, made: Made, _: State) -> Undoing:
+def examine_route(client: Client, made: Made, state: State) -> Undoing:
     """Return how a route is taken back: its former Worker, or no route."""
     path = f"/zones/{made.place}/workers/routes"
     route = next((r for r in client.get(path) or [] if r["pattern"] == made.name), None)
     text = f"route {made.name}"
     if not route:
         return undoing.gone(made, text)
-    if route.get("script") != made.after:
+    if route.get("script") != made.after or not marks.is_our_script(made.after, state):
         return undoing.keep(made, text)
     place = f"{path}/{route['id']}"
     if made.before is None:
@@ -87,11 +109,13 @@ def examine_route(client: Client, made: Made, _: State) -> Undoing:
     return undoing.restore(made, shown, ("PUT", place, {"pattern": made.name, **made.before}))
 
 
-def examine(client: Client, made: Made, _: State) -> Undoing:
+def examine(client: Client, made: Made, state: State) -> Undoing:
     """Return how a Worker is taken away; raises BundleError where a strange route needs it."""
     path, text = f"/accounts/{made.place}/workers/scripts", f"Worker {made.name}"
     if not any(script["id"] == made.name for script in client.get(path) or []):
         return undoing.gone(made, text)
+    if not marks.is_our_script(made.name, state):
+        return undoing.keep(made, text)
     routes = client.get(f"/zones/{made.before['zone']}/workers/routes") or []
     needing = [r["pattern"] for r in routes if r.get("script") == made.name]
     strange = [pattern for pattern in needing if pattern != made.before["pattern"]]

@@ -18,6 +18,9 @@ from .state import Kind
 PHASE: Final = "http_config_settings"
 ACTION: Final = {"bic": False, "security_level": "essentially_off"}
 OFF_LEVELS: Final = frozenset({"off", "essentially_off"})
+# Which of them there are depends on the plan.
+SUPER_BOTS: Final = ("sbfm_definitely_automated", "sbfm_likely_automated")
+SUPER_PLANS: Final = frozenset({"pro", "business"})
 BROWSER_CHECKS: Final = "browser-checks"
 
 
@@ -49,6 +52,17 @@ SWITCHES: Final = {
         harm="challenges every program that is no browser, so other servers cannot reach this one;"
         " no rule can exempt a host from it",
         cure="switch it off for the whole zone",
+    ),
+    "super-bot-fight-mode": Switch(
+        title="Super Bot Fight Mode",
+        method="PUT",
+        path="bot_management",
+        keys=SUPER_BOTS,
+        permission=permissions.BOTS,
+        correct=lambda now: dict.fromkeys(now, "allow") if set(now.values()) - {"allow"} else None,
+        harm="challenges or blocks programs that are no browsers, so other servers cannot reach"
+        " this one",
+        cure="allow automated traffic in the whole zone",
     ),
     "url-normalization": Switch(
         title="URL normalization to the origin",
@@ -116,8 +130,9 @@ def read_settings(
     client: Client, wanted: Wanted, zone: Zone, mark: str, *, home: bool
 ) -> Iterator[Reading | str]:
     """Yield every setting of a zone that matters, or a sentence where it may not be read."""
+    absent = "bot-fight-mode" if zone.plan in SUPER_PLANS else "super-bot-fight-mode"
     for name, switch in SWITCHES.items():
-        if home or name not in HOME_ONLY:
+        if (home or name not in HOME_ONLY) and name != absent:
             try:
                 now = read_switch(client, zone.id, name)
                 after = switch.correct(now)
@@ -142,9 +157,10 @@ def describe_unreadable(title: str, zone: Zone, permission: str, error: Exceptio
     """Return what is said of a setting that could not be read; raises what is no denial."""
     if not isinstance(error, CloudflareError):
         return f"{title} of {zone.name} has other settings in this plan: let it challenge nobody"
-    if not error.denied:
+    if not error.refused:
         raise error
-    return f"{title} of {zone.name} could not be looked at: the token lacks {permission}"
+    reason = permissions.explain(error, permission)
+    return f"{title} of {zone.name} could not be looked at: {reason}"
 
 
 def write_expression(wanted: Wanted, zone: Zone) -> str:

@@ -28,7 +28,11 @@ def run(
     try:
         proof = _converge(settings, tell)
     except HelperError as error:
-        _report(settings, now(), {"proof": None, "problem": error.message})
+        try:
+            _report(settings, now(), {"proof": None, "problem": error.message})
+        except HelperError as second:
+            # On a full disk both fail: the second must not hide the first.
+            raise HelperError(f"{error.message} Besides, {second.message}") from error
         raise
     _report(settings, now(), {"proof": asdict(proof), "problem": None})
     tell(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 MAINTENANCE_DATABASE = "postgres"
-_PATIENCE_SECONDS = 180.0
 _PAUSE_SECONDS = 0.5
 _WRONG_PASSWORD = "password authentication failed"  # noqa: S105 (the server's words)
 _HOPELESS = (_WRONG_PASSWORD, "no pg_hba.conf entry", "does not exist", "no password supplied")
@@ -26,14 +25,13 @@ _HOPELESS = (_WRONG_PASSWORD, "no pg_hba.conf entry", "does not exist", "no pass
 def connect_as_superuser(
     settings: BootstrapSettings,
     *,
-    patience: float = _PATIENCE_SECONDS,
     tell: Callable[[str], None] = lambda _: None,
 ) -> psycopg.Connection:
-    """Connect as the superuser, waiting up to `patience` seconds for a server that starts.
+    """Connect as the superuser, waiting as long as the settings allow for a server that starts.
 
     A wrong password or a refusing pg_hba.conf never heals, so they raise HelperError at once.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + settings.database_patience
     told = False
     while True:
         try:
@@ -41,7 +39,7 @@ def connect_as_superuser(
         except psycopg.OperationalError as error:
             _raise_if_hopeless(error, settings)
             if time.monotonic() > deadline:
-                raise _too_late(error, settings, patience) from error
+                raise _too_late(error, settings) from error
         if not told:
             tell(f"waiting for PostgreSQL at {settings.database_host}:{settings.database_port}")
             told = True
@@ -108,9 +106,9 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSetti
     ) from error
 
 
-def _too_late(error: Exception, settings: BootstrapSettings, patience: float) -> HelperError:
+def _too_late(error: Exception, settings: BootstrapSettings) -> HelperError:
     return HelperError(
         f"PostgreSQL at {settings.database_host}:{settings.database_port} did not answer within"
-        f" {patience:.0f} s: {first_line(error)}. Look at `docker compose logs postgres`, then"
+        f" {settings.database_patience} s: {first_line(error)}. Look at `docker compose logs postgres`, then"
         " `docker compose up -d`.",
     )

@@ -10,6 +10,8 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
+from .pulse import end_silent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,7 @@ def main() -> int:
     if not directory:
         sys.stdout.write("unhealthy: STATE_DIRECTORY is not set\n")
         return 1
+    end_silent(directory)
     problem = look(directory, datetime.now(UTC))
     sys.stdout.write(f"unhealthy: {problem}\n" if problem else "healthy\n")
     return 1 if problem else 0
@@ -70,8 +73,9 @@ def judge_renewal(certificate: Mapping[str, Any], now: datetime) -> str | None:
         return f"degraded: the certificate ends at {end} and its renewal fails: {problem}"
     since = certificate.get("failing_since")
     # At first the stack is up and well with it; `check` tells the problem at once.
-    if problem and certificate.get("origin") == "placeholder" and _is_past(since, now - _PATIENCE):
-        return f"degraded: a placeholder is served instead of the certificate: {problem}"
+    if certificate.get("origin") == "placeholder" and _is_past(since, now - _PATIENCE):
+        reason = problem or "no attempt has brought one yet"
+        return f"degraded: a placeholder is served instead of the certificate: {reason}"
     return None
 
 

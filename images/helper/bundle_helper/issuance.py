@@ -9,17 +9,20 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from . import acme, explanation
+from . import acme, explanation, lineage
 from .errors import HelperError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from .acme import Wish
     from .issuers import AcmeSettings
     from .settings import ServiceSettings
 
+# What certbot writes in one run (a log of 100 to 200 kB, key, chain, configuration) several times over.
+_SPACE = 2**20
 # Longer than the ceiling of propagation for a few names, and the authority's own patience.
 _LONGEST_SECONDS = 1800.0
 
@@ -30,6 +33,10 @@ class IssuanceError(HelperError):
     def __init__(self, message: str, not_before: datetime | None = None) -> None:
         super().__init__(message)
         self.not_before = not_before
+
+
+class NotReadyError(IssuanceError):
+    """Nobody was asked: what the authority gave could not be kept here."""
 
 
 class BusyError(HelperError):
@@ -48,6 +55,7 @@ def obtain(
     """
     if settings.acme is None:
         raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
+    _make_ready(settings, settings.acme, tell)
     _look_before(settings, settings.acme)
     said, code = _run(settings, settings.acme, wish, environ, tell)
     if code != 0:
@@ -71,7 +79,7 @@ def alone(settings: ServiceSettings) -> Iterator[None]:
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise IssuanceError(
+        raise NotReadyError(
             f"{directory} can not be opened ({error.strerror}). Run `docker compose up -d`:"
             " its first step gives the volume to the helper."
         ) from error
@@ -85,6 +93,37 @@ def alone(settings: ServiceSettings) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _make_ready(
+    settings: ServiceSettings, chosen: AcmeSettings, tell: Callable[[str], None]
+) -> None:
+    """Make sure that what the authority gives can be kept; NotReadyError if it could not.
+
+    An order is one of five that Let's Encrypt grants for the same names in a week, and certbot finds
+    out only afterwards that it cannot save the certificate.
+    """
+    try:
+        _probe_space(chosen.lineages_directory / ".space")
+        aside = lineage.set_broken_aside(settings)
+    except OSError as error:
+        raise NotReadyError(
+            f"nothing was asked, because {chosen.lineages_directory} (the volume `letsencrypt`)"
+            f" cannot be written: {error.strerror}. Free space on this machine's disk"
+            " (`docker system df`); it goes on by itself within ten minutes"
+        ) from error
+    if aside is not None:
+        tell(f"certbot's files of this certificate were damaged; they are in {aside} now")
+
+
+def _probe_space(probe: Path) -> None:
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(_SPACE))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _look_before(settings: ServiceSettings, chosen: AcmeSettings) -> None:

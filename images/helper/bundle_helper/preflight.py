@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import dns.exception
@@ -57,14 +58,21 @@ def _delegation(name: str, resolver: Resolver) -> Iterable[str]:
 
 def _challenge_alias(name: str, resolver: Resolver) -> Iterable[str]:
     record = f"{CHALLENGE}.{name}"
-    try:
-        answer = resolver.resolve(record, dns.rdatatype.CNAME)
-    except dns.exception.DNSException:
+    target = _find_alias(record, resolver)
+    # A wildcard answers here only as long as nothing is there: the challenge's TXT record ends that.
+    if target is None or target == _find_alias(f"{secrets.token_hex(8)}.{name}", resolver):
         return
     yield (
-        f"{record} is a CNAME to {_text(answer[0].target)}, left over from another tool: delete it"
+        f"{record} is a CNAME to {target}, left over from another tool: delete it"
         " in Cloudflare's dashboard (DNS, Records), because the challenge is a TXT of that name"
     )
+
+
+def _find_alias(name: str, resolver: Resolver) -> str | None:
+    try:
+        return _text(resolver.resolve(name, dns.rdatatype.CNAME)[0].target)
+    except dns.exception.DNSException:
+        return None
 
 
 def _permission(name: str, authorities: Sequence[str], resolver: Resolver) -> Iterable[str]:

@@ -67,31 +67,39 @@ def ensure_accounts(settings: ServiceSettings) -> tuple[str, ...]:
 
     ExchangeError while Synapse does not answer, RegistrationError if it refuses.
     """
-    endpoint = synapse_endpoint(settings)
     return tuple(
         f"created the account @{account.localpart}:{settings.server_name}"
         for account in wanted_accounts(settings)
-        if _ensure_account(endpoint, account, settings.registration_shared_secret)
+        if create_account(settings, account)
     )
 
 
-def _ensure_account(endpoint: Endpoint, account: Account, shared_secret: Secret) -> bool:
+def create_account(
+    settings: ServiceSettings, account: Account, *, sign_in: bool = False
+) -> Answer | None:
+    """Create an account, with a session if wanted; return the answer, or None if the name is taken.
+
+    ExchangeError while Synapse does not answer, RegistrationError if it refuses.
+    """
+    endpoint, shared_secret = synapse_endpoint(settings), settings.registration_shared_secret
     nonce = ask(endpoint, Request(target=_REGISTER)).json().get("nonce")
     if not isinstance(nonce, str):
         raise RegistrationError(
             "Synapse offers no registration by shared secret. Look at `docker compose logs"
             " synapse`; `registration_shared_secret_path` must be set."
         )
-    body = registration_body(account, nonce, shared_secret)
+    body = registration_body(account, nonce, shared_secret, sign_in=sign_in)
     answer = ask(endpoint, Request(method="POST", target=_REGISTER, body=body))
     if answer.status == _CREATED:
-        return True
+        return answer
     if answer.errcode == "M_USER_IN_USE":
-        return False
+        return None
     raise _refusal(account, answer)
 
 
-def registration_body(account: Account, nonce: str, shared_secret: Secret) -> bytes:
+def registration_body(
+    account: Account, nonce: str, shared_secret: Secret, *, sign_in: bool = False
+) -> bytes:
     """Return the body that proves knowledge of the shared secret (HMAC-SHA1, as documented)."""
     proof = hmac.new(shared_secret.reveal().encode(), digestmod=hashlib.sha1)
     parts = (nonce, account.localpart, account.password.reveal())
@@ -103,6 +111,8 @@ def registration_body(account: Account, nonce: str, shared_secret: Secret) -> by
             "password": account.password.reveal(),
             "admin": account.admin,
             "mac": proof.hexdigest(),
+            # Otherwise the account begins with a session that nobody holds and nobody ends.
+            "inhibit_login": not sign_in,
         }
     ).encode()
 

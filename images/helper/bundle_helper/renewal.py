@@ -8,20 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from . import acme, certificate, issuance, lineage, report, schedule
+from . import acme, certificate, history, issuance, lineage, publication, schedule
 from .environment import read_secret
 from .errors import HelperError
-from .schedule import History
+from .origin import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from .acme import Wish
     from .certificate import State
+    from .issuers import AcmeSettings
+    from .schedule import History
     from .settings import ServiceSettings
-
-HISTORY = "history.json"
 
 
 class Renewal:
@@ -41,32 +40,46 @@ class Renewal:
 
     def ensure(self, now: datetime) -> State:
         """Publish what certbot has, and say how it goes; `must_ask` says what is next."""
-        return self.describe(self.adopt(now))
+        unwritable = history.write_again(self._settings, self._acme)
+        state = self.describe(self.adopt(now))
+        problems = dict.fromkeys(filter(None, (state.problem, unwritable)))
+        return replace(state, problem="; ".join(problems) or None)
 
     def attempt(self, wish: Wish) -> None:
         """Ask the authority now and publish what comes; HelperError says why nothing came.
 
         A rehearsal leaves no trace. What another process does at the moment is not disturbed.
         """
-        with issuance.alone(self._settings):
-            if wish.rehearsal:
-                issuance.obtain(self._settings, wish, self._environ, self._tell)
-                return
-            history = self.read_history()
+        with contextlib.ExitStack() as held:
             try:
+                held.enter_context(issuance.alone(self._settings))
                 issuance.obtain(self._settings, wish, self._environ, self._tell)
+                if wish.rehearsal:
+                    return
                 self._adopt_strictly()
-            except issuance.IssuanceError as error:
-                failed = schedule.fail(history, self._now(), error.message, error.not_before)
-                self._write_history(failed)
+            except issuance.BusyError:
                 raise
             except Exception as error:
-                problem = f"the attempt met something unexpected ({type(error).__name__})"
-                self._write_history(schedule.fail(history, self._now(), problem))
+                if not wish.rehearsal:
+                    self._remember(self._describe_failure(self.read_history(), error))
                 raise
-            self._write_history(schedule.succeed(history, self._now()))
+            self._remember(schedule.succeed(self.read_history(), self._now()))
+
+    def _describe_failure(self, before: History, error: Exception) -> History:
+        if isinstance(error, issuance.NotReadyError):
+            return schedule.postpone(before, self._now(), error.message)
+        if isinstance(error, issuance.IssuanceError):
+            return schedule.fail(before, self._now(), error.message, error.not_before)
+        problem = f"the attempt met something unexpected ({type(error).__name__})"
+        return schedule.fail(before, self._now(), problem)
 
     def _adopt_strictly(self) -> None:
+        """Publish what certbot says that it has saved; IssuanceError if that is not there."""
+        if not lineage.exists(self._settings):
+            raise issuance.IssuanceError(
+                "certbot said that all went well, but its certificate is not where it belongs; see"
+                " what is in live/ of the volume `letsencrypt`"
+            )
         problem = self.adopt(self._now()).problem
         if problem is not None:
             raise issuance.IssuanceError(problem)
@@ -84,41 +97,39 @@ class Renewal:
 
     def describe(self, state: State) -> State:
         """Add to a state what the history knows."""
-        history = self.read_history()
-        problems = dict.fromkeys(filter(None, (history.problem, state.problem)))
-        planned = schedule.next_attempt(history, self._settings.homeserver)
+        known = self.read_history()
+        problems = dict.fromkeys(filter(None, (known.problem, state.problem)))
+        planned = schedule.next_attempt(known, self._settings.homeserver)
+        since = known.failing_since
+        if since is None and state.origin == PLACEHOLDER:
+            # Whatever the reason is, and even if there seems to be none.
+            since = publication.published_at(self._settings.certificates_directory)
         return replace(
             state,
             problem="; ".join(problems) or None,
-            failing_since=history.failing_since,
-            next_attempt=planned if history.attempted else None,
+            failing_since=since,
+            next_attempt=planned if known.attempted or known.not_before else None,
         )
 
     def read_history(self) -> History:
         """Return what became of the attempts with the present settings; a new one if there is none."""
-        fingerprint = self._fingerprint()
-        try:
-            history = schedule.from_json(report.read(self._history_file))
-        except (HelperError, ValueError, LookupError, TypeError):
-            return History(fingerprint=fingerprint)
-        return history if history.fingerprint == fingerprint else History(fingerprint=fingerprint)
+        return history.read(self._settings, self._acme, self._fingerprint())
 
     def must_ask(self, state: State, now: datetime) -> bool:
         """Say whether it is time to ask the authority for a better certificate than `state` has."""
-        history = self.read_history()
+        known = self.read_history()
         fresh = state.deadlines is not None and now < state.deadlines.warning
         own = state.origin == self._settings.certificate_issuer
         if own and fresh and not lineage.exists(self._settings):
             # The volume was lost, the certificate was not: another one would only use up a limit.
             return False
-        if own and state.deadlines is not None and not fresh and not history.failures:
+        due = schedule.is_due(known, self._settings.homeserver, now)
+        waits = known.failures or (known.not_before is not None and known.not_before > now)
+        if own and state.deadlines is not None and not fresh and not waits:
             # It became due since the last question.
-            asked = history.attempted
-            return asked is None or asked < state.deadlines.warning or self._is_due(history, now)
-        return self._is_due(history, now)
-
-    def _is_due(self, history: History, now: datetime) -> bool:
-        return schedule.is_due(history, self._settings.homeserver, now)
+            asked = known.attempted
+            return asked is None or asked < state.deadlines.warning or due
+        return due
 
     def try_quietly(self) -> None:
         """Make an attempt whose end is told by the next look alone."""
@@ -127,21 +138,21 @@ class Renewal:
             self.attempt(acme.Wish())
 
     @property
-    def _history_file(self) -> Path:
+    def _acme(self) -> AcmeSettings:
         if self._settings.acme is None:
             raise HelperError(f"{self._settings.certificate_issuer} is no ACME authority")
-        return self._settings.acme.lineages_directory / HISTORY
+        return self._settings.acme
 
-    def _write_history(self, history: History) -> None:
-        report.write(self._history_file, schedule.to_json(history), mode=0o600)
+    def _remember(self, known: History) -> None:
+        # What the volume refuses is a problem of each look, until it takes it.
+        with contextlib.suppress(HelperError):
+            history.write(self._settings, self._acme, known)
 
     def _fingerprint(self) -> str:
         """Return a digest of what an attempt depends on: with another token it is worth a new one."""
-        if self._settings.acme is None:
-            return ""
-        arguments = acme.certbot_arguments(self._settings, self._settings.acme, acme.Wish())
+        arguments = acme.certbot_arguments(self._settings, self._acme, acme.Wish())
         try:
-            token = read_secret(self._settings.acme.token_file).reveal()
+            token = read_secret(self._acme.token_file).reveal()
         except ValueError:
             token = ""
         return hashlib.sha256("\0".join([*arguments[1:], token]).encode()).hexdigest()

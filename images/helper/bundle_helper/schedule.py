@@ -22,6 +22,7 @@ _PAUSES_AFTER_FAILURE = (
     timedelta(minutes=100),
     timedelta(days=1),
 )
+_POSTPONED = timedelta(minutes=10)
 _PATIENCE = timedelta(days=1)
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 
@@ -82,7 +83,7 @@ def deadlines(start: datetime, end: datetime, warn: Limit, fail: Limit) -> Deadl
 def next_attempt(history: History, salt: str) -> datetime:
     """Return when to ask next; the past if it is time. `salt` makes the jitter this server's own."""
     if history.attempted is None:
-        return datetime.min.replace(tzinfo=UTC)
+        return history.not_before or datetime.min.replace(tzinfo=UTC)
     if history.failures:
         pause = _PAUSES_AFTER_FAILURE[min(history.failures, len(_PAUSES_AFTER_FAILURE)) - 1]
     else:
@@ -115,6 +116,19 @@ def fail(
         failing_since=min(since, now) if since else now,
         problem=problem,
         not_before=not_before,
+    )
+
+
+def postpone(history: History, now: datetime, problem: str) -> History:
+    """Return the history where nobody was asked, because this machine was not ready for an answer.
+
+    It heals without the authority, so it is looked at again soon, and no failure is counted.
+    """
+    return replace(
+        history,
+        failing_since=min(history.failing_since or now, now),
+        problem=problem,
+        not_before=now + _POSTPONED,
     )
 
 

@@ -88,11 +88,12 @@ def _files(settings: ServiceSettings) -> list[str]:
     if settings.files is not None:
         files += [settings.files.certificate_file, settings.files.key_file]
     if settings.acme is not None:
-        from .renewal import HISTORY  # noqa: PLC0415 (as above)
+        from .history import HISTORY  # noqa: PLC0415 (as above)
 
         place = settings.acme.lineages_directory
         name = lineage.name(settings.certificate_issuer, settings.homeserver)
         files += [place / "live" / name / "fullchain.pem", place / HISTORY]
+        files.append(settings.state_directory / HISTORY)
         files.append(settings.acme.token_file)
     return [str(file) for file in files]
 

@@ -23,6 +23,7 @@ from .issuers import (
     read_files,
     read_optional_file,
 )
+from .pins import Pin, parse_pins
 from .schedule import Limit, parse_limit
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _HIGHEST_ID = 2**31 - 1
 # The generator has the same limits; both packages are held to it by one test.
 _HIGHEST_BYTES = 2**31 - 1
 _LONGEST_USER_ID = 255
+_LONGEST_PATIENCE = 86400
 _VERIFY_KEY = re.compile(r"ed25519:[A-Za-z0-9_]+ [A-Za-z0-9+/]{43}")
 _LOCALPART = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 
@@ -48,11 +50,12 @@ class VolumeOwner:
 
 @dataclass(frozen=True, kw_only=True)
 class BootstrapSettings:
-    """What `bundle-helper bootstrap` needs."""
+    """What `bundle-helper bootstrap` needs; `database_patience` is in seconds."""
 
     server_name: str
     database_host: str
     database_port: int
+    database_patience: int
     database_name: str
     database_role: str
     superuser_password: Secret
@@ -71,6 +74,7 @@ class BootstrapSettings:
             server_name=environment.dns_name("SERVER_NAME"),
             database_host=environment.text("DATABASE_HOST"),
             database_port=environment.number("DATABASE_PORT", _HIGHEST_PORT),
+            database_patience=environment.number("DATABASE_PATIENCE", _LONGEST_PATIENCE),
             database_name=environment.text("DATABASE_NAME"),
             database_role=environment.text("DATABASE_ROLE"),
             superuser_password=environment.secret_file("SUPERUSER_PASSWORD_FILE"),
@@ -113,6 +117,7 @@ class ServiceSettings:
     database_report_file: Path
     upload_limit: int
     outside: bool
+    image_pins: tuple[Pin, ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -146,6 +151,7 @@ class ServiceSettings:
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.read("OUTSIDE", parse_yes, False),
+            image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(

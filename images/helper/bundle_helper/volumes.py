@@ -41,6 +41,11 @@ def _ensure_owner(path: Path, uid: int) -> tuple[str, ...]:
             " user 0 and `cap_add: [CHOWN]`, and storage that stores owners (an NFS export with"
             f" root_squash does not): there, run `chown {uid}:{uid}` on the volume yourself.",
         ) from error
+    except OSError as error:
+        raise HelperError(
+            f"{path} can not be given to user {uid} ({error.strerror}). Look at the storage behind"
+            " that volume: it must be writable and sound. Then `docker compose up -d`.",
+        ) from error
 
 
 def _give(path: Path, uid: int) -> tuple[str, ...]:

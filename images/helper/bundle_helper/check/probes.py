@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import outside
 from .accounts import probe_admin
+from .ages import probe_ages
 from .closed import probe_closed, probe_limit
 from .database import probe_proof, probe_reached
 from .forwarded import probe_forwarded
@@ -34,6 +35,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("well-known server", probe_server),
     Probe("well-known support", probe_support),
     Probe("signing key served", probe_signing),
+    Probe("age of the images", probe_ages),
 )
 
 

@@ -92,6 +92,7 @@ def _reason(answer: Answer) -> str:
     if answer.status == HTTPStatus.FORBIDDEN:
         return (
             "its password does not fit: the account is not made yet, or"
-            " registration_shared_secret was changed since (put the former value back)"
+            " registration_shared_secret was changed since (put the former value back, or"
+            f" `docker compose exec helper user password {CHECK_USER}`)"
         )
     return f"{answer.status} {answer.errcode}"

@@ -3,6 +3,33 @@
 # in a directory of its own, so a newer image would otherwise begin empty.
 set -euo pipefail
 
+# finished DIRECTORY: tells whether the image's scripts made a whole database there. PG_VERSION is
+# the first file they write; the line that lets other hosts in is the last.
+finished() { grep -qs '^host all all all ' "$1/pg_hba.conf"; }
+
+# bare DIRECTORY: succeeds if nobody can have stored anything there. What initdb makes has numbers
+# below 16384, in global and base alike; databases and tables of later have higher ones.
+bare() {
+    local path number
+    for path in "$1"/base/* "$1"/base/*/* "$1"/pg_tblspc/*; do
+        number=${path##*/}
+        number=${number%%[._]*}
+        [[ ! $number =~ ^[0-9]+$ ]] || ((10#$number < 16384)) || return 1
+    done
+}
+
+# Whoever is cut off leaves nothing under the final name, and the next start begins anew.
+make_database() {
+    local unfinished=$PGDATA.unfinished
+    rm -rf "$unfinished"
+    # A process of its own: the image's scripts export the password that they read, and the server,
+    # which needs none, shall not carry one in its environment.
+    PGDATA=$unfinished docker-ensure-initdb.sh "$@"
+    sync --file-system "$unfinished"
+    mv --no-target-directory "$unfinished" "$PGDATA"
+    sync --file-system "$PGDATA"
+}
+
 for version_file in /var/lib/postgresql/*/docker/PG_VERSION; do
     [ -e "$version_file" ] || continue
     directory=${version_file%/PG_VERSION}
@@ -19,10 +46,11 @@ if [ ! -f "$POSTGRES_PASSWORD_FILE" ] || [ ! -r "$POSTGRES_PASSWORD_FILE" ] || [
     exit 1
 fi
 
-# The image's scripts export the password they read. A process of its own makes the database, so
-# that the server, which needs no password, does not carry one in its environment.
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    docker-ensure-initdb.sh "$@"
+# Earlier bundles made the database in its final place, and could be cut off there.
+if [ -e "$PGDATA" ] && ! finished "$PGDATA" && bare "$PGDATA"; then
+    echo "An earlier first start was cut off before anything could be stored; making the database anew." >&2
+    rm -rf "$PGDATA"
 fi
+[ -e "$PGDATA" ] || make_database "$@"
 unset POSTGRES_PASSWORD_FILE
 exec docker-entrypoint.sh "$@"

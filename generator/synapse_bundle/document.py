@@ -1,0 +1,155 @@
+"""The YAML of a settings file: plain text and whole numbers in mappings, each with its line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+STRING: Final = "tag:yaml.org,2002:str"
+INTEGER: Final = "tag:yaml.org,2002:int"
+READ_AS: Final = {
+    "bool": "a truth value",
+    "timestamp": "a date",
+    "binary": "binary data",
+}
+# Levels of mappings and lists; the settings have two, and the parser takes a frame for each.
+DEEPEST: Final = 20
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing to put right, at a line (from 1; 0 is the whole file) and a key."""
+
+    line: int
+    path: KeyPath
+    reason: str
+
+    def __str__(self) -> str:
+        """Show as `line 3: ports.https: must be …`."""
+        where = [f"line {self.line}"] if self.line else []
+        key = [".".join(str(part) for part in self.path)] if self.path else []
+        return ": ".join([*where, *key, self.reason])
+
+
+@dataclass(kw_only=True)
+class Document:
+    """A parsed file: plain values, the line of every key, and what YAML itself made wrong."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    numbers: frozenset[KeyPath] = frozenset()
+
+
+def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
+    """Read YAML the way a person means it: text and whole numbers in mappings, nothing clever.
+
+    `numbers` are the keys that take a number and no text.
+    """
+    document = Document(numbers=numbers)
+    root = None
+    try:
+        # Before composing, which takes memory for every alias and a frame for every level.
+        unfit = find_unfit(text)
+        root = None if unfit else yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        unfit = describe_syntax(error, text)
+    if unfit:
+        document.problems.append(unfit)
+        return document
+    if isinstance(root, yaml.MappingNode):
+        document.values = read_mapping(root, (), document)
+    elif root is not None:
+        document.problems.append(
+            Problem(
+                line=1, path=(), reason="must be lines of `key: value`; see: synapse-bundle init"
+            )
+        )
+    return document
+
+
+def find_unfit(text: str) -> Problem | None:
+    """Return what YAML allows and no settings file needs, or None; raises YAMLError for no YAML."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if getattr(event, "anchor", None):
+            reason = "anchors and aliases (&, *) are not used here"
+            return Problem(line=line, path=(), reason=reason)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return Problem(
+                line=line, path=(), reason="is nested deeper than any key of the settings"
+            )
+    return None
+
+
+def describe_syntax(error: yaml.YAMLError, text: str) -> Problem:
+    """Turn the parser's complaint into a problem with its line."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        reason = f"holds the control character U+{int(error.character):04X}; delete it"
+        return Problem(line=line, path=(), reason=reason)
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+    line = mark.line + 1 if mark else 0
+    return Problem(line=line, path=(), reason=f"is not YAML: {reason} (indent with spaces)")
+
+
+def read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
+    """Return a mapping's values, noting lines, duplicate keys and values of no usable type."""
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+        where = (*path, key)
+        line = key_node.start_mark.line + 1
+        if key in values:
+            first = document.lines[where]
+            document.problems.append(
+                Problem(line=line, path=where, reason=f"stands twice (first in line {first})")
+            )
+            continue
+        document.lines[where] = line
+        values[key] = read_value(value_node, where, document)
+    return values
+
+
+def read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    """Return one value; what YAML would quietly turn into something else becomes a problem."""
+    if isinstance(node, yaml.MappingNode):
+        return read_mapping(node, path, document)
+    if isinstance(node, yaml.SequenceNode):
+        return [read_value(item, (*path, i), document) for i, item in enumerate(node.value)]
+    if node.tag == STRING:
+        return node.value
+    if node.tag == INTEGER and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
+        return int(node.value)
+    line = node.start_mark.line + 1
+    reason = describe_surprise(node, number=path in document.numbers)
+    document.problems.append(Problem(line=line, path=path, reason=reason))
+    return None
+
+
+def describe_surprise(node: yaml.Node, *, number: bool) -> str:
+    """Say what YAML makes of an unquoted value, and how to write what was meant."""
+    kind = node.tag.rpartition(":")[2]
+    if kind == "null":
+        return "has no value; give it one or delete the line"
+    if kind == "int":
+        value = yaml.safe_load(node.value)
+        quotes = "" if number else " or in quotes"
+        return f"YAML reads {node.value} as the number {value}; write it plainly{quotes}"
+    if number and kind in {*READ_AS, "float"}:
+        return f"should be a whole number, not {node.value}"
+    if kind == "float":
+        fraction = f"YAML reads {node.value} as a number with a fraction"
+        return f"{fraction}; write a whole number, or text in quotes"
+    if kind in READ_AS:
+        return f'YAML reads {node.value} as {READ_AS[kind]}, not as text; write "{node.value}"'
+    return "has a YAML tag, which is not used here"

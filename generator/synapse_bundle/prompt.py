@@ -1,0 +1,29 @@
+"""Secrets that are handed to one run: typed in unseen, or on standard input; never an argument."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import click
+
+from .errors import SettingsError
+
+# Characters; longer than any token or credentials file.
+LONGEST_SECRET: Final = 4096
+
+
+def read_secret(title: str) -> str:
+    """Return a secret: typed in unseen at a terminal, else what is on standard input.
+
+    Raises SettingsError where that is closed or holds no text.
+    """
+    # Python's own stand-in for a descriptor that was closed before it started; typeshed denies it.
+    if not sys.stdin:
+        raise SettingsError(f"{title}: standard input is closed; use a terminal, or < FILE")
+    if sys.stdin.isatty():
+        return str(click.prompt(title, hide_input=True)).strip()
+    try:
+        return sys.stdin.read(LONGEST_SECRET).strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{title}: what is on standard input is not text") from None

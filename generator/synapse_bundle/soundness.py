@@ -1,0 +1,97 @@
+"""Whether the bundle's authority can sign: its key, its certificate, the clock. Quick where it can."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from . import RELEASED
+
+KEY: Final = "authority.key"
+CERTIFICATE: Final = "authority.pem"
+# Nobody runs this program for longer; a clock that says so is wrong.
+LATEST: Final = RELEASED + timedelta(days=100 * 365)
+# RFC 5280, 4.1.2.5: two moments before 2050. The authority's certificate has no other such pair.
+VALIDITY: Final = re.compile(rb"\x30\x1e\x17\x0d(\d{12})Z\x17\x0d(\d{12})Z")
+# RFC 5915: a P-256 key ends with its public point, which its certificate holds too.
+POINT_BYTES: Final = 65
+ANEW: Final = "to make a new one, which every device must be told to trust"
+
+
+def find_faults(values: Mapping[str, str], now: datetime) -> Iterator[str]:
+    """Yield what keeps the secrets from being, or from getting, an authority that can sign."""
+    if CERTIFICATE not in values:
+        yield from find_creation_faults(values.get(KEY), now)
+    elif KEY in values and not is_plainly_sound(values[KEY], values[CERTIFICATE], now):
+        yield from find_pair_faults(values[KEY], values[CERTIFICATE], now)
+
+
+def find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
+    """Yield what keeps an authority from being made, with a key that exists or with a new one."""
+    if not RELEASED <= now <= LATEST:
+        yield (
+            f"{describe_clock(now)}, and synapse-bundle is of {RELEASED:%Y-%m-%d}: set the clock,"
+            " or the new certificates would be of no use"
+        )
+    if key is None:
+        return
+    # Imported here: it costs as much as a whole run.
+    from . import authority  # noqa: PLC0415
+
+    try:
+        authority.load_key(key)
+    except ValueError as error:
+        yield f"secrets/{KEY}: {error}; put it back from a copy, or delete it {ANEW}"
+
+
+def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
+    """Tell whether a pair that this program made is whole and valid; a doubt counts as no.
+
+    To parse both takes a third of a run that changes nothing; this takes no time. From 2050 on, and
+    for an authority that is valid until then, it is a doubt.
+    """
+    try:
+        private, public = (
+            base64.b64decode("".join(pem.splitlines()[1:-1]), validate=True)
+            for pem in (key, certificate)
+        )
+    except ValueError:
+        return False
+    validity = VALIDITY.search(public)
+    if not validity or private[-POINT_BYTES:] not in public:
+        return False
+    start, end = (f"20{moment.decode()}" for moment in validity.groups())
+    return start <= f"{now:%Y%m%d%H%M%S}" < end
+
+
+def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]:
+    """Yield what keeps a key and a certificate that exist from being an authority that can sign."""
+    from . import authority  # noqa: PLC0415
+
+    restore = f"put both back from a copy, or delete {KEY} and {CERTIFICATE} {ANEW}"
+    try:
+        private = authority.load_key(key)
+    except ValueError as error:
+        yield f"secrets/{KEY}: {error}; {restore}"
+        return
+    try:
+        public = authority.load_certificate(certificate)
+    except ValueError as error:
+        yield f"secrets/{CERTIFICATE}: {error}; {restore}"
+        return
+    start, end = public.not_valid_before_utc, public.not_valid_after_utc
+    if private.public_key() != public.public_key():
+        yield f"secrets/{KEY} is not the key of secrets/{CERTIFICATE}; {restore}"
+    elif not start <= now < end:
+        yield (
+            f"secrets/{CERTIFICATE} is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}, and"
+            f" {describe_clock(now)}: set the clock, or if it is right delete {CERTIFICATE} {ANEW}"
+        )
+
+
+def describe_clock(now: datetime) -> str:
+    """Return what day it is by this machine."""
+    return f"this machine's clock says {now.astimezone(UTC):%Y-%m-%d}"

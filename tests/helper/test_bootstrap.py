@@ -1,0 +1,34 @@
+"""What the one-shot start tells when two things are wrong at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bundle_helper import bootstrap
+from bundle_helper.environment import Secret
+from bundle_helper.errors import HelperError
+from bundle_helper.settings import BootstrapSettings, VolumeOwner
+
+
+def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
+    """With a full report volume the reason of the failure is still what is told first."""
+    # Nobody writes a file into a file: as good as a full volume, for root too.
+    (tmp_path / "report").touch()
+    settings = BootstrapSettings(
+        database_host="localhost",
+        database_port=1,
+        database_name="synapse",
+        database_role="synapse",
+        superuser_password=Secret("one"),
+        role_password=Secret("two"),
+        volume_owners=(VolumeOwner(path=tmp_path / "media", uid=991),),
+        report_file=tmp_path / "report" / "database.json",
+    )
+    with pytest.raises(HelperError) as caught:
+        bootstrap.run(settings, lambda: datetime.now(UTC), lambda _: None)
+    first, _, second = caught.value.message.partition("is not mounted")
+    assert first.startswith(str(tmp_path / "media"))
+    assert "database.json can not be written (Not a directory)" in second

@@ -1,0 +1,94 @@
+"""A first start of PostgreSQL that is cut off anywhere: the next one makes the database, and loses none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.stack.stacks import Stack, generate, run
+
+pytestmark = pytest.mark.engine
+
+HOME = "/var/lib/postgresql"
+# What is there when the cut comes, in the order in which it appears; any directory below 17 counts.
+STAGES = {
+    "directories": "ls -d 17/docker*/pg_wal",
+    "version": "ls 17/docker*/PG_VERSION",
+    "control file": "ls 17/docker*/global/pg_control",
+    "database postgres": "ls 17/docker*/base/5",
+    "server of its own": "ls 17/docker*/postmaster.opts",
+}
+NOW = "/bin/bash /srv/postgres/start.sh postgres"
+# As bundles of earlier days did it, in the final place.
+EARLIER = "docker-ensure-initdb.sh postgres"
+# The first process of a container takes all others with it, at once.
+CUT = "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Iterator[Stack]:
+    """The trial, generated and never started."""
+    stack = generate(tmp_path, "first", "")
+    try:
+        yield stack
+    finally:
+        stack.down()
+
+
+def run_in_place(stack: Stack, script: str) -> str:
+    """Run a script as the bundle's PostgreSQL would run, but as the first process of its own."""
+    override = stack.directory / "cut.yaml"
+    entrypoint = {"entrypoint": ["/bin/bash", "-c", script], "command": [], "init": False}
+    override.write_text(yaml.safe_dump({"services": {"postgres": entrypoint}}))
+    files = ["--file", "compose.yaml", "--file", override.name]
+    command = ["docker", "compose", *files, "run", "--rm", "--no-deps", "--no-TTY", "postgres"]
+    done = run(command, cwd=stack.directory, check=False)
+    assert done.returncode in (0, 7), done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def start(stack: Stack) -> None:
+    """Start PostgreSQL and prove it by the bundle's own bootstrap."""
+    stack.compose("up", "--detach", "--wait", "postgres")
+    done = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "bootstrap", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert stack.inspect("postgres")["RestartCount"] == 0
+
+
+def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
+    """Cut off again and again, a little later each time, the next start makes a whole database."""
+    for stage in STAGES.values():
+        run_in_place(bundle, CUT.format(home=HOME, start=NOW, stage=stage))
+    start(bundle)
+    assert run_in_place(bundle, f"ls -A {HOME}/17") == "docker"
+
+
+@pytest.mark.parametrize("stage", ["directories", "database postgres", "control file"])
+def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage: str) -> None:
+    """A database that was cut off in its final place, before it could hold anything, is made anew."""
+    run_in_place(bundle, CUT.format(home=HOME, start=EARLIER, stage=STAGES[stage]))
+    start(bundle)
+
+
+@pytest.mark.parametrize("database", ["kept", "postgres"])
+def test_a_database_that_holds_something_is_never_made_anew(bundle: Stack, database: str) -> None:
+    """What looks half done and holds a database or a table stays as it is, byte for byte."""
+    start(bundle)
+    asking = 'PGPASSWORD=$(<"$POSTGRES_PASSWORD_FILE") psql -Atq -U postgres -d "$0" -c "$1"'
+
+    def ask(name: str, statement: str) -> str:
+        arguments = ["exec", "--no-TTY", "postgres", "bash", "-c", asking, name, statement]
+        return bundle.compose(*arguments).stdout.strip()
+
+    ask("postgres", "DROP DATABASE synapse")
+    if database != "postgres":
+        ask("postgres", f"CREATE DATABASE {database}")
+    ask(database, "CREATE TABLE answers AS SELECT 42 AS answer")
+    shut = f"sed -i '/^host all all all/d' {HOME}/17/docker/pg_hba.conf"
+    bundle.compose("exec", "--no-TTY", "postgres", "bash", "-c", shut)
+    bundle.compose("restart", "postgres")
+    bundle.compose("up", "--detach", "--wait", "postgres")
+    assert ask(database, "SELECT answer FROM answers") == "42"

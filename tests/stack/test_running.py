@@ -1,0 +1,170 @@
+"""What docs/running.md says to type works as it is written there, on a running server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.conftest import keep
+from tests.stack.exchange import Answer
+from tests.stack.people import Person
+from tests.stack.stacks import REPOSITORY, Stack, generate
+
+pytestmark = pytest.mark.engine
+
+PAGE = REPOSITORY / "docs" / "running.md"
+SECRETS = (
+    "registration_shared_secret",
+    "macaroon_secret_key",
+    "form_secret",
+    "synapse_database_password",
+    "postgres_password",
+    "authority.key",
+    "authority.pem",
+    "signing.key",
+)
+
+
+def read_commands(heading: str) -> list[str]:
+    """Return the commands of a section, one for each line of its indented blocks."""
+    section = re.split(r"(?m)^## ", PAGE.read_text())[1:]
+    text = next(part for part in section if part.startswith(f"{heading}\n"))
+    return re.findall(r"(?m)^    (\S.*)$", text)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A server of its own: its secrets change."""
+    yield from keep(generate(tmp_path_factory.mktemp("running"), "running", ""))
+
+
+@pytest.fixture(scope="module")
+def environment(server: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which `make -C .. generate` writes this server's bundle."""
+    place = tmp_path_factory.mktemp("bin")
+    options = f"--settings {server.settings} --output {server.directory}"
+    (place / "make").write_text(
+        f'#!/bin/sh\n[ "$*" = "-C .. generate" ] || exit 64\n'
+        f"exec {sys.executable} -m synapse_bundle generate {options}\n"
+    )
+    (place / "make").chmod(0o755)
+    paths = {"PATH": f"{place}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY / "generator")}
+    return {**os.environ, **paths}
+
+
+def type_in(server: Stack, environment: dict[str, str], command: str) -> str:
+    """Type one command in the bundle, as the page has it, and return what it prints."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=server.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def sign_in(server: Stack, user: str, password: str) -> Answer:
+    """Sign in through Apache."""
+    identifier = {"type": "m.id.user", "user": user}
+    body = {"type": "m.login.password", "identifier": identifier, "password": password}
+    return server.ask("POST", "/_matrix/client/v3/login", body=body)
+
+
+def open_session(server: Stack, user: str, password: str) -> Person:
+    """Sign in with a password that must hold."""
+    answer = sign_in(server, user, password)
+    assert answer.status == 200, answer.body
+    session = answer.document
+    return Person(stack=server, user_id=session["user_id"], token=session["access_token"])
+
+
+def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, str]) -> None:
+    """An added person signs in; with a new password the old one and its sessions end."""
+    anna, ben = read_commands("Another user")
+    first = type_in(server, environment, anna).strip()
+    session = open_session(server, "anna", first)
+    # No session that nobody holds: neither from the registration nor from the first start.
+    assert len(session.call("GET", "/devices")["devices"]) == 1
+    admin = open_session(server, "ben", type_in(server, environment, ben).strip())
+    path = "/_synapse/admin/v1/server_version"
+    users = f"/_synapse/admin/v1/users/{session.user_id}/admin"
+    assert server.ask_synapse("GET", path).status == 200
+    assert server.ask_synapse("GET", users, token=session.token).status == 403
+    assert server.ask_synapse("GET", users, token=admin.token).status == 200
+    forgotten, *rest = read_commands("A forgotten password")
+    second = type_in(server, environment, forgotten).strip()
+    assert session.ask("GET", "/account/whoami").status == 401
+    assert sign_in(server, "anna", first).status == 403
+    open_session(server, "anna", second)
+    for command in rest:
+        type_in(server, environment, command)
+    server.wait_healthy()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["add", "admin"], "exists already"),
+        (["add", "Not a name"], "is not a user name"),
+        (["password", "nobody"], "there is no account @nobody:localhost"),
+    ],
+)
+def test_a_mistake_is_told_in_a_sentence(server: Stack, command: list[str], words: str) -> None:
+    """The message says what is wrong; there is no traceback and no password."""
+    done = server.ask_helper("user", *command)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str]) -> None:
+    """After the whole section every secret is another, and everything holds with the new ones."""
+    before = {name: server.secret(name) for name in SECRETS}
+    said = [
+        type_in(server, environment, command) for command in read_commands("A leaked key or token")
+    ]
+    assert [name for name in SECRETS if server.secret(name) == before[name]] == []
+    assert any("@admin:localhost  administrator" in text for text in said)
+    assert "passing" not in "".join(said)
+    server.wait_healthy()
+    report = json.loads(server.check().stdout)
+    assert [row for row in report["checks"] if not row["ok"]] == []
+    keys = server.ask("GET", "/_matrix/key/v2/server").document
+    old, new = (
+        f"ed25519:{text.split()[1]}"
+        for text in (before["signing.key"], server.secret("signing.key"))
+    )
+    assert (set(keys["verify_keys"]), set(keys["old_verify_keys"])) == ({new}, {old})
+
+
+@pytest.mark.parametrize("heading", ["Where the disk goes", "Once a month"])
+def test_every_other_command_works(
+    server: Stack, environment: dict[str, str], heading: str
+) -> None:
+    """What only looks prints something and ends well, but for a search that may find nothing."""
+    commands = read_commands(heading)
+    assert len(commands) >= 3
+    for command in commands:
+        assert type_in(server, environment, command) or "grep" in command
+
+
+def test_every_section_is_typed() -> None:
+    """No section of the page is left out above."""
+    headings = set(re.findall(r"(?m)^## (.+)$", Path(PAGE).read_text()))
+    assert headings == {
+        "Another user",
+        "A forgotten password",
+        "A leaked key or token",
+        "Where the disk goes",
+        "Once a month",
+    }
