@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check test lint format bench golden lock images clean
+.PHONY: help init generate cloudflare up check test lint format bench golden lock images release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ lint: $(VENV)/developer ## Check types, style, shell scripts, Dockerfiles and YA
 	@$(BIN)/yamllint --strict .
 	@git ls-files | xargs grep -lE '^#!(/bin/(ba)?sh|/usr/bin/env bash)' | xargs $(BIN)/shellcheck --external-sources
 	@git ls-files '*Dockerfile' | xargs $(BIN)/hadolint
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		.github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
 
 format: $(VENV)/developer ## Format the Python code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -54,6 +57,9 @@ lock: $(VENV)/developer ## Lock the helper image's requirements anew
 
 images: $(VENV)/project ## Record the digests of the pinned images
 	@$(BIN)/synapse-bundle images --update
+
+release: $(VENV)/developer ## Tag VERSION=1.2.3 and build its wheel and sdist; publishes nothing
+	@$(BIN)/python bin/release.py "$(VERSION)"
 
 clean: ## Remove what the other verbs made here, but not bundle/ and settings.yaml
 	rm -rf $(VENV) .node dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
