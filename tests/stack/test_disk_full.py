@@ -219,7 +219,7 @@ def test_a_copy_without_room_fails_and_the_source_is_whole(cramped: Stack, tmp_p
             assert (
                 FULL in subprocess.run(backup, capture_output=True, text=True, check=False).stderr
             )
-            run(["sh", "-c", "rm -r ballast* backup"], cwd=mounted)
+            run(["sh", "-c", "rm -rf ballast* backup"], cwd=mounted)
             copy.generate()
             assert "20M" in (copy.directory / "synapse" / "homeserver.yaml").read_text()
         finally:
