@@ -102,6 +102,28 @@ def test_unusable_certificate_is_never_served(watched: Front, authority: Leaf) -
     wait_until_served(watched, leaf)
 
 
+def test_a_certificate_without_room_is_served_as_soon_as_there_is(
+    watched: Front, authority: Leaf
+) -> None:
+    """A file that finds no room for its copy is told once, and taken up when there is room."""
+    before, ballast = watched.serial(), "/run/apache2/ballast"
+    try_docker("exec", watched.container, "bash", "-c", f"cat /dev/zero >{ballast}")
+    leaf = issue(NAME, authority)
+    # The copy of the last good one but one makes room for a page.
+    publish(watched.certificates, "A remark.\n" * 2000 + leaf.bundle)
+    reason = "live.pem cannot be copied to /run/apache2 (No space left on device)"
+    wait_for(reason, lambda: reason in watched.logs(), 60)
+    # The watcher looks again, and lives: its sign of life needs no room.
+    beat = ("exec", watched.container, "cat", "/run/apache2/watcher.beat")
+    first = docker(*beat)
+    wait_for("another look", lambda: docker(*beat) > first, 60)
+    assert watched.complain() == ""
+    assert watched.logs().count(reason) == 1
+    assert watched.serial() == before
+    docker("exec", watched.container, "rm", ballast)
+    wait_until_served(watched, leaf)
+
+
 def test_first_start_waits_for_a_certificate(start: Start, authority: Leaf) -> None:
     """Without a certificate the container waits, says so once, and serves the first good one."""
     with start(describe_trial(), ready=False) as front:

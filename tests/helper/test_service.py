@@ -89,6 +89,17 @@ def test_the_next_look_is_when_something_will_be_different() -> None:
     assert service.next_moment(state, START + timedelta(hours=2)) is None
 
 
+def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) -> None:
+    """As long as there is nothing to serve it tries each minute, whatever stands in the way."""
+    settings.certificates_directory.rmdir()
+    now = datetime.now(UTC)
+    service.keep_certificate(settings, {}, now=lambda: now)
+    left = read(settings, "certificate")
+    assert left["valid_until"] is None
+    assert "No such file or directory" in left["problem"]
+    assert left["due"] == (now + timedelta(minutes=1)).timestamp()
+
+
 def test_a_place_that_refuses_is_told(settings: ServiceSettings, tmp_path: Path) -> None:
     """Without a place for what it found the process ends with a reason."""
     elsewhere = replace(settings, state_directory=tmp_path / "missing")

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import yaml
+
 from tests.stack.stacks import Stack, run
 
 FIND_WORKERS = """
@@ -83,3 +85,18 @@ def watch_ends(stack: Stack) -> Iterator[dict[str, int]]:
             events.terminate()
         assert events.stdout
         ends |= {line.split()[0]: int(line.split()[1]) for line in events.stdout}
+
+
+def ask_database(stack: Stack, database: str, statement: str) -> str:
+    """Run a statement as the superuser and return the answer, bare."""
+    asking = 'PGPASSWORD=$(<"$POSTGRES_PASSWORD_FILE") exec psql -AtU postgres -d "$0" -c "$1"'
+    arguments = ["exec", "--no-TTY", "postgres", "bash", "-c", asking, database, statement]
+    return stack.compose(*arguments).stdout.strip()
+
+
+def look_inside(stack: Stack, volume: str, script: str) -> str:
+    """Run a script in one of a project's volumes, as root and with the project's own image."""
+    services = yaml.safe_load((stack.directory / "compose.yaml").read_text())["services"]
+    mount = f"--volume={stack.project}_{volume}:/volume"
+    command = ["docker", "run", "--rm", "--user=0", mount, "--workdir=/volume", "--entrypoint=sh"]
+    return run([*command, services["postgres"]["image"], "-ec", script]).stdout

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.stack.stacks import PATIENCE, Stack, generate, run, wait_until
+from tests.stack.harm import ask_database, look_inside
+from tests.stack.stacks import PATIENCE, Stack, generate, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -148,13 +148,6 @@ def count_failed(stack: Stack, failed: set[str]) -> int:
     return len(failed)
 
 
-def ask_database(stack: Stack, database: str, statement: str) -> str:
-    """Run a statement as the superuser and return the answer, bare."""
-    asking = 'PGPASSWORD=$(<"$POSTGRES_PASSWORD_FILE") exec psql -AtU postgres -d "$0" -c "$1"'
-    arguments = ["exec", "--no-TTY", "postgres", "bash", "-c", asking, database, statement]
-    return stack.compose(*arguments).stdout.strip()
-
-
 def test_a_database_of_another_locale_keeps_synapse_from_starting(bundle: Stack) -> None:
     """A database of another locale keeps Synapse from starting until the advice was followed.
 
@@ -200,11 +193,3 @@ def test_data_of_another_major_version_is_refused_and_not_touched(bundle: Stack)
     assert "dump and restore" in done.stderr
     assert look_inside(bundle, "postgres", LIST) == before
     assert "16/docker/base/1" in before
-
-
-def look_inside(stack: Stack, volume: str, script: str) -> str:
-    """Run a script in one of a project's volumes, as root and with the project's own image."""
-    services = yaml.safe_load((stack.directory / "compose.yaml").read_text())["services"]
-    mount = f"--volume={stack.project}_{volume}:/volume"
-    command = ["docker", "run", "--rm", "--user=0", mount, "--workdir=/volume", "--entrypoint=sh"]
-    return run([*command, services["postgres"]["image"], "-ec", script]).stdout

@@ -127,7 +127,8 @@ def publish(
     except OSError as error:
         raise HelperError(
             f"the certificate can not be written to {live} ({error.strerror}). The directory must"
-            f" belong to this container's user, and that user to group {group} (`group_add`)."
+            f" belong to this container's user, and that user to group {group} (`group_add`);"
+            " its filesystem must not be full."
         ) from error
 
 

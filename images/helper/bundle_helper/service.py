@@ -60,7 +60,9 @@ def _leave_state(settings: ServiceSettings, renewal: Renewal, now: Callable[[], 
     moment = now()
     state = _ensure(settings, renewal, moment)
     ask = settings.acme is not None and renewal.must_ask(state, moment)
-    due = moment + _SOON if ask else next_moment(state, moment)
+    # Without anything to serve nobody is served: what is in the way may be gone soon, a full disk too.
+    soon = ask or state.live is None
+    due = moment + _SOON if soon else next_moment(state, moment)
     content = {**summarise(state), WATCHED: stamps, DUE: due and due.timestamp()}
     report.write(settings.state_directory / f"{CERTIFICATE}.json", content)
     return ask
