@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 POLLS = 1000
+# More than Apache has threads, each of which keeps the memory that its first request took.
+REQUESTS = 2000
+# Memory pages of its own that a child of Apache has at most after it was replaced: it starts with 4600.
+FEW = 8192
+LIST_CHILDREN = (
+    "read -r all </proc/1/task/1/children; for child in $all; do"
+    " read -r name </proc/$child/comm; read -r _ resident shared _ </proc/$child/statm;"
+    " [[ $name != apache2 ]] || echo $child $((resident - shared)); done"
+)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -82,6 +91,34 @@ async def hold_and_ask(front: Front) -> tuple[int, list[int]]:
 def test_a_thousand_polls_leave_room_for_others(domain: Front) -> None:
     """While 1000 long polls are held every other request is answered, and so are they at last."""
     assert asyncio.run(hold_and_ask(domain)) == (POLLS, [200] * (200 + 1 + POLLS))
+
+
+def weigh_children(front: Front) -> dict[int, int]:
+    """Return how many memory pages of its own each child of Apache has, by its process id."""
+    told = docker("exec", front.container, "bash", "-c", LIST_CHILDREN)
+    return {int(child): int(pages) for child, pages in map(str.split, told.splitlines())}
+
+
+def test_memory_is_given_back_after_a_burst(start: Start, backend: str, gateway: str) -> None:
+    """Once a burst is over, a small child replaces the one that served it; no request is lost."""
+    with start(describe_domain(gateway)) as front:
+        polling, asking, idle = front.connect(timeout=600), front.connect(), front.connect()
+        polling.request("GET", "/_matrix/x?hold=600")
+        for number in range(REQUESTS):
+            # Nothing is replaced as long as a connection is kept that is idle nearly always.
+            connection = asking if number % 100 else idle
+            connection.request("GET", "/_matrix/client/versions")
+            assert connection.getresponse().read()
+        ((old, pages),) = weigh_children(front).items()
+        assert pages > FEW
+        asking.close()
+        idle.close()
+        wait_for("a new child", lambda: weigh_children(front).keys() - {old}, 240)
+        front.ask("/_matrix/x?release=1")
+        assert polling.getresponse().status == 200
+        polling.close()
+        wait_for("the end of the old one", lambda: old not in weigh_children(front), 240)
+        assert max(weigh_children(front).values()) < FEW
 
 
 def test_container_stops_in_time_while_polls_are_held(
