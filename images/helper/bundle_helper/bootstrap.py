@@ -37,7 +37,7 @@ def run(
     _report(settings, now(), {"proof": asdict(proof), "problem": None})
     tell(
         f"proved: {proof.role} owns {proof.database}"
-        f" ({proof.properties.encoding}, {proof.properties.collation}), has no further privilege, and"
+        f" ({proof.properties.encoding}, {proof.properties.collation}), has no further attribute, and"
         " is a member of no other role"
     )
     if proof.members:
