@@ -33,6 +33,8 @@ PROOF: dict[str, Any] = {
         "bypassrls": False,
         "limited": False,
     },
+    "memberships": [],
+    "members": [],
     "database": "synapse",
     "properties": {
         "encoding": "UTF8",
@@ -163,6 +165,14 @@ def test_a_wrong_database_is_told(
     proof = {**PROOF, part: {**PROOF[part], **change}}
     report.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
     assert set(broken(running_bundle)) == {"database role, locale and owner"}
+
+
+def test_a_role_in_another_role_is_told(running_bundle: Bundle) -> None:
+    """Who is in pg_read_server_files reads the server's files: that is not the least."""
+    proof = {**PROOF, "memberships": ["pg_read_server_files"]}
+    report.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
+    (row,) = broken(running_bundle).values()
+    assert "act as pg_read_server_files" in row["cause"]
 
 
 def test_a_failed_bootstrap_shows_its_own_reason(running_bundle: Bundle) -> None:

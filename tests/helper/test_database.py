@@ -256,6 +256,30 @@ def test_surplus_or_missing_privileges_are_repaired(place: Place, flags: str) ->
         assert read_role(superuser, place.name) == LEAST_PRIVILEGED
 
 
+def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
+    """The role is in no other, whoever granted that; who is in it is told, and left alone."""
+    place.run()
+    name, other = place.name, f"{place.name}_other"
+    with place.superuser() as superuser:
+        superuser.execute(f'CREATE ROLE "{other}"')
+        try:
+            superuser.execute(f'GRANT pg_monitor TO "{other}" WITH ADMIN OPTION')
+            superuser.execute(f'GRANT pg_monitor TO "{name}" GRANTED BY "{other}"')
+            superuser.execute(f'GRANT pg_read_server_files TO "{name}" WITH ADMIN OPTION')
+            superuser.execute(f'GRANT "{name}" TO "{other}"')
+            code, said = place.run()
+            assert code == 0, said
+            assert "took the membership in pg_monitor" in said
+            assert "took the membership in pg_read_server_files" in said
+            assert f"REVOKE {name} FROM {other}" in said
+            proof = database.prove(place.settings)
+            assert (proof.memberships, proof.members) == ((), (other,))
+            code, said = place.run()
+            assert (code, "took" in said) == (0, False)
+        finally:
+            superuser.execute(f'DROP ROLE "{other}"')
+
+
 @pytest.mark.parametrize(
     ("creation", "difference"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 CONTEXT = Path(__file__).parents[2] / "images" / "helper"
+PLUGIN = Path(__file__).with_name("plugin.py")
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +75,14 @@ def test_every_library_is_there_for_the_image_s_python(image: str) -> None:
         "    assert pathlib.Path(module.__cached__).exists(), path\n"
     )
     assert run(image, "-c", code, entrypoint="python3") == (0, "")
+
+
+@pytest.mark.engine
+def test_of_cloudflare_s_sdk_only_what_the_plugin_reaches_is_there(image: str) -> None:
+    """Certbot's plugin works, its errors too; what it never imports takes no space."""
+    code, said = run(image, "-c", PLUGIN.read_text(), entrypoint="python3")
+    assert code == 0, said
+    assert said == "wrote and removed a record\n" + "told an error\n" * 8 + "nothing surplus\n"
 
 
 def test_the_lock_pins_every_requirement_by_hash_and_names_no_place() -> None:

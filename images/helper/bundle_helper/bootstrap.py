@@ -37,8 +37,17 @@ def run(
     _report(settings, now(), {"proof": asdict(proof), "problem": None})
     tell(
         f"proved: {proof.role} owns {proof.database}"
-        f" ({proof.properties.encoding}, {proof.properties.collation}) and nothing more"
+        f" ({proof.properties.encoding}, {proof.properties.collation}), has no further attribute, and"
+        " is a member of no other role"
     )
+    if proof.members:
+        # Somebody may need it, for a backup say: only a person can know.
+        tell(
+            f"the role {proof.role} has members, who may do all that it may:"
+            f" {', '.join(proof.members)}. If that is not your wish, take it from each by"
+            f" `docker compose exec postgres psql -U postgres -c"
+            f" 'REVOKE {proof.role} FROM {proof.members[0]}'`."
+        )
 
 
 def _converge(settings: BootstrapSettings, tell: Callable[[str], None]) -> database.Proof:

@@ -75,6 +75,26 @@ def read_role(connection: psycopg.Connection, name: str) -> Role | None:
     )
 
 
+def read_memberships(connection: psycopg.Connection, name: str) -> tuple[tuple[str, str], ...]:
+    """Return the roles that the role called `name` is a member of, each with who granted it."""
+    rows = connection.execute(
+        "SELECT pg_get_userbyid(roleid), pg_get_userbyid(grantor) FROM pg_auth_members"
+        " WHERE pg_get_userbyid(member) = %s ORDER BY 1, 2",
+        (name,),
+    )
+    return tuple((granted, grantor) for granted, grantor in rows)
+
+
+def read_members(connection: psycopg.Connection, name: str) -> tuple[str, ...]:
+    """Return the roles that are members of the role called `name`, and may do what it may."""
+    rows = connection.execute(
+        "SELECT DISTINCT pg_get_userbyid(member) FROM pg_auth_members"
+        " WHERE pg_get_userbyid(roleid) = %s ORDER BY 1",
+        (name,),
+    )
+    return tuple(member for (member,) in rows)
+
+
 def read_database(connection: psycopg.Connection, name: str) -> Database | None:
     """Return the properties of the database called `name`, or None if there is none."""
     row = connection.execute(

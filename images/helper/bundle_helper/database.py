@@ -14,6 +14,8 @@ from .catalogue import (
     Database,
     Role,
     read_database,
+    read_members,
+    read_memberships,
     read_role,
     wanted_database,
 )
@@ -38,6 +40,8 @@ class Proof:
 
     role: str
     privileges: Role
+    memberships: tuple[str, ...]
+    members: tuple[str, ...]
     database: str
     properties: Database
     server_version: str
@@ -53,6 +57,7 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     changes = (
         *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
         *_ensure_role(superuser, settings),
+        *_ensure_memberships(superuser, settings.database_role),
         *_ensure_database(superuser, settings),
     )
     for database in (settings.database_name, "postgres", "template1"):
@@ -73,7 +78,8 @@ def prove(settings: BootstrapSettings) -> Proof:
             f"the role {role} can not use the database {name}: {first_line(error)}."
             " Look at `docker compose logs postgres`, then `docker compose up -d`.",
         ) from error
-    if proof.privileges != LEAST_PRIVILEGED or proof.properties != wanted_database(role):
+    least = proof.privileges == LEAST_PRIVILEGED and not proof.memberships
+    if not least or proof.properties != wanted_database(role):
         raise HelperError(f"role and database did not become what was asked for: {asdict(proof)}")
     return proof
 
@@ -86,6 +92,10 @@ def _look(connection: psycopg.Connection, settings: BootstrapSettings) -> Proof:
     return Proof(
         role=settings.database_role,
         privileges=role,
+        memberships=tuple(
+            granted for granted, _ in read_memberships(connection, settings.database_role)
+        ),
+        members=read_members(connection, settings.database_role),
         database=settings.database_name,
         properties=database,
         server_version=connection.info.parameter_status("server_version") or "",
@@ -129,6 +139,19 @@ def _ensure_role(superuser: psycopg.Connection, settings: BootstrapSettings) -> 
     if not password_is_current(settings):
         _write_role(superuser, settings, sql.SQL("ALTER ROLE"), with_password=True)
         changes.append(f"gave the role {name} the password of this bundle")
+    return tuple(changes)
+
+
+def _ensure_memberships(superuser: psycopg.Connection, name: str) -> tuple[str, ...]:
+    changes = []
+    for granted, grantor in read_memberships(superuser, name):
+        # Without its grantor a grant that somebody else made would stay, and only warn.
+        superuser.execute(
+            sql.SQL("REVOKE {} FROM {} GRANTED BY {} CASCADE").format(
+                *map(sql.Identifier, (granted, name, grantor))
+            )
+        )
+        changes.append(f"took the membership in {granted} from the role {name}")
     return tuple(changes)
 
 

@@ -41,7 +41,10 @@ def _judge_proof(proof: dict[str, Any], time: str) -> Finding:
         f"{proof['role']} owns {proof['database']} ({found['encoding']}, {found['collation']}),"
         f" PostgreSQL {proof['server_version']}, proved {time}"
     )
+    if proof.get("members"):
+        detail += f"; as {proof['role']} may also act: {', '.join(proof['members'])}"
     surplus = [name for name in _GRANTED if role[name]]
+    surplus += [f"act as {name}" for name in proof.get("memberships", ())]
     wanted = {"encoding": "UTF8", "collation": "C", "ctype": "C", "owner": proof["role"]}
     wrong = [name for name, value in wanted.items() if found[name] != value]
     if surplus or wrong or not role["login"]:

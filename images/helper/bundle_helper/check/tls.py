@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..certificate import State
     from ..settings import ServiceSettings
 
-# Apache looks for a new certificate once a minute.
+# Apache's watcher has looked and reloaded long before this, also where all is slow.
 _RELOAD_SECONDS = 75.0
 _PAUSE_SECONDS = 1.0
 
