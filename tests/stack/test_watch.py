@@ -44,4 +44,6 @@ def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -
         trial.compose("start", "postgres")
         trial.wait_healthy()
     wait_until(lambda: look(trial) == well, "all is well again")
-    assert "database: in order" in trial.compose("logs", "helper").stdout
+    wait_until(
+        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is told"
+    )
