@@ -30,6 +30,7 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"dns_token": "<dns_token>"} if chosen.acme else {}
     extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
+    extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
     return Credentials(values=STAND_INS | extra)
 
 

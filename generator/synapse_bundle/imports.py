@@ -15,7 +15,8 @@ TUNNEL: Final = "tunnel.json"
 TOKEN: Final = "dns_token"  # noqa: S105  # the name of a file
 ROOT: Final = "root.pem"
 NOTIFICATION: Final = "notification_urls"
-NAMES: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION)
+HEARTBEAT: Final = "heartbeat_url"
+NAMES: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT)
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 WITHOUT: Final = (
     "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Have one"
@@ -28,6 +29,7 @@ WITHOUT_TUNNEL: Final = (
     "secrets/tunnel.json: does not exist. Have a tunnel made: synapse-bundle cloudflare apply; or"
     " paste the token of yours: synapse-bundle tunnel import"
 )
+HIGHEST_PORT: Final = 65535
 # What was typed in or made for this bundle has no other copy.
 KEPT: Final = (TUNNEL, TOKEN)
 
@@ -103,11 +105,12 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[Import]:
             name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=WITHOUT
         )
     for name, file, check, key in (
-        (ROOT, chosen.root, check_root, "root"),
-        (NOTIFICATION, chosen.notify, check_notification, "notify"),
+        (ROOT, chosen.root, check_root, "certificates.root"),
+        (NOTIFICATION, chosen.notify, check_notification, "certificates.notify"),
+        (HEARTBEAT, settings.heartbeat, check_heartbeat, "heartbeat"),
     ):
         if file:
-            missing = f"{file}: does not exist; certificates.{key} names it"
+            missing = f"{file}: does not exist; {key} names it"
             yield Import(name=name, title=name, source=base / file, check=check, missing=missing)
 
 
@@ -161,3 +164,11 @@ def check_notification(value: str) -> str:
     if not value or wrong:
         return f"line {(wrong or [1])[0]} is no Apprise address such as mailto://… or json://…"
     return ""
+
+
+def check_heartbeat(value: str) -> str:
+    """Say what is wrong with the address to call while all is well, or nothing."""
+    parts = re.fullmatch(r"https://[A-Za-z0-9.-]+(:([0-9]{1,5}))?([/?][!-~]*)?", value)
+    if parts and 1 <= int(parts[2] or 443) <= HIGHEST_PORT and "#" not in value:
+        return ""
+    return "is no https address to call, such as https://hc.example.org/ping/…: one line, no blanks"

@@ -12,8 +12,8 @@ import yaml
 
 from . import __version__, assets, images, sizing, topology
 from .credentials import DIRECTORY, INSTANCE, Credentials
+from .imports import HEARTBEAT, NOTIFICATION, ROOT
 from .imports import NAMES as IMPORTED
-from .imports import NOTIFICATION, ROOT
 from .rendering import SUFFIX, Renderer
 from .settings import Settings
 
@@ -92,6 +92,7 @@ def build_context(
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")},
         "root": credentials.values.get(ROOT),
         "notification": NOTIFICATION in credentials.values,
+        "heartbeat": HEARTBEAT in credentials.values,
     }
 
 

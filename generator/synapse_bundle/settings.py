@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
-from .certificates import OWN, STAGING, Certificates, Choice
+from .certificates import OWN, STAGING, Certificates, Choice, Path
 from .discovery import Email, Support, Worker
 from .section import Section
 from .sizing import MIB
@@ -138,6 +138,7 @@ class Settings(Section):
     admin: Localpart = "admin"
     certificates: Choice = Field(default=Certificates(), validate_default=True)
     tunnel: TunnelChoice = None
+    heartbeat: Path | None = None
     memory: Size = 2 * UNITS["G"]
     max_upload_size: Size = 90 * MIB
     ports: Ports = Ports()

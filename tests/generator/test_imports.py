@@ -148,6 +148,20 @@ def test_roots_and_addresses_are_checked() -> None:
     assert "line 2" in imports.check_notification("json://example.org\nexample.org")
 
 
+def test_a_heartbeat_address_is_checked_unseen() -> None:
+    """One https address, with whatever path and query the service gave."""
+    for good in ("https://hc.example.org/ping/0f-1e", "https://kuma.example.org:3001/api?a=b&c=d"):
+        assert imports.check_heartbeat(good) == ""
+    for bad in (
+        *("", "http://hc.example.org/secret", "https://", "https://u:secret@example.org/"),
+        *("https://example.org:0/secret", "https://example.org/a\nhttps://example.org/secret"),
+        *("https://example.org/secret#part", "https://example.org/a secret"),
+    ):
+        fault = imports.check_heartbeat(bad)
+        assert fault.startswith("is no https address")
+        assert "secret" not in fault
+
+
 def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
     """A file that is not there is told with the key that names it."""
     settings = loading.load(DIRECTORY / "acme.yaml")

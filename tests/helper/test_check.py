@@ -236,7 +236,7 @@ def test_a_dead_front_door_gives_rows_and_no_traceback(running_bundle: Bundle) -
     """Everything behind Apache fails with its address; what does not need it still holds."""
     running_bundle.environ["APACHE_ADDRESS"] = "127.0.0.1:1"
     failed = broken(running_bundle)
-    assert len(failed) == len(NAMES) - 4
+    assert len(failed) == len(NAMES) - 5
     assert all("127.0.0.1:1" in row["detail"] for row in failed.values())
     assert all("logs apache" in row["next_step"] for row in failed.values())
 

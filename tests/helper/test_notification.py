@@ -60,7 +60,7 @@ def test_word_arrives(tmp_path: Path, postbox: Postbox) -> None:
     file = tmp_path / "notification_urls"
     file.write_text(f"json://127.0.0.1:{postbox.server_port}/hook\n")
     told: list[str] = []
-    notification.send(file, LINE, told.append)
+    assert notification.send(file, LINE, told.append)
     assert told == ["notification: sent"]
     assert [letter["message"] for letter in postbox.received] == [LINE]
 
@@ -70,5 +70,15 @@ def test_word_that_does_not_arrive_is_told_without_its_address(tmp_path: Path) -
     file = tmp_path / "notification_urls"
     file.write_text("json://user:pass-word@127.0.0.1:9/hook\n")
     told: list[str] = []
-    notification.send(file, LINE, told.append)
+    assert not notification.send(file, LINE, told.append)
+    assert told == ["notification: sent to nobody; tried again soon"]
+
+
+def test_word_that_some_receive_is_sent(tmp_path: Path, postbox: Postbox) -> None:
+    """An address that never works does not repeat the message to the others; the log tells it."""
+    file = tmp_path / "notification_urls"
+    file.write_text(f"json://127.0.0.1:9/hook\njson://127.0.0.1:{postbox.server_port}/hook\n")
+    told: list[str] = []
+    assert notification.send(file, LINE, told.append)
     assert told == ["notification: not sent to everybody"]
+    assert [letter["message"] for letter in postbox.received] == [LINE]

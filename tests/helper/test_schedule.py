@@ -90,14 +90,16 @@ def test_the_first_failure_is_remembered_until_success() -> None:
     assert schedule.succeed(later, NOW).failing_since is None
 
 
-def test_word_is_sent_after_a_day_and_once_a_day() -> None:
-    """Nobody is woken by one failure, and nobody twice for the same."""
+def test_word_is_worth_its_patience_and_is_sent_once_a_day() -> None:
+    """Nobody is woken by one failure, and nobody twice a day for the same."""
     day = timedelta(days=1)
-    assert not schedule.must_notify(NOW, None, NOW + day - HOURS, near=False)
-    assert schedule.must_notify(NOW, None, NOW + day, near=False)
-    assert schedule.must_notify(None, None, NOW, near=True)
-    assert not schedule.must_notify(NOW, NOW + day, NOW + 2 * day - HOURS, near=True)
-    assert schedule.must_notify(NOW, NOW + day, NOW + 2 * day, near=True)
+    assert not schedule.is_worth_word(NOW, NOW + day - HOURS, day)
+    assert schedule.is_worth_word(NOW, NOW + day, day)
+    assert not schedule.is_worth_word(None, NOW, day)
+    assert schedule.is_recent(NOW + day, NOW + 2 * day - HOURS)
+    assert not schedule.is_recent(NOW + day, NOW + 2 * day)
+    assert not schedule.is_recent(None, NOW)
+    assert not schedule.is_recent(NOW + day, NOW)
 
 
 @given(attempted=st.none() | MOMENTS, failures=st.integers(0, 99), problem=st.none() | st.text())

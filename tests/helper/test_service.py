@@ -11,9 +11,9 @@ import pytest
 
 from bundle_helper import service
 from bundle_helper.certificate import State
+from bundle_helper.duty import stamp
 from bundle_helper.errors import HelperError
 from bundle_helper.schedule import Deadlines
-from bundle_helper.supervisor import stamp
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -46,6 +46,7 @@ def test_every_bad_value_is_named_at_once(environ: dict[str, str]) -> None:
         "CERTIFICATE_FAILURE": "0d",
         "ROOT_FILE": "root.pem",
         "NOTIFICATION_FILE": "/nowhere",
+        "HEARTBEAT_FILE": "heartbeat_url",
         "APACHE_ADDRESS": "apache",
         "VERIFY_KEY": "ed25519:a_TEST short",
         "UPLOAD_LIMIT": "90M",

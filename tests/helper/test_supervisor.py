@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle_helper import health
-from bundle_helper.supervisor import Duty, Herald
+from bundle_helper.duty import Duty
+from bundle_helper.supervisor import Herald
 from tests.helper.conftest import Bundle
 
 if TYPE_CHECKING:

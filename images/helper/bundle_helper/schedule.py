@@ -23,7 +23,7 @@ _PAUSES_AFTER_FAILURE = (
     timedelta(days=1),
 )
 _POSTPONED = timedelta(minutes=10)
-_PATIENCE = timedelta(days=1)
+_A_DAY = timedelta(days=1)
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
 
 
@@ -132,13 +132,14 @@ def postpone(history: History, now: datetime, problem: str) -> History:
     )
 
 
-def must_notify(
-    failing_since: datetime | None, notified: datetime | None, now: datetime, *, near: bool
-) -> bool:
-    """Say whether to send word: failing for a day, or the end is near; once a day at most."""
-    worth = near or (failing_since is not None and now - failing_since >= _PATIENCE)
-    recent = notified is not None and timedelta(0) <= now - notified < _PATIENCE
-    return worth and not recent
+def is_worth_word(failing_since: datetime | None, now: datetime, patience: timedelta) -> bool:
+    """Say whether something has failed for so long that somebody should hear of it."""
+    return failing_since is not None and now - failing_since >= patience
+
+
+def is_recent(sent: datetime | None, now: datetime) -> bool:
+    """Say whether word was sent within a day; not if the clock was wrong then."""
+    return sent is not None and timedelta(0) <= now - sent < _A_DAY
 
 
 def to_json(history: History) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from . import report
+from .duty import DUE, stamp
+from .duty import FILES as WATCHED
 from .errors import HelperError
 from .issuers import FILES, OWN
 from .settings import ServiceSettings
-from .supervisor import ACCOUNTS, CERTIFICATE, DUE, WATCH, stamp, tell
-from .supervisor import FILES as WATCHED
+from .supervisor import ACCOUNTS, CERTIFICATE, WATCH, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,7 +178,9 @@ def main(duty: str) -> int:
 
             make_accounts(settings, ensure_accounts)
         elif duty == WATCH:
-            pass
+            from .watch import keep_watch  # noqa: PLC0415 (for this duty alone)
+
+            keep_watch(settings, tell)
     except HelperError as error:
         tell(f"{duty}: {error.message}")
         return error.exit_code

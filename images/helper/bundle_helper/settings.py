@@ -108,6 +108,7 @@ class ServiceSettings:
     certificate_failure: Limit
     root_file: Path | None
     notification_file: Path | None
+    heartbeat_file: Path | None
     acme: AcmeSettings | None
     files: FilesSettings | None
     state_directory: Path
@@ -142,6 +143,7 @@ class ServiceSettings:
             certificate_failure=environment.read("CERTIFICATE_FAILURE", parse_limit, Limit()),
             root_file=read_optional_file(environment, "ROOT_FILE", "public"),
             notification_file=read_optional_file(environment, "NOTIFICATION_FILE", "none"),
+            heartbeat_file=read_optional_file(environment, "HEARTBEAT_FILE", "none"),
             acme=read_acme(environment, issuer),
             files=read_files(environment, issuer),
             state_directory=environment.path("STATE_DIRECTORY"),

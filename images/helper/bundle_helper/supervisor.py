@@ -6,13 +6,23 @@ a duty needs (cryptography, certbot, Apprise) is in memory while the duty runs, 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
 import time
 
+from .duty import (
+    DUE,
+    FAREWELL_SECONDS,
+    FILES,
+    LONGEST_PAUSE_SECONDS,
+    LOOK_SECONDS,
+    NEVER,
+    SIGNALS,
+    STOP,
+    Duty,
+)
 from .health import STATUS_FILE
 
 TYPE_CHECKING = False
@@ -21,25 +31,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 CERTIFICATE, ACCOUNTS, WATCH = "certificate", "accounts", "watch"
-# What a duty leaves for this process alone: not part of the status.
-FILES, DUE = "files", "due"
-_NEVER = float("inf")
 _STATUS_SECONDS = 60.0
 # While a duty is at work what it tells shall be seen at once; later files are looked at, no more.
 _BUSY_SECONDS = 0.5
-_LOOK_SECONDS = 10.0
-_LONGEST_PAUSE_SECONDS = 3600.0
-# Less than the container's stop_grace_period, more than certbot takes to remove its TXT record.
-_FAREWELL_SECONDS = 9.0
-_STOP = (signal.SIGTERM, signal.SIGINT)
-_SIGNALS = (*_STOP, signal.SIGCHLD)
 _PATHS = "import sys; sys.path.insert(0, sys.argv[1]); "
 _START = _PATHS + "from bundle_helper.supervisor import main; sys.exit(main())"
 
 
 def hold_signals() -> None:
     """Let what asks to stop wait until the supervisor hears it, across `become`."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def become() -> NoReturn:
@@ -71,92 +72,6 @@ def tell(sentence: str) -> None:
     os.write(1, f"{sentence}\n".encode())
 
 
-def stamp(path: str) -> list[int] | None:
-    """Return what changes when a file does, or None while it can not be seen."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 (as above)
-    except OSError:
-        return None
-    return [found.st_mtime_ns, found.st_ino, found.st_size]
-
-
-class Duty:
-    """One sort of process. Its times are of the monotonic clock, in seconds.
-
-    It leaves what it found in a JSON file, and is started again `pause` after it ended well.
-    """
-
-    def __init__(
-        self, name: str, content: dict[str, Any], *, pause: float, longest: float, first: float = 0
-    ) -> None:
-        self.name = name
-        self.content = content
-        self.known = False
-        self.pause = pause
-        self.longest = longest
-        self.due = time.monotonic() + first
-        self.pid: int | None = None
-        self._since = time.monotonic()
-        self._failures = 0
-        self._seen: list[int] | None = None
-        self._look = _LOOK_SECONDS
-        self._asked_to_end = False
-
-    def start(self, command: list[str]) -> None:
-        """Start the process."""
-        self._since, self._asked_to_end = time.monotonic(), False
-        self.pid = os.posix_spawn(
-            command[0], command, os.environ, setsigmask=(), setsigdef=_SIGNALS
-        )
-
-    def end(self, code: int) -> None:
-        """Note that the process has ended, and when the next one is due."""
-        self.pid, self._since = None, time.monotonic()
-        self._failures = self._failures + 1 if code else 0
-        self.due = self._since + self.pause
-        if code:
-            self.due = self._since + min(2.0 ** min(self._failures, 16), _LONGEST_PAUSE_SECONDS)
-            # A negative code is the number of the signal that ended it.
-            told = f"exit code {code}" if code > 0 else f"signal {-code}"
-            problem = f"its process ended with {told}; what it said is in the log above"
-            self.content, self.known = {**self.content, "problem": problem}, True
-
-    def forget(self, directory: str) -> None:
-        """Remove what a process of an earlier service has left."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._file(directory))  # noqa: PTH108 (as above)
-
-    def read(self, directory: str) -> None:
-        """Take what the process has left, if that is new."""
-        path = self._file(directory)
-        now = stamp(path)
-        if now is None or now == self._seen:
-            return
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (as above)
-            self.content, self.known, self._seen = json.load(file), True, now
-
-    def _file(self, directory: str) -> str:
-        return os.path.join(directory, f"{self.name}.json")  # noqa: PTH118 (as above)
-
-    def call(self) -> None:
-        """Make it due if its own moment has come, or a file that it depends on has changed."""
-        if self.pid is not None or time.monotonic() - self._since < self._look:
-            return
-        changed = any(stamp(path) != was for path, was in self.content.get(FILES, {}).items())
-        # Something that changes at every look must not make the machine look all the time.
-        self._look = min(2 * self._look, _STATUS_SECONDS) if changed else _LOOK_SECONDS
-        if changed or time.time() >= (self.content.get(DUE) or _NEVER):
-            self.due = 0
-
-    def end_overdue(self) -> None:
-        """End a process that takes longer than it ever should; by force if it does not listen."""
-        if self.pid is None or time.monotonic() - self._since < self.longest:
-            return
-        os.kill(self.pid, signal.SIGKILL if self._asked_to_end else signal.SIGTERM)
-        self._since += _FAREWELL_SECONDS
-        self._asked_to_end = True
-
-
 class Supervisor:
     """The loop around the duties; `command` is how one is started."""
 
@@ -167,10 +82,10 @@ class Supervisor:
             Duty(
                 CERTIFICATE,
                 {"valid_until": None, "problem": None},
-                pause=_LONGEST_PAUSE_SECONDS,
+                pause=LONGEST_PAUSE_SECONDS,
                 longest=2400.0,
             ),
-            Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=_NEVER, longest=_NEVER),
+            Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
         )
         self._herald = Herald(tell)
@@ -187,7 +102,7 @@ class Supervisor:
                 duty.call()
                 if duty.pid is None and time.monotonic() >= duty.due:
                     duty.start(self._command(duty.name))
-            if self._sleep() in _STOP:
+            if self._sleep() in STOP:
                 break
             self._reap()
             self._tell_status()
@@ -198,7 +113,7 @@ class Supervisor:
         for duty in self._duties:
             if duty.pid is not None:
                 os.kill(duty.pid, signal.SIGTERM)
-        end = time.monotonic() + _FAREWELL_SECONDS
+        end = time.monotonic() + FAREWELL_SECONDS
         while any(duty.pid for duty in self._duties) and time.monotonic() < end:
             signal.sigtimedwait((signal.SIGCHLD,), max(0, end - time.monotonic()))
             self._reap()
@@ -207,8 +122,8 @@ class Supervisor:
         now = time.monotonic()
         busy = any(duty.pid for duty in self._duties)
         dues = [duty.due for duty in self._duties if duty.pid is None]
-        pause = min([_BUSY_SECONDS if busy else _LOOK_SECONDS, *(due - now for due in dues)])
-        found = signal.sigtimedwait(_SIGNALS, max(0, pause))
+        pause = min([_BUSY_SECONDS if busy else LOOK_SECONDS, *(due - now for due in dues)])
+        found = signal.sigtimedwait(SIGNALS, max(0, pause))
         return found.si_signo if found else 0
 
     def _reap(self) -> None:

@@ -15,6 +15,7 @@ from .paths import probe_paths
 from .running import Probe
 from .signing import probe_signing
 from .tls import probe_chain, probe_current, probe_issuer
+from .watched import probe_watch
 from .wellknown import probe_client, probe_server, probe_support
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ PROBES: tuple[Probe, ...] = (
     Probe("well-known support", probe_support),
     Probe("signing key served", probe_signing),
     Probe("age of the images", probe_ages),
+    Probe("room on the disk, heartbeat", probe_watch),
 )
 
 
