@@ -165,5 +165,6 @@ def test_a_heartbeat_address_is_checked_unseen() -> None:
 def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
     """A file that is not there is told with the key that names it."""
     settings = loading.load(DIRECTORY / "acme.yaml")
-    with pytest.raises(SettingsError, match=r"certificates\.root names it"):
+    with pytest.raises(SettingsError, match=r"certificates\.root names it") as raised:
         credentials.collect(tmp_path, settings, tmp_path)
+    assert "heartbeat_url: does not exist; heartbeat names it" in str(raised.value)
