@@ -18,14 +18,17 @@ def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
     # Nobody writes a file into a file: as good as a full volume, for root too.
     (tmp_path / "report").touch()
     settings = BootstrapSettings(
+        server_name="example.org",
         database_host="localhost",
         database_port=1,
+        database_patience=600,
         database_name="synapse",
         database_role="synapse",
         superuser_password=Secret("one"),
         role_password=Secret("two"),
         volume_owners=(VolumeOwner(path=tmp_path / "media", uid=991),),
         report_file=tmp_path / "report" / "database.json",
+        instance_file=tmp_path / "instance",
     )
     with pytest.raises(HelperError) as caught:
         bootstrap.run(settings, lambda: datetime.now(UTC), lambda _: None)

@@ -23,6 +23,8 @@ def test_a_waiting_bootstrap_ends_when_asked(
     environ = {
         "DATABASE_HOST": "127.0.0.1",
         "DATABASE_PORT": "1",
+        "SERVER_NAME": "example.org",
+        "INSTANCE_FILE": str(tmp_path / "instance"),
         "DATABASE_PATIENCE": "600",
         "DATABASE_NAME": "synapse",
         "DATABASE_ROLE": "synapse_user",
