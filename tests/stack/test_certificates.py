@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.acme import bundles, visitors
 from tests.acme.engine import docker
 from tests.acme.internet import Internet, run_internet
+from tests.stack.harm import freeze
 from tests.stack.people import register
 from tests.stack.stacks import Stack, wait_until
 
@@ -153,7 +154,9 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
     helper = certified.stack.container("helper")
     with visitors.keep_coming(certified.stack, context) as visits:
         certified.internet.control(renewal="past")
-        # The service itself would publish what a killed command left behind.
+        # The service itself would publish what a killed command left behind. Its init stands still
+        # too, so that the container stays when the health check ends what hangs.
+        freeze(certified.stack, "helper")
         docker("kill", "--signal", "STOP", helper)
         steps, code = 0, 137
         while code == 137:

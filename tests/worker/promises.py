@@ -39,7 +39,9 @@ def read_plan(plan: Plan, name: str) -> Promise:
     files = {str(file.path): file.content for file in plan.files}
     apache = files["apache/httpd.conf"].decode()
     location = apache.partition(f'<Location "{FOLDER}">')[2].partition("</Location>")[0]
-    errors = re.findall(r"ErrorDocument (\d+) '(.+)'", location)
+    errors = dict(re.findall(r"ErrorDocument (\d+) '(.+)'", location))
+    # Apache sends this one as it stands in a file of its own, with its headers.
+    errors["405"] = files["apache/read-only-document.asis"].decode().partition("\n\n")[2]
     cors = re.findall(r'Header always set (Access-Control-\S+) "(.+)"', location)
     (caching,) = re.findall(r'Header set Cache-Control "(.+)"', apache)
     return Promise(
@@ -49,7 +51,7 @@ def read_plan(plan: Plan, name: str) -> Promise:
             for path, content in files.items()
             if path.startswith("apache/well-known/")
         },
-        errors={int(status): body.encode() for status, body in errors},
+        errors={int(status): body.strip().encode() for status, body in errors.items()},
         cors={header.lower(): value for header, value in cors},
         caching=caching,
     )
