@@ -69,6 +69,7 @@ async def ask_beside(front: Front, target: str, length: int) -> list[int]:
         ("/_matrix/federation/v1/send/1", 1000),
         ("/.well-known/matrix/client", 1000),
         ("/_synapse/admin/v1/users", 1000),
+        ("/_matrix//client/v3/login", 1000),
     ],
 )
 def test_slow_bodies_leave_threads_to_others(patient: Front, target: str, length: int) -> None:
