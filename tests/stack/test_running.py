@@ -160,11 +160,13 @@ def test_every_other_command_works(
 
 def test_every_section_is_typed() -> None:
     """No section of the page is left out above."""
+    assert read_commands("Watching it") == []
     headings = set(re.findall(r"(?m)^## (.+)$", Path(PAGE).read_text()))
     assert headings == {
         "Another user",
         "A forgotten password",
         "A leaked key or token",
+        "Watching it",
         "Where the disk goes",
         "Once a month",
     }

@@ -20,6 +20,8 @@ FAMILY = 8
 DEVICES = 3
 # Documentation addresses (RFC 5737): on the loopback port Synapse believes X-Forwarded-For.
 GUESSER = "203.0.113.7"
+# One address for a whole family; the engine's gateway is that of every other test too.
+HOME = "203.0.113.40"
 ROOMS = 20
 PHOTOS = 30
 
@@ -47,7 +49,8 @@ def test_a_family_signs_in_from_one_address(family: list[Person]) -> None:
     """Eight people with three devices each sign in through one address, one after the other."""
     stack = family[0].stack
     everybody = [person.user_id for person in family for _ in range(DEVICES)]
-    assert count(sign_in(stack, user, PASSWORD) for user in everybody) == {200: len(everybody)}
+    answers = (sign_in(stack, user, PASSWORD, HOME) for user in everybody)
+    assert count(answers) == {200: len(everybody)}
 
 
 def test_a_person_signs_in_on_every_device_and_in_every_client(family: list[Person]) -> None:
