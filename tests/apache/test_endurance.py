@@ -21,8 +21,8 @@ pytestmark = pytest.mark.engine
 POLLS = 1000
 # More than Apache has threads, each of which keeps the memory that its first request took.
 REQUESTS = 2000
-# Memory pages of its own that a child of Apache has at most after it was replaced: it starts with 4600.
-FEW = 8192
+# Memory pages of its own that a child of Apache has at most after it was replaced: it starts with 2400.
+FEW = 2800
 LIST_CHILDREN = (
     "read -r all </proc/1/task/1/children; for child in $all; do"
     " read -r name </proc/$child/comm; read -r _ resident shared _ </proc/$child/statm;"
