@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
-from . import __version__, assets, card, generation, imports, loading, prompt
+from . import __version__, assets, next_steps, pipeline, secret_input
+from .credentials import provided
 from .errors import BundleError, SettingsError
+from .settings import loading
 
 EXAMPLE = Path(__file__).with_name("settings.example.yaml")
 DEFAULT_SETTINGS = Path("settings.yaml")
@@ -137,8 +139,8 @@ def generate(
             f"The issuer {settings.certificates.issuer!r} needs no DNS token, so none is asked for;"
             " leave --token out, or choose another issuer with the key `certificates`."
         )
-    given = {imports.TOKEN: prompt.read_secret("Cloudflare DNS token")} if ask_token else {}
-    generation.write(
+    given = {provided.TOKEN: secret_input.read_secret("Cloudflare DNS token")} if ask_token else {}
+    pipeline.write(
         settings,
         bundle,
         settings_path,
@@ -149,7 +151,7 @@ def generate(
         verbose=verbose,
     )
     if not dry_run:
-        generation.show_next(settings, bundle)
+        pipeline.show_next(settings, bundle)
 
 
 @main.command()
@@ -161,12 +163,14 @@ def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     from . import engine  # noqa: PLC0415
 
     settings = loading.load(settings_path)
-    generation.write(settings, bundle, settings_path, {}, force=force)
+    pipeline.write(settings, bundle, settings_path, {}, force=force)
     engine.start(bundle, settings.ports)
     for note in engine.describe_images(bundle):
         click.echo(f"note      {note}")
     code = engine.check(bundle, [])
-    click.echo(f"\nSign in with any Matrix client:\n{card.write_card(settings, bundle, Path())}")
+    click.echo(
+        f"\nSign in with any Matrix client:\n{next_steps.write_card(settings, bundle, Path())}"
+    )
     raise SystemExit(code)
 
 
@@ -215,9 +219,9 @@ def import_tunnel(settings_path: Path | None, bundle: Path, *, force: bool) -> N
     settings = loading.load(settings_path)
     if not settings.tunnel:
         raise SettingsError("The settings have no tunnel; add the line `tunnel: cloudflare`.")
-    given = {imports.TUNNEL: prompt.read_secret("Tunnel token")}
-    generation.write(settings, bundle, settings_path, given, force=force)
-    generation.show_next(settings, bundle)
+    given = {provided.TUNNEL: secret_input.read_secret("Tunnel token")}
+    pipeline.write(settings, bundle, settings_path, given, force=force)
+    pipeline.show_next(settings, bundle)
 
 
 class Cloudflare(click.Group):

@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
-from . import assets, directories, downgrade
-from .credentials import DIRECTORY
+from . import assets, directory_modes, versions
+from .credentials.collection import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
 from .planning import Plan, PlannedFile
@@ -52,11 +52,11 @@ def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool)
     """
     if manifest:
         refuse_another(plan, manifest)
-        downgrade.refuse(plan, bundle, manifest, force=force)
+        versions.refuse(plan, bundle, manifest, force=force)
     known = manifest.files if manifest else {}
     refuse_escapes(dict.fromkeys([*(str(planned.path) for planned in plan.files), *known]), bundle)
-    owners = directories.list_owners(bundle)
-    wrong = directories.find_wrong((planned.path for planned in plan.files), bundle, owners)
+    owners = directory_modes.list_owners(bundle)
+    wrong = directory_modes.find_wrong((planned.path for planned in plan.files), bundle, owners)
     return [
         *(Change(path=p, action=Action.UPDATE, directory_mode=mode) for p, mode in wrong.items()),
         *(judge(planned, bundle, manifest, owners, force=force) for planned in plan.files),

@@ -20,7 +20,7 @@ from python_on_whales import DockerClient, DockerException
 
 from . import images
 from .errors import BundleError
-from .settings import Ports
+from .settings.model import Ports
 
 COMPOSE_FLOOR: Final = (2, 26)
 ENGINE_FLOOR: Final = (26, 1)

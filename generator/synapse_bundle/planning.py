@@ -11,11 +11,11 @@ from typing import Any, Final
 import yaml
 
 from . import __version__, assets, images, sizing, topology
-from .credentials import DIRECTORY, INSTANCE, Credentials
-from .imports import HEARTBEAT, NOTIFICATION, ROOT
-from .imports import NAMES as IMPORTED
+from .credentials.collection import DIRECTORY, INSTANCE, Credentials
+from .credentials.provided import HEARTBEAT, NOTIFICATION, ROOT
+from .credentials.provided import NAMES as IMPORTED
 from .rendering import SUFFIX, Renderer
-from .settings import Settings
+from .settings.model import Settings
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")

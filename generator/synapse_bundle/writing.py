@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from . import __version__, assets, directories
+from . import __version__, assets, directory_modes
 from . import manifest as manifests
 from .comparison import Action, Change
 from .errors import BundleError, SettingsError
@@ -134,8 +134,8 @@ def make_output(bundle: Path) -> None:
     """Create the bundle's directory where there is none, with a mode that no umask decides."""
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        bundle.mkdir(mode=directories.CLOSED)
-        bundle.chmod(directories.OPEN)
+        bundle.mkdir(mode=directory_modes.CLOSED)
+        bundle.chmod(directory_modes.OPEN)
 
 
 def remove_created(created: Iterable[Path]) -> None:
@@ -198,7 +198,7 @@ def commit(
         source.replace(target)
     for path in sorted(before.files.keys() - after.files.keys()):
         (bundle / path).unlink(missing_ok=True)
-        directories.remove_empty(bundle, (bundle / path).parent)
+        directory_modes.remove_empty(bundle, (bundle / path).parent)
     settlement.replace(bundle / manifests.NAME)
     synchronize(bundle)
 
@@ -207,7 +207,7 @@ def stage_planned(planned: PlannedFile, bundle: Path) -> Path:
     """Write a planned file beside its place; a kept one that exists only changes its mode."""
     target = bundle / planned.path
     content = target.read_bytes() if planned.kept and target.exists() else planned.content
-    directories.make(bundle, target.parent)
+    directory_modes.make(bundle, target.parent)
     return stage(target, content, planned.mode)
 
 

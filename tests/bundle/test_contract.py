@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from bundle_helper.errors import SettingsError
 from bundle_helper.settings import BootstrapSettings, ServiceSettings
-from synapse_bundle import credentials, loading, planning
-from synapse_bundle.settings import UNITS, Settings
+from synapse_bundle import planning
+from synapse_bundle.credentials import collection
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import UNITS, Settings
 from tests.bundles import read_compose
 from tests.settings import DIRECTORY, SHAPES
 
@@ -50,7 +52,7 @@ def test_environment_is_complete_and_wholly_used(
 ) -> None:
     """No variable is missing, none is wrong, and none is passed for nothing."""
     chosen = loading.load(shape)
-    secrets = credentials.collect(tmp_path, chosen, DIRECTORY)
+    secrets = collection.collect(tmp_path, chosen, DIRECTORY)
     model = read_compose(planning.plan(chosen, secrets, {}))
     for name, value in secrets.values.items():
         (tmp_path / name).write_text(f"{value}\n")
@@ -69,7 +71,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What compose.yaml tells the helper where every kind of value is in use."""
     directory = tmp_path_factory.mktemp("secrets")
     chosen = loading.load(DIRECTORY / "acme.yaml")
-    secrets = credentials.collect(directory, chosen, DIRECTORY)
+    secrets = collection.collect(directory, chosen, DIRECTORY)
     for name, value in secrets.values.items():
         (directory / name).write_text(f"{value}\n")
     told = read_compose(planning.plan(chosen, secrets, {}))["services"]["helper"]["environment"]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bundle import assets, loading
+from synapse_bundle import assets
 from synapse_bundle.planning import Plan
+from synapse_bundle.settings import loading
 from tests.bundle import test_golden, test_laws
 from tests.bundles import plan_settings, read_compose
 from tests.settings import DIRECTORY

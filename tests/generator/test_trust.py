@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bundle import __version__, downgrade, images
+from synapse_bundle import __version__, images, versions
 from tests.generator import runs
 from tests.generator.runs import Runner, read_tree
 
@@ -229,8 +229,8 @@ def test_an_older_bundle_is_upgraded(runner: Runner, version: str) -> None:
 
 def test_versions_are_compared_by_their_numbers() -> None:
     """0.10 is newer than 0.9, and what is no version is not guessed at."""
-    assert downgrade.is_older("0.9.0", "0.10.0")
-    assert not downgrade.is_older("1.0", "1.0.0")
+    assert versions.is_older("0.9.0", "0.10.0")
+    assert not versions.is_older("1.0", "1.0.0")
 
 
 @pytest.mark.parametrize("name", images.STATEFUL)

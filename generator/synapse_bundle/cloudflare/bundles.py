@@ -8,19 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .. import (
-    comparison,
-    credentials,
-    generation,
-    imports,
-    manifest,
-    planning,
-    topology,
-    tunnel,
-    writing,
-)
+from .. import comparison, manifest, planning, topology, writing
+from .. import pipeline as generation
+from ..credentials import collection as credentials
+from ..credentials import provided as imports
 from ..errors import SettingsError
-from ..settings import Settings
+from ..settings import tunnel
+from ..settings.model import Settings
 from .inspection import Secrets
 from .resources import Wanted, Worker
 

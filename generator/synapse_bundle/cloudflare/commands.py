@@ -11,9 +11,12 @@ from typing import Final
 
 import click
 
-from .. import generation, imports, loading, writing
+from .. import pipeline as generation
+from .. import writing
 from ..cli import output_option, settings_option
+from ..credentials import provided as imports
 from ..errors import BundleError, SettingsError
+from ..settings import loading
 from . import advice, application, bundles, destruction, permissions, presentation
 from . import state as states
 from .change import OPTIONAL, Condition, Part

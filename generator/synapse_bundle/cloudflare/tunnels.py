@@ -11,7 +11,8 @@ import secrets
 from dataclasses import replace
 from typing import Final
 
-from .. import imports, tunnel
+from ..credentials import provided as imports
+from ..settings import tunnel
 from . import marks, surroundings, undoing
 from .client import Client, CloudflareError
 from .resources import TUNNEL_DOMAIN, Tunnel

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
+from ..sizing import MIB
+from ..topology import derive_tunnel_subnet
+from .block import Section
 from .certificates import OWN, STAGING, Certificates, Choice, Path
-from .discovery import Email, Support, Worker
-from .section import Section
-from .sizing import MIB
-from .topology import derive_tunnel_subnet
 from .tunnel import Tunnel, TunnelChoice
+from .well_known import Email, Support, Worker
 
 TRIAL: Final = "localhost"
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}

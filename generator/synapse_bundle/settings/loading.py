@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from . import sources
-from .document import Document, KeyPath, Problem, parse_document
-from .errors import SettingsError
-from .settings import Ports, Settings
+from .. import user_files
+from ..errors import SettingsError
+from .model import Ports, Settings
+from .yaml_parser import Document, KeyPath, Problem, parse_document
 
 # A settings file is a page of text; what is larger is another file, or an attack on the parser.
 MAX_BYTES: Final = 64 * 1024
@@ -32,7 +32,7 @@ def load(path: Path | None) -> Settings:
 def read(path: Path) -> str:
     """Return the text of a settings file; raises SettingsError where it is no text."""
     try:
-        data = sources.read(path, MAX_BYTES)
+        data = user_files.read(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path}: {error.strerror}; write one with: synapse-bundle init"

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator
 
+from .block import Section
 from .certificates import check_path
-from .section import Section
 
 PROVIDER: Final = "cloudflare"
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from . import card, comparison, credentials, manifest, planning, writing
+from . import comparison, manifest, next_steps, planning, writing
 from .comparison import Action, Change
+from .credentials import collection
 from .errors import BundleError
-from .settings import Settings
+from .settings.model import Settings
 
 COLOURS = {Action.CREATE: "green", Action.UPDATE: "yellow", Action.REMOVE: "red"}
 
@@ -36,7 +37,7 @@ def write(
     base = settings_path.parent if settings_path else Path()
     with writing.lock(bundle):
         known = manifest.read(bundle, force=force)
-        secrets = credentials.collect(bundle, settings, base, given)
+        secrets = collection.collect(bundle, settings, base, given)
         plan = planning.plan(settings, secrets, planning.read_kept(bundle))
         changes = comparison.compare(plan, bundle, known, force=force)
         # What stays as it is goes without saying.
@@ -101,5 +102,7 @@ def review(plan: planning.Plan, changes: list[Change], bundle: Path) -> None:
 def show_next(settings: Settings, bundle: Path) -> None:
     """Print what to type next, and how to sign in then."""
     root = Path()
-    click.echo(f"\n{card.write_next(bundle, root)}\n")
-    click.echo(f"Then sign in with any Matrix client:\n{card.write_card(settings, bundle, root)}")
+    click.echo(f"\n{next_steps.write_next(bundle, root)}\n")
+    click.echo(
+        f"Then sign in with any Matrix client:\n{next_steps.write_card(settings, bundle, root)}"
+    )

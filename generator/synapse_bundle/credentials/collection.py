@@ -15,10 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from . import imports, soundness, sources
-from .errors import SettingsError
-from .imports import TUNNEL
-from .settings import Settings
+from .. import user_files
+from ..errors import SettingsError
+from ..settings.model import Settings
+from . import authority_check, provided
+from .provided import TUNNEL
 
 DIRECTORY: Final = "secrets"
 # The id that the bootstrap gives a server and its data at the first start.
@@ -80,11 +81,11 @@ def collect(
         text = read_secret(bundle / DIRECTORY / name, check, problems)
         if text is not None:
             values[name] = text
-    values |= imports.collect(bundle / DIRECTORY, settings, base, read_secret, problems, given)
+    values |= provided.collect(bundle / DIRECTORY, settings, base, read_secret, problems, given)
     if "authority.pem" in values and "authority.key" not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make both anew")
     if not any("authority." in problem for problem in problems):
-        problems += soundness.find_faults(values, now)
+        problems += authority_check.find_faults(values, now)
     if "signing.key" not in values and (bundle / "compose.yaml").exists():
         problems.append(
             "secrets/signing.key is missing: other servers know this one by it. Put it back from a"
@@ -118,7 +119,7 @@ def read_secret(path: Path, check: Callable[[str], str], problems: list[str]) ->
     shown = f"{DIRECTORY}/{path.name}" if path.parent.name == DIRECTORY else str(path)
     try:
         # As bytes: a Windows line end must not be read as a plain one.
-        text = sources.read(path).decode()
+        text = user_files.read(path).decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from . import RELEASED
+from .. import RELEASED
 
 KEY: Final = "authority.key"
 CERTIFICATE: Final = "authority.pem"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from .credentials import DIRECTORY
-from .settings import Settings
+from .credentials.collection import DIRECTORY
+from .settings.model import Settings
 
 
 def write_next(bundle: Path, root: Path) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bundle import credentials, imports, loading
+from synapse_bundle.credentials import collection, provided
 from synapse_bundle.errors import SettingsError
+from synapse_bundle.settings import loading
 from tests.settings import DIRECTORY
 
 REAL = loading.load(DIRECTORY / "letsencrypt.yaml")
@@ -39,11 +40,11 @@ def run(place: Path, *arguments: str, typed: str = "") -> tuple[int, str]:
 
 def test_a_token_file_is_copied_and_followed(tmp_path: Path) -> None:
     """The named file's token is the bundle's; without the file the copy serves."""
-    assert credentials.collect(tmp_path, REAL, DIRECTORY)["dns_token"] == TOKEN
+    assert collection.collect(tmp_path, REAL, DIRECTORY)["dns_token"] == TOKEN
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "dns_token").write_text(TOKEN[::-1] + "\n")
     (tmp_path / "tunnel.json").write_text((DIRECTORY / "tunnel.json").read_text())
-    assert credentials.collect(tmp_path, REAL, tmp_path)["dns_token"] == TOKEN[::-1]
+    assert collection.collect(tmp_path, REAL, tmp_path)["dns_token"] == TOKEN[::-1]
 
 
 def test_a_missing_token_is_told_with_the_way_to_one(tmp_path: Path) -> None:
@@ -141,23 +142,23 @@ def test_an_unusable_tunnel_changes_nothing(
 def test_roots_and_addresses_are_checked() -> None:
     """A root file holds certificates and no key; addresses are one a line."""
     root = (DIRECTORY / "root.pem").read_text().strip()
-    assert imports.check_root(f"{root}\n{root}") == ""
-    assert imports.check_root(root.replace("CERTIFICATE", "PRIVATE KEY"))
-    assert imports.check_root("")
-    assert imports.check_notification("mailto://u:p@example.org\njson://example.org") == ""
-    assert "line 2" in imports.check_notification("json://example.org\nexample.org")
+    assert provided.check_root(f"{root}\n{root}") == ""
+    assert provided.check_root(root.replace("CERTIFICATE", "PRIVATE KEY"))
+    assert provided.check_root("")
+    assert provided.check_notification("mailto://u:p@example.org\njson://example.org") == ""
+    assert "line 2" in provided.check_notification("json://example.org\nexample.org")
 
 
 def test_a_heartbeat_address_is_checked_unseen() -> None:
     """One https address, with whatever path and query the service gave."""
     for good in ("https://hc.example.org/ping/0f-1e", "https://kuma.example.org:3001/api?a=b&c=d"):
-        assert imports.check_heartbeat(good) == ""
+        assert provided.check_heartbeat(good) == ""
     for bad in (
         *("", "http://hc.example.org/secret", "https://", "https://u:secret@example.org/"),
         *("https://example.org:0/secret", "https://example.org/a\nhttps://example.org/secret"),
         *("https://example.org/secret#part", "https://example.org/a secret"),
     ):
-        fault = imports.check_heartbeat(bad)
+        fault = provided.check_heartbeat(bad)
         assert fault.startswith("is no https address")
         assert "secret" not in fault
 
@@ -166,5 +167,5 @@ def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
     """A file that is not there is told with the key that names it."""
     settings = loading.load(DIRECTORY / "acme.yaml")
     with pytest.raises(SettingsError, match=r"certificates\.root names it") as raised:
-        credentials.collect(tmp_path, settings, tmp_path)
+        collection.collect(tmp_path, settings, tmp_path)
     assert "heartbeat_url: does not exist; heartbeat names it" in str(raised.value)

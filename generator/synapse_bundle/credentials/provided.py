@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .settings import Settings
-from .tunnel import read_credential
+from ..settings.model import Settings
+from ..settings.tunnel import read_credential
 
 TUNNEL: Final = "tunnel.json"
 TOKEN: Final = "dns_token"  # noqa: S105  # the name of a file

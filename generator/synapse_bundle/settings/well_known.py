@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
-from .section import Section
+from .block import Section
 
 # A lone surrogate can be written in YAML's quotes, but into no file.
 PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from .section import Section
+from .block import Section
 
 OWN: Final = "own-authority"
 FILES: Final = "files"
