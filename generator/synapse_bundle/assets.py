@@ -1,10 +1,13 @@
-"""Where the template tree and the image contexts are: inside a wheel, or beside it in a checkout."""
+"""Files that the program carries: templates and image contexts, in a wheel or in a checkout."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+EXAMPLE: Final = Path(__file__).with_name("settings.example.yaml")
 
 
 def locate(name: str) -> Path:

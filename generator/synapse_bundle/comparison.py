@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
 from . import assets, directory_modes, versions
-from .credentials.collection import DIRECTORY
+from .credentials.file_names import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
 from .planning import Plan, PlannedFile

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_IMODE
 from typing import Final
 
-from .credentials.collection import DIRECTORY
+from .credentials.file_names import DIRECTORY
 from .errors import SettingsError
 
 # Whatever the umask says: containers run as other users and must read what they mount.

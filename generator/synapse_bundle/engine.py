@@ -20,7 +20,7 @@ from python_on_whales import DockerClient, DockerException
 
 from . import images
 from .errors import BundleError
-from .settings.model import Ports
+from .settings.model import PortSettings
 
 COMPOSE_FLOOR: Final = (2, 26)
 ENGINE_FLOOR: Final = (26, 1)
@@ -111,7 +111,7 @@ def describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
     return f"{name} {version.strip()} is older than {needed}, which the bundle needs; {INSTALL}"
 
 
-def start(bundle: Path, ports: Ports) -> None:
+def start(bundle: Path, ports: PortSettings) -> None:
     """Start a bundle and wait until every service is healthy; Compose shows the progress.
 
     Raises BundleError, for what Compose says on the terminal or for a port somebody else holds.
@@ -141,7 +141,7 @@ def describe_images(bundle: Path) -> Iterator[str]:
                 yield note
 
 
-def describe_taken(ports: Ports) -> Iterator[str]:
+def describe_taken(ports: PortSettings) -> Iterator[str]:
     """Yield a line for every published port that another program holds, with its name if visible."""
     for key, port in ports.model_dump().items():
         with socket.socket() as probe:
@@ -190,16 +190,6 @@ def check(bundle: Path, arguments: list[str]) -> int:
         raise BundleError(
             f"The check did not end within {CHECK_PATIENCE} seconds. Look at: docker compose ps"
         ) from None
-
-
-def read_digest(reference: str) -> str:
-    """Return the digest a registry has for an image; raises BundleError where it has none."""
-    require(describe_docker())
-    command = [*DockerClient().docker_cmd, "buildx", "imagetools", "inspect", reference]
-    answer = run_plainly([*map(str, command), "--format", "{{.Manifest.Digest}}"])
-    if answer.returncode:
-        raise BundleError(f"{reference}: {answer.stderr.strip() or 'no answer'}")
-    return answer.stdout.strip()
 
 
 def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,11 @@
-"""The card at the end of a run: where the server is, who signs in, what to type next."""
+"""What a run prints at its end: what to type next, and how to sign in."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from .credentials.collection import DIRECTORY
+from .credentials.file_names import DIRECTORY
 from .settings.model import Settings
 
 
@@ -19,7 +19,7 @@ def write_next(bundle: Path, root: Path) -> str:
     return f"Next:  {change}docker compose up -d"
 
 
-def write_card(settings: Settings, bundle: Path, root: Path) -> str:
+def write_sign_in(settings: Settings, bundle: Path, root: Path) -> str:
     """Return how to sign in and where the password is."""
     place = shorten(bundle, root)
     lines = [

@@ -104,5 +104,5 @@ def show_next(settings: Settings, bundle: Path) -> None:
     root = Path()
     click.echo(f"\n{next_steps.write_next(bundle, root)}\n")
     click.echo(
-        f"Then sign in with any Matrix client:\n{next_steps.write_card(settings, bundle, root)}"
+        f"Then sign in with any Matrix client:\n{next_steps.write_sign_in(settings, bundle, root)}"
     )

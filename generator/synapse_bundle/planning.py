@@ -11,9 +11,15 @@ from typing import Any, Final
 import yaml
 
 from . import __version__, assets, images, sizing, topology
-from .credentials.collection import DIRECTORY, INSTANCE, Credentials
-from .credentials.provided import HEARTBEAT, NOTIFICATION, ROOT
-from .credentials.provided import NAMES as IMPORTED
+from .credentials.collection import Credentials
+from .credentials.file_names import (
+    DIRECTORY,
+    HEARTBEAT,
+    INSTANCE,
+    NOTIFICATION,
+    PROVIDED,
+    ROOT,
+)
 from .rendering import SUFFIX, Renderer
 from .settings.model import Settings
 
@@ -123,7 +129,7 @@ def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
             path=PurePosixPath(DIRECTORY, name),
             content=f"{value}\n".encode(),
             mode=SHARED if name == INSTANCE else SECRET,
-            kept=name not in IMPORTED,
+            kept=name not in PROVIDED,
         )
 
 

@@ -13,7 +13,7 @@ from synapse_bundle.cloudflare import state as states
 from synapse_bundle.cloudflare.change import Part
 from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.undoing import Verb
-from synapse_bundle.credentials import provided as imports
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.desks import Desk, open_desk, rename
 from tests.cloudflare.world import Json

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE, Consent
 from synapse_bundle.cloudflare.state import Kind
-from synapse_bundle.credentials import provided as imports
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.desks import (
     DEATHS,

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from signedjson.key import decode_signing_key_base64, encode_verify_key_base64, get_verify_key
 
 from synapse_bundle import RELEASED
-from synapse_bundle.credentials import authority, authority_check, collection
+from synapse_bundle.credentials import authority, authority_check, collection, generated
+from synapse_bundle.credentials.tunnel_credential import FIELDS, read_credential
 from synapse_bundle.errors import SettingsError
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
-from synapse_bundle.settings.tunnel import FIELDS, read_credential
 from synapse_bundle.sizing import MIB
 from tests.settings import DIRECTORY
 
@@ -53,9 +53,9 @@ COMMANDS = (
 def test_first_run_makes_every_secret(tmp_path: Path) -> None:
     """All secrets exist, differ from one another, and pass their own checks."""
     made = collection.collect(tmp_path, Settings(), tmp_path).values
-    assert set(made) == set(collection.CHECKS)
+    assert set(made) == set(generated.CHECKS)
     assert len(set(made.values())) == len(made)
-    assert [name for name, check in collection.CHECKS.items() if check(made[name])] == []
+    assert [name for name, check in generated.CHECKS.items() if check(made[name])] == []
 
 
 def test_two_bundles_share_no_secret(tmp_path: Path) -> None:

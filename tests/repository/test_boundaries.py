@@ -16,13 +16,14 @@ OWNERS = {
     "jinja2": {"rendering"},
     "pydantic": {
         f"settings.{name}"
-        for name in ("block", "certificates", "loading", "model", "tunnel", "well_known")
+        for name in ("block", "certificates", "loading", "model", "names", "tunnel", "well_known")
     },
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.collection"},
     "subprocess": {"engine"},
-    "click": {"cli", "errors", "pipeline", "secret_input"},
+    "click": {"cli", "errors", "options", "pipeline", "secret_input"}
+    | {f"commands.{name}" for name in ("check", "generate", "init", "tunnel", "up")},
     "yaml": {"planning", "settings.yaml_parser"},
 }
 # What the generator may not import before it is needed: each costs as much as a whole run.

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from synapse_bundle.cli import main
-from synapse_bundle.credentials import collection
+from synapse_bundle.credentials import generated
 from synapse_bundle.settings.model import UNITS, Settings
 
 
@@ -51,7 +51,7 @@ def test_security_document_names_every_secret(repository: Path) -> None:
     text = (repository / "docs/security.md").read_text()
     table = text.partition("| file |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([\w.]+)`", table.replace("`up -d`", "")))
-    assert set(collection.CHECKS) | {"tunnel.json", "synapse.yaml"} <= named
+    assert set(generated.CHECKS) | {"tunnel.json", "synapse.yaml"} <= named
 
 
 def test_documented_commands_exist(repository: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_card_in_the_readme_is_the_real_one(repository: Path) -> None:
     from synapse_bundle import next_steps
 
     shown = (repository / "README.md").read_text()
-    real = next_steps.write_card(Settings(), repository / "bundle", repository)
+    real = next_steps.write_sign_in(Settings(), repository / "bundle", repository)
     for line in real.splitlines():
         assert f"    {line}" in shown, line
 

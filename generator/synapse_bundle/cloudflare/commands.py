@@ -13,9 +13,9 @@ import click
 
 from .. import pipeline as generation
 from .. import writing
-from ..cli import output_option, settings_option
-from ..credentials import provided as imports
+from ..credentials import file_names as imports
 from ..errors import BundleError, SettingsError
+from ..options import output_option, settings_option
 from ..settings import loading
 from . import advice, application, bundles, destruction, permissions, presentation
 from . import state as states

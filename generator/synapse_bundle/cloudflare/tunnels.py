@@ -11,8 +11,8 @@ import secrets
 from dataclasses import replace
 from typing import Final
 
-from ..credentials import provided as imports
-from ..settings import tunnel
+from ..credentials import file_names as imports
+from ..credentials import tunnel_credential as tunnel
 from . import marks, surroundings, undoing
 from .client import Client, CloudflareError
 from .resources import TUNNEL_DOMAIN, Tunnel

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from .. import RELEASED
+from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 
-KEY: Final = "authority.key"
-CERTIFICATE: Final = "authority.pem"
 # Nobody runs this program for longer; a clock that says so is wrong.
 LATEST: Final = RELEASED + timedelta(days=100 * 365)
 # RFC 5280, 4.1.2.5: two moments before 2050. The authority's certificate has no other such pair.
@@ -23,10 +22,12 @@ ANEW: Final = "to make a new one, which every device must be told to trust"
 
 def find_faults(values: Mapping[str, str], now: datetime) -> Iterator[str]:
     """Yield what keeps the secrets from being, or from getting, an authority that can sign."""
-    if CERTIFICATE not in values:
-        yield from find_creation_faults(values.get(KEY), now)
-    elif KEY in values and not is_plainly_sound(values[KEY], values[CERTIFICATE], now):
-        yield from find_pair_faults(values[KEY], values[CERTIFICATE], now)
+    if AUTHORITY_CERTIFICATE not in values:
+        yield from find_creation_faults(values.get(AUTHORITY_KEY), now)
+    elif AUTHORITY_KEY in values and not is_plainly_sound(
+        values[AUTHORITY_KEY], values[AUTHORITY_CERTIFICATE], now
+    ):
+        yield from find_pair_faults(values[AUTHORITY_KEY], values[AUTHORITY_CERTIFICATE], now)
 
 
 def find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
@@ -44,7 +45,7 @@ def find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     try:
         authority.load_key(key)
     except ValueError as error:
-        yield f"secrets/{KEY}: {error}; put it back from a copy, or delete it {ANEW}"
+        yield f"secrets/{AUTHORITY_KEY}: {error}; put it back from a copy, or delete it {ANEW}"
 
 
 def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
@@ -71,24 +72,26 @@ def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]
     """Yield what keeps a key and a certificate that exist from being an authority that can sign."""
     from . import authority  # noqa: PLC0415
 
-    restore = f"put both back from a copy, or delete {KEY} and {CERTIFICATE} {ANEW}"
+    restore = (
+        f"put both back from a copy, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {ANEW}"
+    )
     try:
         private = authority.load_key(key)
     except ValueError as error:
-        yield f"secrets/{KEY}: {error}; {restore}"
+        yield f"secrets/{AUTHORITY_KEY}: {error}; {restore}"
         return
     try:
         public = authority.load_certificate(certificate)
     except ValueError as error:
-        yield f"secrets/{CERTIFICATE}: {error}; {restore}"
+        yield f"secrets/{AUTHORITY_CERTIFICATE}: {error}; {restore}"
         return
     start, end = public.not_valid_before_utc, public.not_valid_after_utc
     if private.public_key() != public.public_key():
-        yield f"secrets/{KEY} is not the key of secrets/{CERTIFICATE}; {restore}"
+        yield f"secrets/{AUTHORITY_KEY} is not the key of secrets/{AUTHORITY_CERTIFICATE}; {restore}"
     elif not start <= now < end:
         yield (
-            f"secrets/{CERTIFICATE} is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}, and"
-            f" {describe_clock(now)}: set the clock, or if it is right delete {CERTIFICATE} {ANEW}"
+            f"secrets/{AUTHORITY_CERTIFICATE} is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}, and"
+            f" {describe_clock(now)}: set the clock, or if it is right delete {AUTHORITY_CERTIFICATE} {ANEW}"
         )
 
 

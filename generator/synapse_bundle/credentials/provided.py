@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from ..settings.model import Settings
-from ..settings.tunnel import read_credential
+from .file_names import HEARTBEAT, NOTIFICATION, ROOT, TOKEN, TUNNEL
+from .tunnel_credential import read_credential
 
-TUNNEL: Final = "tunnel.json"
-TOKEN: Final = "dns_token"  # noqa: S105  # the name of a file
-ROOT: Final = "root.pem"
-NOTIFICATION: Final = "notification_urls"
-HEARTBEAT: Final = "heartbeat_url"
-NAMES: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT)
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 WITHOUT: Final = (
     "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Have one"
@@ -38,7 +33,7 @@ Reader = Callable[[Path, Check, list[str]], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
+class ProvidedSecret:
     """One secret to copy: its name in the bundle and in words, where it comes from, and its check.
 
     `missing` is what is said without it, `convert` makes of its text what the bundle holds.
@@ -52,11 +47,11 @@ class Import:
     convert: Callable[[str], str] = str
 
 
-def collect(
+def read(
     directory: Path,
     settings: Settings,
     base: Path,
-    read: Reader,
+    read_file: Reader,
     problems: list[str],
     given: Mapping[str, str],
 ) -> Mapping[str, str]:
@@ -73,23 +68,23 @@ def collect(
             fault = wanted.check(value)
             problems += [f"the {wanted.title} {fault}"] if fault else []
         else:
-            value = read_import(wanted, directory, read, problems)
+            value = read_one(wanted, directory, read_file, problems)
         if value is not None and len(problems) == before:
             values[wanted.name] = wanted.convert(value)
     for name in KEPT:
         if name not in values and (directory / name).is_file():
             # Another issuer, or no tunnel, may be a change for a day.
-            kept = read(directory / name, lambda _: "", problems)
+            kept = read_file(directory / name, lambda _: "", problems)
             values |= {name: kept} if kept is not None else {}
     return values
 
 
-def list_wanted(settings: Settings, base: Path) -> Iterator[Import]:
+def list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
     """Yield what the settings want to be copied."""
     chosen = settings.certificates
     if settings.tunnel:
         named = settings.tunnel.credentials
-        yield Import(
+        yield ProvidedSecret(
             name=TUNNEL,
             title="tunnel credential",
             source=base / named if named else None,
@@ -101,7 +96,7 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[Import]:
         )
     if chosen.acme:
         source = base / chosen.token if chosen.token else None
-        yield Import(
+        yield ProvidedSecret(
             name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=WITHOUT
         )
     for name, file, check, key in (
@@ -111,15 +106,19 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[Import]:
     ):
         if file:
             missing = f"{file}: does not exist; {key} names it"
-            yield Import(name=name, title=name, source=base / file, check=check, missing=missing)
+            yield ProvidedSecret(
+                name=name, title=name, source=base / file, check=check, missing=missing
+            )
 
 
-def read_import(wanted: Import, directory: Path, read: Reader, problems: list[str]) -> str | None:
+def read_one(
+    wanted: ProvidedSecret, directory: Path, read_file: Reader, problems: list[str]
+) -> str | None:
     """Return the named file's value, else that of an earlier run's copy."""
     before = len(problems)
     places = [*([wanted.source] if wanted.source else []), directory / wanted.name]
     for place in places:
-        value = read(place, wanted.check, problems)
+        value = read_file(place, wanted.check, problems)
         if value is not None or len(problems) > before:
             return value
     problems.append(wanted.missing)

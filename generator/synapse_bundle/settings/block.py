@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 
-class Section(BaseModel):
+class Block(BaseModel):
     """A mapping of the settings file: no unknown key, no conversion by guess, no later change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from .block import Section
+from .block import Block
+from .names import FileName
 
 OWN: Final = "own-authority"
 FILES: Final = "files"
@@ -38,44 +39,36 @@ def _check_profile(text: str) -> str:
     return text
 
 
-def _check_place(text: str) -> str:
+def _check_absolute_path(text: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+){2,}", text) or "/.." in text:
         raise ValueError("must be an absolute path of plain characters, not directly below /")
     return text
 
 
-def check_path(text: str) -> str:
-    """Return a file name; raises ValueError for what is none."""
-    if not text.strip() or not text.isprintable():
-        raise ValueError("is no file name")
-    return text
-
-
-def read_word(value: Any) -> Any:
+def _expand_word(value: Any) -> Any:
     """Return the block that a plain issuer stands for."""
     return {"issuer": value} if isinstance(value, str) else value
 
 
-Path = Annotated[str, AfterValidator(check_path)]
-Place = Annotated[str, AfterValidator(_check_place)]
+AbsolutePath = Annotated[str, AfterValidator(_check_absolute_path)]
 Limit = Annotated[str, AfterValidator(_check_limit)]
 
 
-class Certificates(Section):
+class CertificateSettings(Block):
     """Who issues the server's certificate; a plain word is the issuer alone."""
 
     issuer: Annotated[str, AfterValidator(_check_issuer)] | None = None
-    token: Path | None = None
-    root: Path | None = None
+    token: FileName | None = None
+    root: FileName | None = None
     profile: Annotated[str, AfterValidator(_check_profile)] | None = None
     key_type: Literal["ecdsa", "rsa"] | None = None
-    certificate: Place | None = None
-    key: Place | None = None
-    notify: Path | None = None
+    certificate: AbsolutePath | None = None
+    key: AbsolutePath | None = None
+    notify: FileName | None = None
     warn: Limit = "1/3"
     fail: Limit = "7d"
 
-    def resolve(self, *, trial: bool) -> Certificates:
+    def resolve(self, *, trial: bool) -> CertificateSettings:
         """Return the block with its issuer; raises ValueError where the parts do not fit."""
         issuer = self.issuer or (OWN if trial else LETSENCRYPT)
         if trial and issuer not in {OWN, FILES}:
@@ -96,4 +89,4 @@ class Certificates(Section):
         return self.issuer not in {OWN, FILES}
 
 
-Choice = Annotated[Certificates, BeforeValidator(read_word)]
+CertificateChoice = Annotated[CertificateSettings, BeforeValidator(_expand_word)]

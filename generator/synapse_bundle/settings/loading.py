@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from .. import user_files
 from ..errors import SettingsError
-from .model import Ports, Settings
+from .model import PortSettings, Settings
 from .yaml_parser import Document, KeyPath, Problem, parse_document
 
 # A settings file is a page of text; what is larger is another file, or an attack on the parser.
 MAX_BYTES: Final = 64 * 1024
-NUMBERS: Final = frozenset(("ports", name) for name in Ports.model_fields)
+NUMBERS: Final = frozenset(("ports", name) for name in PortSettings.model_fields)
 
 
 def load(path: Path | None) -> Settings:

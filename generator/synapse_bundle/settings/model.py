@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
 from ..sizing import MIB
 from ..topology import derive_tunnel_subnet
-from .block import Section
-from .certificates import OWN, STAGING, Certificates, Choice, Path
-from .tunnel import Tunnel, TunnelChoice
-from .well_known import Email, Support, Worker
+from .block import Block
+from .certificates import OWN, STAGING, CertificateChoice, CertificateSettings
+from .names import TRIAL, FileName, Host, Localpart, Project
+from .tunnel import TunnelChoice, TunnelSettings
+from .well_known import Email, SupportSettings, WorkerSettings
 
-TRIAL: Final = "localhost"
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
 # Matrix specification, appendices, "User Identifiers"; the helper has the same limit.
 LONGEST_USER_ID: Final = 255
@@ -26,75 +26,6 @@ MEMORY_LIMIT: Final = 1024 * UNITS["G"]
 UPLOAD_LIMIT: Final = 2**31 - 1
 # Cloudflare refuses bodies above 100 MB on its free plan; 95 MiB is the last whole step below.
 TUNNEL_UPLOAD_LIMIT: Final = 95 * MIB
-LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-
-
-def _check_host(text: str) -> str:
-    if text == TRIAL:
-        return text
-    for refused, reason in _host_faults(text):
-        if refused:
-            raise ValueError(reason)
-    return text
-
-
-def _host_faults(text: str) -> list[tuple[bool, str]]:
-    labels = text.split(".")
-    return [
-        (not text, "is empty; write a domain such as example.org"),
-        (_is_address(text), "is an IP address; a Matrix server needs a domain"),
-        ("://" in text, "carries a scheme; write the bare domain, such as example.org"),
-        (":" in text, "carries a port; write the bare domain, such as example.org"),
-        ("/" in text, "carries a path; write the bare domain, such as example.org"),
-        (not text.isascii(), f"is not ASCII; write it as {_to_punycode(text)!r}"),
-        (text.endswith("."), "ends in a dot; leave the dot off"),
-        (len(text) > 230, "is longer than 230 characters"),
-        (
-            labels[-1].isdigit(),
-            "ends in a number, as no domain does; write one such as example.org",
-        ),
-        (len(labels) < 2, "has no dot; write a whole domain such as example.org"),
-        (
-            text != text.lower() and all(LABEL.fullmatch(label.lower()) for label in labels),
-            f"has capitals; write it as {text.lower()!r}",
-        ),
-        (
-            not all(LABEL.fullmatch(label) for label in labels),
-            "is no domain: letters, digits and hyphens only, in parts of 1 to 63 joined by dots",
-        ),
-    ]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text.strip("[]"))
-    except ValueError:
-        return False
-    return True
-
-
-def _to_punycode(text: str) -> str:
-    try:
-        return text.encode("idna").decode()
-    except UnicodeError:
-        return "its xn-- form"
-
-
-def _check_localpart(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9.=/+-][a-z0-9._=/+-]*", text):
-        msg = "is no user name: small letters, digits and . _ = / + - only, not starting with _"
-        raise ValueError(msg)
-    if text.isdigit():
-        raise ValueError("is a number, which Synapse keeps for guests; add a letter")
-    if text == "synapse-bundle-check":
-        raise ValueError("is the name of the bundle's own probe; choose another")
-    return text
-
-
-def _check_project(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", text):
-        raise ValueError("is no Compose project name: small letters, digits, _ and - only")
-    return text
 
 
 def _parse_size(value: Any) -> int:
@@ -104,8 +35,6 @@ def _parse_size(value: Any) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
-Host = Annotated[str, AfterValidator(_check_host)]
-Localpart = Annotated[str, AfterValidator(_check_localpart)]
 Size = Annotated[int, BeforeValidator(_parse_size)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -115,7 +44,7 @@ def _default_homeserver(data: dict[str, Any]) -> str:
     return TRIAL if server_name == TRIAL else f"matrix.{server_name}"
 
 
-class Ports(Section):
+class PortSettings(Block):
     """Ports published on 127.0.0.1 of the host; nothing is published elsewhere."""
 
     https: Port = 8443
@@ -129,22 +58,22 @@ class Ports(Section):
         return synapse
 
 
-class Settings(Section):
+class Settings(Block):
     """What the operator chooses. With no settings at all it is the trial on localhost."""
 
     server_name: Host = TRIAL
     homeserver: Host = Field(default_factory=_default_homeserver)
     email: Email | None = Field(default=None, validate_default=True)
     admin: Localpart = "admin"
-    certificates: Choice = Field(default=Certificates(), validate_default=True)
+    certificates: CertificateChoice = Field(default=CertificateSettings(), validate_default=True)
     tunnel: TunnelChoice = None
-    heartbeat: Path | None = None
+    heartbeat: FileName | None = None
     memory: Size = 2 * UNITS["G"]
     max_upload_size: Size = 90 * MIB
-    ports: Ports = Ports()
-    support: Support | None = None
-    worker: Worker = Worker()
-    project: Annotated[str, AfterValidator(_check_project)] = "homeserver"
+    ports: PortSettings = PortSettings()
+    support: SupportSettings | None = None
+    worker: WorkerSettings = WorkerSettings()
+    project: Project = "homeserver"
 
     @field_validator("admin")
     @classmethod
@@ -175,12 +104,12 @@ class Settings(Section):
 
     @field_validator("certificates")
     @classmethod
-    def _resolve_issuer(cls, certificates: Certificates, info: Info) -> Certificates:
+    def _resolve_issuer(cls, certificates: CertificateSettings, info: Info) -> CertificateSettings:
         return certificates.resolve(trial=info.data.get("server_name", TRIAL) == TRIAL)
 
     @field_validator("tunnel")
     @classmethod
-    def _check_tunnel(cls, tunnel: Tunnel | None, info: Info) -> Tunnel | None:
+    def _check_tunnel(cls, tunnel: TunnelSettings | None, info: Info) -> TunnelSettings | None:
         if tunnel and info.data.get("server_name") == TRIAL:
             raise ValueError("needs a real server_name; the trial on localhost has no tunnel")
         chosen = info.data.get("certificates")
@@ -190,7 +119,7 @@ class Settings(Section):
 
     @field_validator("worker")
     @classmethod
-    def _check_worker(cls, worker: Worker, info: Info) -> Worker:
+    def _check_worker(cls, worker: WorkerSettings, info: Info) -> WorkerSettings:
         if info.data.get("server_name") == TRIAL:
             raise ValueError("needs a real server_name; the trial on localhost has no Worker")
         return worker

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
-from .block import Section
+from .block import Block
 
 # A lone surrogate can be written in YAML's quotes, but into no file.
 PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"
@@ -34,7 +34,7 @@ def _check_page(text: str) -> str:
 Email = Annotated[str, AfterValidator(_check_email)]
 
 
-class Support(Section):
+class SupportSettings(Block):
     """Whom to contact about the server, published at /.well-known/matrix/support."""
 
     email_address: Email | None = None
@@ -42,7 +42,7 @@ class Support(Section):
     page: Annotated[str, AfterValidator(_check_page)] | None = None
 
 
-class Worker(Section):
+class WorkerSettings(Block):
     """The Cloudflare Worker that answers /.well-known/matrix/ at the server name."""
 
     other_paths: Literal["not-found", "pass-through"] = "not-found"
