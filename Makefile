@@ -55,8 +55,8 @@ lock: $(VENV)/developer ## Lock the helper image's requirements anew
 	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
 		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
 
-images: $(VENV)/project ## Record the digests of the pinned images
-	@$(BIN)/synapse-bundle images --update
+images: $(VENV)/developer ## Record the digests of the pinned images
+	@$(BIN)/python bin/update_images.py
 
 release: $(VENV)/developer ## Tag VERSION=1.2.3 and build its wheel and sdist; publishes nothing
 	@$(BIN)/python bin/release.py "$(VERSION)"
