@@ -30,12 +30,12 @@ def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
     been worked in gives the same bundle as a fresh one.
     """
     for directory, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not is_litter(name))
-        for name in sorted(file for file in files if not is_litter(file)):
+        names[:] = sorted(name for name in names if not _is_litter(name))
+        for name in sorted(file for file in files if not _is_litter(file)):
             path = Path(directory, name)
             yield PurePosixPath(path.relative_to(root).as_posix()), path
 
 
-def is_litter(name: str) -> bool:
+def _is_litter(name: str) -> bool:
     """Tell whether a file or directory name never travels."""
     return name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", "~"))

@@ -16,7 +16,7 @@ from .errors import SettingsError
 OPEN: Final = 0o755
 CLOSED: Final = 0o700
 # Who may write into a directory may put another one in the place of `secrets`.
-OTHERS_WRITE: Final = 0o022
+_OTHERS_WRITE: Final = 0o022
 
 
 def list_owners(bundle: Path) -> set[int]:
@@ -41,7 +41,7 @@ def find_wrong(
             if found.st_uid not in owners:
                 foreign.append(f"{path}/: belongs to user {found.st_uid}")
             mode = S_IMODE(found.st_mode)
-            if (right := choose_mode(path, mode)) != mode:
+            if (right := _choose_mode(path, mode)) != mode:
                 wrong[path] = right
     if foreign:
         raise SettingsError(
@@ -52,13 +52,13 @@ def find_wrong(
     return wrong
 
 
-def choose_mode(path: PurePosixPath, mode: int) -> int:
+def _choose_mode(path: PurePosixPath, mode: int) -> int:
     """Return the mode that a directory of the bundle shall have, given the one it has.
 
     The bundle's own may be closed to others, as its owner likes. Special bits stay.
     """
     if not path.parts:
-        return (mode | CLOSED) & ~OTHERS_WRITE
+        return (mode | CLOSED) & ~_OTHERS_WRITE
     return (mode & ~0o777) | (CLOSED if path.parts == (DIRECTORY,) else OPEN)
 
 
@@ -71,7 +71,7 @@ def make(bundle: Path, directory: Path) -> None:
         except FileExistsError:
             return
         mode = S_IMODE(directory.stat().st_mode)
-        directory.chmod(choose_mode(PurePosixPath(directory.relative_to(bundle)), mode))
+        directory.chmod(_choose_mode(PurePosixPath(directory.relative_to(bundle)), mode))
 
 
 def remove_empty(bundle: Path, directory: Path) -> None:

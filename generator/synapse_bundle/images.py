@@ -56,10 +56,10 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
 def refuse_denied(name: str, pin: Pin) -> None:
     """Raise BundleError for a version that is known to break or endanger a server."""
     if pin.tag in pin.denied:
-        raise BundleError(f"{path_of(name)}: {pin.reference} is denied; take another version")
+        raise BundleError(f"{_path_of(name)}: {pin.reference} is denied; take another version")
     if pin.floor and version_of(pin.tag) < version_of(pin.floor):
         raise BundleError(
-            f"{path_of(name)}: {pin.reference} is older than {pin.floor}, the oldest safe one"
+            f"{_path_of(name)}: {pin.reference} is older than {pin.floor}, the oldest safe one"
         )
 
 
@@ -80,7 +80,7 @@ def compare_digests(pin: Pin, held: set[str]) -> str:
     )
 
 
-def path_of(name: str) -> str:
+def _path_of(name: str) -> str:
     """Name the place in the data file, for messages."""
     return f"{PINS.name}: {name}"
 

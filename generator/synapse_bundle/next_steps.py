@@ -12,7 +12,7 @@ from .settings.model import Settings
 def write_next(bundle: Path, root: Path) -> str:
     """Return what to type after `generate`, from the directory the operator is in."""
     here = bundle.resolve().parent == root.resolve() and (root / "compose.yaml").exists()
-    place = str(shorten(bundle, root))
+    place = str(_shorten(bundle, root))
     # Quoting does not keep `cd` from taking a name for an option.
     place = shlex.quote(f"./{place}" if place.startswith("-") else place)
     change = "" if here else f"cd {place} && "
@@ -21,19 +21,19 @@ def write_next(bundle: Path, root: Path) -> str:
 
 def write_sign_in(settings: Settings, bundle: Path, root: Path) -> str:
     """Return how to sign in and where the password is."""
-    place = shorten(bundle, root)
+    place = _shorten(bundle, root)
     lines = [
         ("Matrix server", settings.server_name),
         ("Homeserver", settings.base_url),
         ("User", f"@{settings.admin}:{settings.server_name}"),
         ("Password", f"in {place}/{DIRECTORY}/admin_password"),
-        *describe_doors(settings, place),
+        *_describe_doors(settings, place),
         ("Check it", "docker compose exec helper check"),
     ]
     return "\n".join(f"  {name:<14} {text}" for name, text in lines)
 
 
-def describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
+def _describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
     """Return the addresses on this machine, and what makes a client trust them."""
     authority = f"{place}/{DIRECTORY}/authority.pem"
     synapse = f"http://127.0.0.1:{settings.ports.synapse}"
@@ -46,7 +46,7 @@ def describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
     return [("This machine", f"{apache} (trust {authority}), {synapse}")]
 
 
-def shorten(bundle: Path, root: Path) -> Path:
+def _shorten(bundle: Path, root: Path) -> Path:
     """Return the bundle's path as a person would type it."""
     whole = bundle.resolve()
     return whole.relative_to(root.resolve()) if whole.is_relative_to(root.resolve()) else whole

@@ -1,20 +1,33 @@
-"""One run of the generator: plan, compare, say what happens, write; then what to type next."""
+"""One run of the generator: plan, compare, show what changes, write; then what to type next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import click
 
 from . import comparison, manifest, next_steps, planning, writing
-from .comparison import Action, Change
+from .comparison import Action, FileChange
 from .credentials import collection
 from .errors import BundleError
+from .manifest import Manifest
+from .planning import Plan
 from .settings.model import Settings
 
-COLOURS = {Action.CREATE: "green", Action.UPDATE: "yellow", Action.REMOVE: "red"}
+_COLORS: Final = {Action.CREATE: "green", Action.UPDATE: "yellow", Action.REMOVE: "red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """A plan, what it changes on the disk, and what the last run wrote there."""
+
+    plan: Plan
+    changes: list[FileChange]
+    manifest: Manifest | None
 
 
 def write(
@@ -30,55 +43,79 @@ def write(
 ) -> None:
     """Plan a bundle, compare it with the disk, and write what differs.
 
-    `given` are secrets that this run was handed, by the name of their file in the bundle.
+    `given` are secrets that were handed to this run, by the name of their file in the bundle.
     """
-    writing.check_output(bundle, force=force)
-    writing.check_neighbour(bundle, settings.project)
+    _check_place(settings, bundle, force=force)
     base = settings_path.parent if settings_path else Path()
     with writing.lock(bundle):
-        known = manifest.read(bundle, force=force)
-        secrets = collection.collect(bundle, settings, base, given)
-        plan = planning.plan(settings, secrets, planning.read_kept(bundle))
-        changes = comparison.compare(plan, bundle, known, force=force)
-        # What stays as it is goes without saying.
+        prepared = prepare(settings, bundle, base, given, force=force)
+        changes = prepared.changes
         shown = [c for c in changes if dry_run or c.action is not Action.IDENTICAL]
-        for action, what in tell(shown, verbose=verbose):
-            click.echo(f"{click.style(f'{action:<9}', fg=COLOURS.get(action))} {what}")
+        for action, what in _group(shown, verbose=verbose):
+            click.echo(f"{click.style(f'{action:<9}', fg=_COLORS.get(action))} {what}")
         if diff:
             click.echo("".join(comparison.show_differences(changes, bundle)), nl=False)
         refuse_conflicts(changes)
         if not dry_run:
-            review(plan, changes, bundle)
-            writing.apply(plan, changes, bundle, known)
-    click.echo(summarize(changes, bundle))
+            _review(prepared.plan, changes, bundle)
+            writing.apply(prepared.plan, changes, bundle, prepared.manifest)
+    click.echo(_summarize(changes, bundle))
 
 
-def tell(changes: Iterable[Change], *, verbose: bool) -> Iterator[tuple[Action, str]]:
-    """Yield what happens to what: file by file, but an image's context in one line.
+def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, str]) -> None:
+    """Raise what would keep `write` from writing; write nothing."""
+    _check_place(settings, bundle, force=False)
+    refuse_conflicts(prepare(settings, bundle, base, given, force=False).changes)
 
-    A context is the same for everybody; a conflict in it is told file by file all the same.
+
+def _check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
+    """Raise SettingsError where a bundle may not be written to this directory."""
+    writing.check_output(bundle, force=force)
+    writing.check_neighbour(bundle, settings.project)
+
+
+def prepare(
+    settings: Settings, bundle: Path, base: Path, given: Mapping[str, str], *, force: bool
+) -> Preparation:
+    """Plan a bundle and compare it with the disk; write nothing.
+
+    `base` is the directory that file names in the settings are relative to.
     """
-    for (action, folder), group in groupby(changes, key=lambda c: (c.action, find_context(c.path))):
-        members = list(group)
+    known = manifest.read(bundle, force=force)
+    secrets = collection.collect(bundle, settings, base, given)
+    plan = planning.plan(settings, secrets, planning.read_kept(bundle))
+    changes = comparison.compare(plan, bundle, known, force=force)
+    return Preparation(plan=plan, changes=changes, manifest=known)
+
+
+def _group(changes: Iterable[FileChange], *, verbose: bool) -> Iterator[tuple[Action, str]]:
+    """Yield actions and what they affect: every file, but one line for an image's context.
+
+    A context is the same for everyone; a conflict in it is shown file by file all the same.
+    """
+    for (action, folder), found in groupby(
+        changes, key=lambda c: (c.action, _find_context(c.path))
+    ):
+        members = list(found)
         if verbose or not folder or action is Action.CONFLICT or len(members) == 1:
             yield from ((action, str(change)) for change in members)
         else:
             yield action, f"{folder}/ ({len(members)} files)"
 
 
-def find_context(path: PurePosixPath) -> str:
+def _find_context(path: PurePosixPath) -> str:
     """Return the image context that a file belongs to, or nothing."""
     return "/".join(path.parts[:2]) if path.parts[:1] == (planning.IMAGES,) else ""
 
 
-def summarize(changes: list[Change], bundle: Path) -> str:
-    """Return one line with the number of files of each fate."""
+def _summarize(changes: list[FileChange], bundle: Path) -> str:
+    """Return one line that counts the files of each action."""
     counts = {action: sum(c.action is action for c in changes) for action in Action}
-    told = ", ".join(f"{number} {action}" for action, number in counts.items() if number)
-    return f"{bundle}: {told}"
+    counted = ", ".join(f"{number} {action}" for action, number in counts.items() if number)
+    return f"{bundle}: {counted}"
 
 
-def refuse_conflicts(changes: list[Change]) -> None:
+def refuse_conflicts(changes: list[FileChange]) -> None:
     """Raise BundleError where a file was edited by hand."""
     edited = [f"{change.path}" for change in changes if change.action is Action.CONFLICT]
     if edited:
@@ -88,7 +125,7 @@ def refuse_conflicts(changes: list[Change]) -> None:
         )
 
 
-def review(plan: planning.Plan, changes: list[Change], bundle: Path) -> None:
+def _review(plan: Plan, changes: list[FileChange], bundle: Path) -> None:
     """Let Compose judge a bundle that is about to change; print what it cannot judge."""
     if all(change.action is Action.IDENTICAL for change in changes):
         return

@@ -29,7 +29,7 @@ class Renderer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
             autoescape=False,  # noqa: S701  # configuration files, not web pages
-            bytecode_cache=open_cache(),
+            bytecode_cache=_open_cache(),
         )
         # Jinja's own tojson escapes for HTML; these files are read by people.
         self._environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
@@ -55,7 +55,7 @@ class Cache(bccache.FileSystemBytecodeCache):
             super().dump_bytecode(bucket)
 
 
-def open_cache() -> Cache | None:
+def _open_cache() -> Cache | None:
     """Return the cache of compiled templates, or None where it cannot be kept.
 
     Compiling templates takes longer than all the rest of a run.

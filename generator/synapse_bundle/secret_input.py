@@ -10,7 +10,7 @@ import click
 from .errors import SettingsError
 
 # Characters; longer than any token or credentials file.
-LONGEST_SECRET: Final = 4096
+_LONGEST_SECRET: Final = 4096
 
 
 def read_secret(title: str) -> str:
@@ -24,6 +24,6 @@ def read_secret(title: str) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(title, hide_input=True)).strip()
     try:
-        return sys.stdin.read(LONGEST_SECRET).strip()
+        return sys.stdin.read(_LONGEST_SECRET).strip()
     except (OSError, UnicodeDecodeError):
         raise SettingsError(f"{title}: what is on standard input is not text") from None

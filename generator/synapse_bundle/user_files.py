@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 # Bytes; every root certificate of a browser together is a quarter of this.
-LARGEST: Final = 1024 * 1024
+_LARGEST: Final = 1024 * 1024
 
 
-def read(path: Path, largest: int = LARGEST) -> bytes:
+def read(path: Path, largest: int = _LARGEST) -> bytes:
     """Return the content of a regular file.
 
     Raises OSError, its `strerror` for people, also for a file of another kind (a FIFO would make the

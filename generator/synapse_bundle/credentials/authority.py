@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 # Changing the authority means trusting it anew on every device, so it outlives the laptop.
 LIFETIME: Final = timedelta(days=20 * 365)
-LOOPBACK: Final = "127.0.0.1"
-SIGN_ONLY: Final = x509.KeyUsage(
+_LOOPBACK: Final = "127.0.0.1"
+_SIGN_ONLY: Final = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
     key_encipherment=False,
@@ -79,19 +79,19 @@ def certify(private: str, names: tuple[str, ...], now: datetime) -> str:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(SIGN_ONLY, critical=True)
-        .add_extension(constrain(names), critical=True)
+        .add_extension(_SIGN_ONLY, critical=True)
+        .add_extension(_constrain(names), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, SHA256())
     )
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def constrain(names: tuple[str, ...]) -> x509.NameConstraints:
+def _constrain(names: tuple[str, ...]) -> x509.NameConstraints:
     """Allow `names`, their subdomains and 127.0.0.1 (RFC 5280, 4.2.1.10).
 
     Whoever trusts the authority for this homeserver trusts it for nothing else.
     """
-    domains = [x509.DNSName(name) for name in names if name != LOOPBACK]
-    loopback = x509.IPAddress(IPv4Network(f"{LOOPBACK}/32"))
+    domains = [x509.DNSName(name) for name in names if name != _LOOPBACK]
+    loopback = x509.IPAddress(IPv4Network(f"{_LOOPBACK}/32"))
     return x509.NameConstraints(permitted_subtrees=[*domains, loopback], excluded_subtrees=None)

@@ -12,29 +12,29 @@ from .. import RELEASED
 from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 
 # Nobody runs this program for longer; a clock that says so is wrong.
-LATEST: Final = RELEASED + timedelta(days=100 * 365)
+_LATEST: Final = RELEASED + timedelta(days=100 * 365)
 # RFC 5280, 4.1.2.5: two moments before 2050. The authority's certificate has no other such pair.
-VALIDITY: Final = re.compile(rb"\x30\x1e\x17\x0d(\d{12})Z\x17\x0d(\d{12})Z")
+_VALIDITY: Final = re.compile(rb"\x30\x1e\x17\x0d(\d{12})Z\x17\x0d(\d{12})Z")
 # RFC 5915: a P-256 key ends with its public point, which its certificate holds too.
-POINT_BYTES: Final = 65
-ANEW: Final = "to make a new one, which every device must be told to trust"
+_POINT_BYTES: Final = 65
+_ANEW: Final = "to make a new one, which every device must be told to trust"
 
 
 def find_faults(values: Mapping[str, str], now: datetime) -> Iterator[str]:
     """Yield what keeps the secrets from being, or from getting, an authority that can sign."""
     if AUTHORITY_CERTIFICATE not in values:
-        yield from find_creation_faults(values.get(AUTHORITY_KEY), now)
+        yield from _find_creation_faults(values.get(AUTHORITY_KEY), now)
     elif AUTHORITY_KEY in values and not is_plainly_sound(
         values[AUTHORITY_KEY], values[AUTHORITY_CERTIFICATE], now
     ):
         yield from find_pair_faults(values[AUTHORITY_KEY], values[AUTHORITY_CERTIFICATE], now)
 
 
-def find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
+def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     """Yield what keeps an authority from being made, with a key that exists or with a new one."""
-    if not RELEASED <= now <= LATEST:
+    if not RELEASED <= now <= _LATEST:
         yield (
-            f"{describe_clock(now)}, and synapse-bundle is of {RELEASED:%Y-%m-%d}: set the clock,"
+            f"{_describe_clock(now)}, and synapse-bundle is of {RELEASED:%Y-%m-%d}: set the clock,"
             " or the new certificates would be of no use"
         )
     if key is None:
@@ -45,7 +45,7 @@ def find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     try:
         authority.load_key(key)
     except ValueError as error:
-        yield f"secrets/{AUTHORITY_KEY}: {error}; put it back from a copy, or delete it {ANEW}"
+        yield f"secrets/{AUTHORITY_KEY}: {error}; put it back from a copy, or delete it {_ANEW}"
 
 
 def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
@@ -61,8 +61,8 @@ def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
         )
     except ValueError:
         return False
-    validity = VALIDITY.search(public)
-    if not validity or private[-POINT_BYTES:] not in public:
+    validity = _VALIDITY.search(public)
+    if not validity or private[-_POINT_BYTES:] not in public:
         return False
     start, end = (f"20{moment.decode()}" for moment in validity.groups())
     return start <= f"{now:%Y%m%d%H%M%S}" < end
@@ -73,7 +73,7 @@ def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]
     from . import authority  # noqa: PLC0415
 
     restore = (
-        f"put both back from a copy, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {ANEW}"
+        f"put both back from a copy, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {_ANEW}"
     )
     try:
         private = authority.load_key(key)
@@ -91,10 +91,10 @@ def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]
     elif not start <= now < end:
         yield (
             f"secrets/{AUTHORITY_CERTIFICATE} is valid from {start:%Y-%m-%d} to {end:%Y-%m-%d}, and"
-            f" {describe_clock(now)}: set the clock, or if it is right delete {AUTHORITY_CERTIFICATE} {ANEW}"
+            f" {_describe_clock(now)}: set the clock, or if it is right delete {AUTHORITY_CERTIFICATE} {_ANEW}"
         )
 
 
-def describe_clock(now: datetime) -> str:
+def _describe_clock(now: datetime) -> str:
     """Return what day it is by this machine."""
     return f"this machine's clock says {now.astimezone(UTC):%Y-%m-%d}"

@@ -74,10 +74,10 @@ def collect(
     problems: list[str] = []
     values: dict[str, str] = {}
     for name, check in CHECKS.items():
-        text = read_secret(bundle / DIRECTORY / name, check, problems)
+        text = _read_secret(bundle / DIRECTORY / name, check, problems)
         if text is not None:
             values[name] = text
-    values |= provided.read(bundle / DIRECTORY, settings, base, read_secret, problems, given)
+    values |= provided.read(bundle / DIRECTORY, settings, base, _read_secret, problems, given)
     if AUTHORITY_CERTIFICATE in values and AUTHORITY_KEY not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make both anew")
     if not any("authority." in problem for problem in problems):
@@ -89,18 +89,18 @@ def collect(
         )
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
-    return Credentials(values=create_missing(values, settings, now))
+    return Credentials(values=_create_missing(values, settings, now))
 
 
-def create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
+def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
     """Return all values, with new ones in place of those that do not exist yet."""
     created = {name: make() for name, make in MAKERS.items() if name not in values}
     if AUTHORITY_CERTIFICATE not in values:
-        created |= create_authority(values.get(AUTHORITY_KEY), settings, now)
+        created |= _create_authority(values.get(AUTHORITY_KEY), settings, now)
     return values | created
 
 
-def create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
+def _create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
     """Return the authority's files; a key that exists keeps the trust that devices put in it."""
     # Imported here: only the first run makes an authority.
     from . import authority  # noqa: PLC0415
@@ -110,7 +110,7 @@ def create_authority(key: str | None, settings: Settings, now: datetime) -> dict
     return {AUTHORITY_KEY: private, AUTHORITY_CERTIFICATE: certificate}
 
 
-def read_secret(path: Path, check: Callable[[str], str], problems: list[str]) -> str | None:
+def _read_secret(path: Path, check: Callable[[str], str], problems: list[str]) -> str | None:
     """Return a secret's value, or None where there is none yet or it is unusable."""
     shown = f"{DIRECTORY}/{path.name}" if path.parent.name == DIRECTORY else str(path)
     try:

@@ -15,7 +15,7 @@ from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY, INSTANCE, SIGNING_
 READABLE: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-def check_token(value: str) -> str:
+def _check_token(value: str) -> str:
     """Say what is wrong with a one-line secret, or nothing."""
     if not value:
         return "is empty; delete it and a new one is made"
@@ -24,13 +24,13 @@ def check_token(value: str) -> str:
     return "is shorter than 8 characters" if len(value) < 8 else ""
 
 
-def check_signing_key(value: str) -> str:
+def _check_signing_key(value: str) -> str:
     """Say what is wrong with a signing key, or nothing."""
     match = re.fullmatch(r"ed25519 [A-Za-z0-9_]+ ([A-Za-z0-9+/]{43})", value)
     return "" if match else "is no signing key (`ed25519 VERSION SEED`); restore it from a backup"
 
 
-def check_pem(value: str) -> str:
+def _check_pem(value: str) -> str:
     """Say what is wrong with a PEM file, or nothing."""
     whole = re.fullmatch(r"-----BEGIN [A-Z ]+-----\n.+\n-----END [A-Z ]+-----", value, re.DOTALL)
     return (
@@ -38,17 +38,17 @@ def check_pem(value: str) -> str:
     )
 
 
-def make_token() -> str:
+def _make_token() -> str:
     """Return 256 bits for machines."""
     return secrets.token_urlsafe(32)
 
 
-def make_password() -> str:
+def _make_password() -> str:
     """Return 100 bits for a person to type, in groups of five."""
     return "-".join("".join(secrets.choice(READABLE) for _ in range(5)) for _ in range(4))
 
 
-def make_signing_key() -> str:
+def _make_signing_key() -> str:
     """Return a signing key in Synapse's format, with a random version as Synapse gives it."""
     version = "".join(secrets.choice(string.ascii_letters) for _ in range(4))
     return f"ed25519 a_{version} {encode_base64(secrets.token_bytes(32))}"
@@ -64,7 +64,7 @@ def decode_base64(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
-def check_instance(value: str) -> str:
+def _check_instance(value: str) -> str:
     """Say what is wrong with a server id, or nothing; it is empty until the first start."""
     return (
         ""
@@ -74,19 +74,19 @@ def check_instance(value: str) -> str:
 
 
 MAKERS: Final[dict[str, Callable[[], str]]] = {
-    "postgres_password": make_token,
-    "synapse_database_password": make_token,
-    "registration_shared_secret": make_token,
-    "macaroon_secret_key": make_token,
-    "form_secret": make_token,
-    SIGNING_KEY: make_signing_key,
-    "admin_password": make_password,
+    "postgres_password": _make_token,
+    "synapse_database_password": _make_token,
+    "registration_shared_secret": _make_token,
+    "macaroon_secret_key": _make_token,
+    "form_secret": _make_token,
+    SIGNING_KEY: _make_signing_key,
+    "admin_password": _make_password,
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    **dict.fromkeys(MAKERS, check_token),
-    SIGNING_KEY: check_signing_key,
-    INSTANCE: check_instance,
-    AUTHORITY_KEY: check_pem,
-    AUTHORITY_CERTIFICATE: check_pem,
+    **dict.fromkeys(MAKERS, _check_token),
+    SIGNING_KEY: _check_signing_key,
+    INSTANCE: _check_instance,
+    AUTHORITY_KEY: _check_pem,
+    AUTHORITY_CERTIFICATE: _check_pem,
 }

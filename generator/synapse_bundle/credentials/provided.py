@@ -13,20 +13,20 @@ from .file_names import HEARTBEAT, NOTIFICATION, ROOT, TOKEN, TUNNEL
 from .tunnel_credential import read_credential
 
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
-WITHOUT: Final = (
+_WITHOUT: Final = (
     "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Have one"
     " made: synapse-bundle cloudflare apply; or make one at"
     " https://dash.cloudflare.com/profile/api-tokens (Zone, DNS, Edit; one zone), then:"
     " synapse-bundle generate --token (or certificates: own-authority)"
 )
 
-WITHOUT_TUNNEL: Final = (
+_WITHOUT_TUNNEL: Final = (
     "secrets/tunnel.json: does not exist. Have a tunnel made: synapse-bundle cloudflare apply; or"
     " paste the token of yours: synapse-bundle tunnel import"
 )
-HIGHEST_PORT: Final = 65535
+_HIGHEST_PORT: Final = 65535
 # What was typed in or made for this bundle has no other copy.
-KEPT: Final = (TUNNEL, TOKEN)
+_KEPT: Final = (TUNNEL, TOKEN)
 
 Check = Callable[[str], str]
 Reader = Callable[[Path, Check, list[str]], str | None]
@@ -61,17 +61,17 @@ def read(
     from, `given` are secrets that this run was handed, by name.
     """
     values: dict[str, str] = {}
-    for wanted in list_wanted(settings, base):
+    for wanted in _list_wanted(settings, base):
         value = given.get(wanted.name)
         before = len(problems)
         if value is not None:
             fault = wanted.check(value)
             problems += [f"the {wanted.title} {fault}"] if fault else []
         else:
-            value = read_one(wanted, directory, read_file, problems)
+            value = _read_one(wanted, directory, read_file, problems)
         if value is not None and len(problems) == before:
             values[wanted.name] = wanted.convert(value)
-    for name in KEPT:
+    for name in _KEPT:
         if name not in values and (directory / name).is_file():
             # Another issuer, or no tunnel, may be a change for a day.
             kept = read_file(directory / name, lambda _: "", problems)
@@ -79,7 +79,7 @@ def read(
     return values
 
 
-def list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
+def _list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
     """Yield what the settings want to be copied."""
     chosen = settings.certificates
     if settings.tunnel:
@@ -88,16 +88,16 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
             name=TUNNEL,
             title="tunnel credential",
             source=base / named if named else None,
-            check=check_tunnel,
+            check=_check_tunnel,
             convert=read_credential,
             missing=f"{named}: does not exist; tunnel.credentials names it"
             if named
-            else WITHOUT_TUNNEL,
+            else _WITHOUT_TUNNEL,
         )
     if chosen.acme:
         source = base / chosen.token if chosen.token else None
         yield ProvidedSecret(
-            name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=WITHOUT
+            name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=_WITHOUT
         )
     for name, file, check, key in (
         (ROOT, chosen.root, check_root, "certificates.root"),
@@ -111,7 +111,7 @@ def list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
             )
 
 
-def read_one(
+def _read_one(
     wanted: ProvidedSecret, directory: Path, read_file: Reader, problems: list[str]
 ) -> str | None:
     """Return the named file's value, else that of an earlier run's copy."""
@@ -125,7 +125,7 @@ def read_one(
     return None
 
 
-def check_tunnel(value: str) -> str:
+def _check_tunnel(value: str) -> str:
     """Say what is wrong with a tunnel's credential, in either form, or nothing."""
     try:
         read_credential(value)
@@ -168,6 +168,6 @@ def check_notification(value: str) -> str:
 def check_heartbeat(value: str) -> str:
     """Say what is wrong with the address to call while all is well, or nothing."""
     parts = re.fullmatch(r"https://[A-Za-z0-9.-]+(:([0-9]{1,5}))?([/?][!-~]*)?", value)
-    if parts and 1 <= int(parts[2] or 443) <= HIGHEST_PORT and "#" not in value:
+    if parts and 1 <= int(parts[2] or 443) <= _HIGHEST_PORT and "#" not in value:
         return ""
     return "is no https address to call, such as https://hc.example.org/ping/…: one line, no blanks"

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Final
 
-UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SECRET_BYTES: Final = 32
 # Token and file hold the same values (cloudflared, connection/connection.go).
 FIELDS: Final = {"AccountTag": "a", "TunnelSecret": "s", "TunnelID": "t", "Endpoint": "e"}
@@ -25,7 +25,7 @@ def read_credential(text: str) -> str:
         name
         for name, valid in (
             ("AccountTag", re.fullmatch(r"[0-9a-f]{32}", str(document.get("AccountTag")))),
-            ("TunnelID", UUID.fullmatch(str(document.get("TunnelID")))),
+            ("TunnelID", _UUID.fullmatch(str(document.get("TunnelID")))),
             ("TunnelSecret", _is_secret(document.get("TunnelSecret"))),
         )
         if not valid

@@ -14,21 +14,21 @@ OWN: Final = "own-authority"
 FILES: Final = "files"
 LETSENCRYPT: Final = "letsencrypt"
 STAGING: Final = "letsencrypt-staging"
-WORDS: Final = (LETSENCRYPT, STAGING, OWN, FILES)
-LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}[dh]|1/[2-9]")
+_WORDS: Final = (LETSENCRYPT, STAGING, OWN, FILES)
+_LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}[dh]|1/[2-9]")
 
 
 def _check_issuer(text: str) -> str:
-    if text in WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
+    if text in _WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
         return text
     raise ValueError(
-        f"is not known; possible is {', '.join(map(repr, WORDS))}"
+        f"is not known; possible is {', '.join(map(repr, _WORDS))}"
         " or the https address of an ACME directory"
     )
 
 
 def _check_limit(text: str) -> str:
-    if not LIMIT.fullmatch(text):
+    if not _LIMIT.fullmatch(text):
         raise ValueError("is no limit; write days (7d), hours (36h) or a share of the life (1/3)")
     return text
 

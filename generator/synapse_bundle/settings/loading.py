@@ -15,8 +15,8 @@ from .model import PortSettings, Settings
 from .yaml_parser import Document, KeyPath, Problem, parse_document
 
 # A settings file is a page of text; what is larger is another file, or an attack on the parser.
-MAX_BYTES: Final = 64 * 1024
-NUMBERS: Final = frozenset(("ports", name) for name in PortSettings.model_fields)
+_MAX_BYTES: Final = 64 * 1024
+_NUMBERS: Final = frozenset(("ports", name) for name in PortSettings.model_fields)
 
 
 def load(path: Path | None) -> Settings:
@@ -26,13 +26,13 @@ def load(path: Path | None) -> Settings:
     """
     if path is None:
         return Settings()
-    return parse(read(path), path.name)
+    return parse(_read(path), path.name)
 
 
-def read(path: Path) -> str:
+def _read(path: Path) -> str:
     """Return the text of a settings file; raises SettingsError where it is no text."""
     try:
-        data = user_files.read(path, MAX_BYTES)
+        data = user_files.read(path, _MAX_BYTES)
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path}: {error.strerror}; write one with: synapse-bundle init"
@@ -54,7 +54,7 @@ def parse(text: str, name: str) -> Settings:
 
     Raises SettingsError that lists all problems at once.
     """
-    document = parse_document(text, NUMBERS)
+    document = parse_document(text, _NUMBERS)
     settings, wrong = validate(document)
     problems = sorted({*document.problems, *wrong}, key=lambda p: (p.line, str(p)))
     if problems or settings is None:
@@ -71,21 +71,21 @@ def validate(document: Document) -> tuple[Settings | None, list[Problem]]:
         known = {problem.path for problem in document.problems}
         # A default that depends on a wrong value is wrong only because of it.
         errors = [e for e in error.errors(include_url=False) if "default_factory" not in e["type"]]
-        found = [describe_error(dict(each), document) for each in errors]
+        found = [_describe_error(dict(each), document) for each in errors]
         return None, [problem for problem in found if problem.path not in known]
 
 
-def describe_error(error: dict[str, Any], document: Document) -> Problem:
+def _describe_error(error: dict[str, Any], document: Document) -> Problem:
     """Turn one pydantic error into a problem in the user's vocabulary."""
     path: KeyPath = error["loc"]
     place = path
     while place and place not in document.lines:
         place = place[:-1]
     shown = path if error["type"] == "missing" or not place else place
-    return Problem(line=document.lines.get(place, 0), path=shown, reason=describe_reason(error))
+    return Problem(line=document.lines.get(place, 0), path=shown, reason=_describe_reason(error))
 
 
-def describe_reason(error: dict[str, Any]) -> str:
+def _describe_reason(error: dict[str, Any]) -> str:
     """Say what is wrong with a value, without repeating pydantic's own vocabulary."""
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
@@ -93,15 +93,15 @@ def describe_reason(error: dict[str, Any]) -> str:
             shown = f"{value!r} " if isinstance(value, str) and value else ""
             return f"{shown}{context['error']}"
         case "extra_forbidden":
-            return f"unknown key{suggest(error['loc'])}"
+            return f"unknown key{_suggest(error['loc'])}"
         case "missing":
             return "is required"
         case "string_type":
-            return f"should be text, not {describe_type(value)}"
+            return f"should be text, not {_describe_type(value)}"
         case "int_type":
-            return f"should be a whole number, not {describe_type(value)}"
+            return f"should be a whole number, not {_describe_type(value)}"
         case "model_type" | "model_attributes_type":
-            return f"should be a block of indented keys, not {describe_type(value)}"
+            return f"should be a block of indented keys, not {_describe_type(value)}"
         case "literal_error":
             return f"{value!r} is not known; possible is {context['expected']}"
         case "greater_than_equal" | "less_than_equal":
@@ -109,20 +109,20 @@ def describe_reason(error: dict[str, Any]) -> str:
     return str(error["msg"])
 
 
-def describe_type(value: object) -> str:
+def _describe_type(value: object) -> str:
     """Name a value's type for somebody who does not know Python."""
     names = {str: "text", int: "a number", dict: "a block of keys", list: "a list"}
     return names.get(type(value), "nothing")
 
 
-def suggest(path: KeyPath) -> str:
+def _suggest(path: KeyPath) -> str:
     """Return `` (did you mean …?)`` for an unknown key, or nothing where none is near."""
     key = str(path[-1])
-    near = difflib.get_close_matches(key, list(iterate_keys(path[:-1])), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key, list(_iterate_keys(path[:-1])), n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def iterate_keys(path: KeyPath) -> Iterator[str]:
+def _iterate_keys(path: KeyPath) -> Iterator[str]:
     """Yield the keys that are known in the mapping at a path."""
     model: Any = Settings
     for part in path:

@@ -19,13 +19,13 @@ from .well_known import Email, SupportSettings, WorkerSettings
 
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
 # Matrix specification, appendices, "User Identifiers"; the helper has the same limit.
-LONGEST_USER_ID: Final = 255
+_LONGEST_USER_ID: Final = 255
 # Far above any machine this is for, and below what PostgreSQL takes for its buffers.
-MEMORY_LIMIT: Final = 1024 * UNITS["G"]
+_MEMORY_LIMIT: Final = 1024 * UNITS["G"]
 # Synapse's database holds a size as a signed 32-bit number; the helper has the same limit.
-UPLOAD_LIMIT: Final = 2**31 - 1
+_UPLOAD_LIMIT: Final = 2**31 - 1
 # Cloudflare refuses bodies above 100 MB on its free plan; 95 MiB is the last whole step below.
-TUNNEL_UPLOAD_LIMIT: Final = 95 * MIB
+_TUNNEL_UPLOAD_LIMIT: Final = 95 * MIB
 
 
 def _parse_size(value: Any) -> int:
@@ -79,9 +79,9 @@ class Settings(Block):
     @classmethod
     def _check_user_id(cls, admin: str, info: Info) -> str:
         length = len(f"@{admin}:{info.data.get('server_name', TRIAL)}")
-        if length > LONGEST_USER_ID:
+        if length > _LONGEST_USER_ID:
             raise ValueError(
-                f"makes a user ID of {length} characters; Matrix allows {LONGEST_USER_ID}"
+                f"makes a user ID of {length} characters; Matrix allows {_LONGEST_USER_ID}"
             )
         return admin
 
@@ -129,16 +129,16 @@ class Settings(Block):
     def _check_memory(cls, memory: int) -> int:
         if memory < UNITS["G"]:
             raise ValueError("is less than 1G, which Synapse and PostgreSQL need together")
-        if memory > MEMORY_LIMIT:
+        if memory > _MEMORY_LIMIT:
             raise ValueError("is more than 1024G, the most that can be shared out")
         return memory
 
     @field_validator("max_upload_size")
     @classmethod
     def _check_upload_size(cls, size: int, info: Info) -> int:
-        if info.data.get("tunnel") and size > TUNNEL_UPLOAD_LIMIT:
+        if info.data.get("tunnel") and size > _TUNNEL_UPLOAD_LIMIT:
             raise ValueError("is more than 95M, the most that passes a Cloudflare Tunnel")
-        if size > UPLOAD_LIMIT:
+        if size > _UPLOAD_LIMIT:
             raise ValueError("is more than 2047M, the largest file that Synapse can keep")
         return size
 

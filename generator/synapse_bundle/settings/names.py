@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 
 TRIAL: Final = "localhost"
-LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
 def _check_host(text: str) -> str:
@@ -38,11 +38,11 @@ def _host_faults(text: str) -> list[tuple[bool, str]]:
         ),
         (len(labels) < 2, "has no dot; write a whole domain such as example.org"),
         (
-            text != text.lower() and all(LABEL.fullmatch(label.lower()) for label in labels),
+            text != text.lower() and all(_LABEL.fullmatch(label.lower()) for label in labels),
             f"has capitals; write it as {text.lower()!r}",
         ),
         (
-            not all(LABEL.fullmatch(label) for label in labels),
+            not all(_LABEL.fullmatch(label) for label in labels),
             "is no domain: letters, digits and hyphens only, in parts of 1 to 63 joined by dots",
         ),
     ]

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator
 from .block import Block
 from .names import FileName
 
-PROVIDER: Final = "cloudflare"
+_PROVIDER: Final = "cloudflare"
 # RFC 1918 and RFC 6598; other networks that are not public have a meaning of their own.
-PRIVATE: Final = tuple(
+_PRIVATE: Final = tuple(
     map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 )
 
@@ -22,10 +22,10 @@ def _parse_subnet(value: Any) -> IPv4Network:
         subnet = IPv4Network(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError("is no IPv4 network; write one such as 10.200.0.0/29") from None
-    if not any(map(subnet.subnet_of, PRIVATE)) or not 16 <= subnet.prefixlen <= 29:
+    if not any(map(subnet.subnet_of, _PRIVATE)) or not 16 <= subnet.prefixlen <= 29:
         raise ValueError(
             "must be a network between /16 and /29"
-            f" in {', '.join(map(str, PRIVATE[:-1]))} or {PRIVATE[-1]}"
+            f" in {', '.join(map(str, _PRIVATE[:-1]))} or {_PRIVATE[-1]}"
         )
     return subnet
 
@@ -34,8 +34,8 @@ def _expand_word(value: Any) -> Any:
     """Return the block that the plain word `cloudflare` stands for; raises ValueError for another."""
     if not isinstance(value, str):
         return value
-    if value != PROVIDER:
-        raise ValueError(f"is not known; write {PROVIDER}, or a block with `credentials`")
+    if value != _PROVIDER:
+        raise ValueError(f"is not known; write {_PROVIDER}, or a block with `credentials`")
     return {}
 
 

@@ -10,11 +10,11 @@ from pydantic import AfterValidator
 from .block import Block
 
 # A lone surrogate can be written in YAML's quotes, but into no file.
-PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"
+_PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"
 
 
 def _check_email(text: str) -> str:
-    if not re.fullmatch(rf"{PART}@{PART}\.{PART}", text):
+    if not re.fullmatch(rf"{_PART}@{_PART}\.{_PART}", text):
         raise ValueError("is no e-mail address; write one such as you@example.org")
     return text
 

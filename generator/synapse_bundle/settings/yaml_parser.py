@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import yaml
 
-STRING: Final = "tag:yaml.org,2002:str"
-INTEGER: Final = "tag:yaml.org,2002:int"
-READ_AS: Final = {
+_STRING: Final = "tag:yaml.org,2002:str"
+_INTEGER: Final = "tag:yaml.org,2002:int"
+_READ_AS: Final = {
     "bool": "a truth value",
     "timestamp": "a date",
     "binary": "binary data",
 }
 # Levels of mappings and lists; the settings have two, and the parser takes a frame for each.
-DEEPEST: Final = 20
+_DEEPEST: Final = 20
 
 KeyPath = tuple[str | int, ...]
 
@@ -55,15 +55,15 @@ def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
     root = None
     try:
         # Before composing, which takes memory for every alias and a frame for every level.
-        unfit = find_unfit(text)
+        unfit = _find_unfit(text)
         root = None if unfit else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        unfit = describe_syntax(error, text)
+        unfit = _describe_syntax(error, text)
     if unfit:
         document.problems.append(unfit)
         return document
     if isinstance(root, yaml.MappingNode):
-        document.values = read_mapping(root, (), document)
+        document.values = _read_mapping(root, (), document)
     elif root is not None:
         document.problems.append(
             Problem(
@@ -73,7 +73,7 @@ def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
     return document
 
 
-def find_unfit(text: str) -> Problem | None:
+def _find_unfit(text: str) -> Problem | None:
     """Return what YAML allows and no settings file needs, or None; raises YAMLError for no YAML."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -83,14 +83,14 @@ def find_unfit(text: str) -> Problem | None:
             return Problem(line=line, path=(), reason=reason)
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if depth > _DEEPEST:
             return Problem(
                 line=line, path=(), reason="is nested deeper than any key of the settings"
             )
     return None
 
 
-def describe_syntax(error: yaml.YAMLError, text: str) -> Problem:
+def _describe_syntax(error: yaml.YAMLError, text: str) -> Problem:
     """Turn the parser's complaint into a problem with its line."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
@@ -102,7 +102,7 @@ def describe_syntax(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line=line, path=(), reason=f"is not YAML: {reason} (indent with spaces)")
 
 
-def read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
+def _read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> dict[str, Any]:
     """Return a mapping's values, noting lines, duplicate keys and values of no usable type."""
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
@@ -116,27 +116,27 @@ def read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> d
             )
             continue
         document.lines[where] = line
-        values[key] = read_value(value_node, where, document)
+        values[key] = _read_value(value_node, where, document)
     return values
 
 
-def read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+def _read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     """Return one value; what YAML would quietly turn into something else becomes a problem."""
     if isinstance(node, yaml.MappingNode):
-        return read_mapping(node, path, document)
+        return _read_mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
-        return [read_value(item, (*path, i), document) for i, item in enumerate(node.value)]
-    if node.tag == STRING:
+        return [_read_value(item, (*path, i), document) for i, item in enumerate(node.value)]
+    if node.tag == _STRING:
         return node.value
-    if node.tag == INTEGER and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
+    if node.tag == _INTEGER and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
         return int(node.value)
     line = node.start_mark.line + 1
-    reason = describe_surprise(node, number=path in document.numbers)
+    reason = _describe_surprise(node, number=path in document.numbers)
     document.problems.append(Problem(line=line, path=path, reason=reason))
     return None
 
 
-def describe_surprise(node: yaml.Node, *, number: bool) -> str:
+def _describe_surprise(node: yaml.Node, *, number: bool) -> str:
     """Say what YAML makes of an unquoted value, and how to write what was meant."""
     kind = node.tag.rpartition(":")[2]
     if kind == "null":
@@ -145,11 +145,11 @@ def describe_surprise(node: yaml.Node, *, number: bool) -> str:
         value = yaml.safe_load(node.value)
         quotes = "" if number else " or in quotes"
         return f"YAML reads {node.value} as the number {value}; write it plainly{quotes}"
-    if number and kind in {*READ_AS, "float"}:
+    if number and kind in {*_READ_AS, "float"}:
         return f"should be a whole number, not {node.value}"
     if kind == "float":
         fraction = f"YAML reads {node.value} as a number with a fraction"
         return f"{fraction}; write a whole number, or text in quotes"
-    if kind in READ_AS:
-        return f'YAML reads {node.value} as {READ_AS[kind]}, not as text; write "{node.value}"'
+    if kind in _READ_AS:
+        return f'YAML reads {node.value} as {_READ_AS[kind]}, not as text; write "{node.value}"'
     return "has a YAML tag, which is not used here"
