@@ -97,7 +97,7 @@ def place(settings: Settings, program: Path, directory: Path, **edits: Any) -> T
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text)
     service = interpolate(yaml.safe_load(files["compose.yaml"]))["services"]["cloudflared"]
-    inside = topology.place_cloudflared(settings.tunnel_subnet).configuration
+    inside = topology.CLOUDFLARED.configuration
     command = [part.replace(inside, f"{directory}/cloudflared") for part in service["command"]]
     return Tunnel(
         program=program, settings=settings, file=directory / "cloudflared/config.yaml",
