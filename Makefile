@@ -32,9 +32,10 @@ check: $(VENV)/project ## Prove the running bundle hop by hop
 test: $(VENV)/developer ## Run every test this machine can run
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/developer ## Check types, style, shell scripts, Dockerfiles and YAML
+lint: $(VENV)/developer ## Check types, style, imports, shell scripts, Dockerfiles and YAML
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@PYTHONPATH=images/helper $(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/yamllint --strict .
 	@git ls-files | xargs grep -lE '^#!(/bin/(ba)?sh|/usr/bin/env bash)' | xargs $(BIN)/shellcheck --external-sources
 	@git ls-files '*Dockerfile' | xargs $(BIN)/hadolint

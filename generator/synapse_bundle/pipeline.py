@@ -130,7 +130,7 @@ def _review(plan: Plan, changes: list[FileChange], bundle: Path) -> None:
     if all(change.action is Action.IDENTICAL for change in changes):
         return
     # Imported here: a run that changes nothing is quick.
-    from . import engine  # noqa: PLC0415
+    from . import engine
 
     for note in engine.review(plan.files[-1].content, bundle):
         click.echo(f"note      {note}")

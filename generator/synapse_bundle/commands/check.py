@@ -14,6 +14,6 @@ from ..options import json_option, output_option
 @json_option
 def check(bundle: Path, *, as_json: bool) -> None:
     """Prove a running bundle hop by hop."""
-    from .. import engine  # noqa: PLC0415
+    from .. import engine
 
     raise SystemExit(engine.check(bundle, ["--json"] if as_json else []))

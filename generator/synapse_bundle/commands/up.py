@@ -17,7 +17,7 @@ from ..settings import loading
 @force_option
 def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     """Write the bundle, start it, wait until it is healthy, check it."""
-    from .. import engine  # noqa: PLC0415
+    from .. import engine
 
     settings = loading.load(settings_path)
     pipeline.write(settings, bundle, settings_path, {}, force=force)

@@ -40,7 +40,7 @@ def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     if key is None:
         return
     # Imported here: it costs as much as a whole run.
-    from . import authority  # noqa: PLC0415
+    from . import authority
 
     try:
         authority.load_key(key)
@@ -70,7 +70,7 @@ def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
 
 def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]:
     """Yield what keeps a key and a certificate that exist from being an authority that can sign."""
-    from . import authority  # noqa: PLC0415
+    from . import authority
 
     restore = (
         f"put both back from a copy, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {_ANEW}"

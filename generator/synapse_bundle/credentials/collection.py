@@ -103,7 +103,7 @@ def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -
 def _create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
     """Return the authority's files; a key that exists keeps the trust that devices put in it."""
     # Imported here: only the first run makes an authority.
-    from . import authority  # noqa: PLC0415
+    from . import authority
 
     private = key or authority.create_key().rstrip("\n")
     certificate = authority.certify(private, settings.authority_names, now).rstrip("\n")
