@@ -14,15 +14,15 @@ OWN: Final = "own-authority"
 FILES: Final = "files"
 LETSENCRYPT: Final = "letsencrypt"
 STAGING: Final = "letsencrypt-staging"
-_WORDS: Final = (LETSENCRYPT, STAGING, OWN, FILES)
+WORDS: Final = (LETSENCRYPT, STAGING, OWN, FILES)
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}[dh]|1/[2-9]")
 
 
 def _check_issuer(text: str) -> str:
-    if text in _WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
+    if text in WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
         return text
     raise ValueError(
-        f"is not known; possible is {', '.join(map(repr, _WORDS))}"
+        f"is not known; possible is {', '.join(map(repr, WORDS))}"
         " or the https address of an ACME directory"
     )
 
