@@ -75,7 +75,7 @@ def _refuse_another(plan: Plan, manifest: Manifest) -> None:
     if manifest.server_name != plan.server_name:
         raise SettingsError(
             f"server_name cannot change from {manifest.server_name!r} to {plan.server_name!r}:"
-            " every user, room and event carries it for good.",
+            " every user, room and event contains it.",
             [another],
         )
     if manifest.project not in {"", plan.project}:

@@ -45,7 +45,7 @@ def find_wrong(
                 wrong[path] = right
     if foreign:
         raise SettingsError(
-            f"{bundle} has directories of somebody else; look at what is in them, then take them"
+            f"{bundle} has directories of another user; look at what is in them, then take them"
             " over (chown). Nothing was changed.",
             foreign,
         )

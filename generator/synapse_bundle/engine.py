@@ -124,7 +124,7 @@ def start(bundle: Path, ports: PortSettings) -> None:
         client.compose.up(detach=True, wait=True)
     except DockerException as error:
         raise BundleError(
-            "The bundle did not start; the reason stands above. More: docker compose logs"
+            "The bundle did not start; see the error above. More: docker compose logs"
         ) from error
 
 

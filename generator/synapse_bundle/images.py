@@ -47,7 +47,7 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
             for name, entry in document.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path} cannot be used: {error}; install synapse-bundle anew") from error
+        raise BundleError(f"{path} cannot be used: {error}; reinstall synapse-bundle") from error
     for name, pin in pins.items():
         refuse_denied(name, pin)
     return pins
@@ -56,7 +56,7 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
 def refuse_denied(name: str, pin: Pin) -> None:
     """Raise BundleError for a version that is known to break or endanger a server."""
     if pin.tag in pin.denied:
-        raise BundleError(f"{_path_of(name)}: {pin.reference} is denied; take another version")
+        raise BundleError(f"{_path_of(name)}: {pin.reference} is denied; use another version")
     if pin.floor and version_of(pin.tag) < version_of(pin.floor):
         raise BundleError(
             f"{_path_of(name)}: {pin.reference} is older than {pin.floor}, the oldest safe one"

@@ -81,7 +81,7 @@ def read(bundle: Path, *, force: bool) -> Manifest | None:
         if force:
             return recover(bundle)
         fault = str(error) if isinstance(error, EscapeError) else "cannot be read"
-        raise SettingsError(f"{path} {fault}; generate with --force to make it anew") from error
+        raise SettingsError(f"{path} {fault}; generate with --force to make a new one") from error
 
 
 class EscapeError(ValueError):
@@ -96,7 +96,7 @@ def _check_path(name: str) -> str:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") for part in path.parts)
     if path.is_absolute() or hidden or str(path) != name or not name.isprintable():
-        raise EscapeError(f"names {name!r}, which is no file of a bundle")
+        raise EscapeError(f"names {name!r}, which is not a file of a bundle")
     return name
 
 

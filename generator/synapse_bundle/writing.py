@@ -36,13 +36,15 @@ def check_output(bundle: Path, *, force: bool = False) -> None:
         return
     if bundle.is_symlink():
         raise SettingsError(
-            f"{bundle} is a link to something that is no bundle; choose another --output"
+            f"{bundle} is a link to something that is not a bundle; choose another --output"
         )
     home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111  # there may be none
     if str(bundle.resolve()) in {"/", home}:
         raise SettingsError(f"{bundle} is not a place for a bundle; choose another --output")
     if entries and not manifest.recover(bundle):
-        raise SettingsError(f"{bundle} holds other files and no bundle; choose another --output")
+        raise SettingsError(
+            f"{bundle} holds other files and is not a bundle; choose another --output"
+        )
     if entries and not force:
         raise SettingsError(
             f"{bundle} is a bundle without its hidden file {manifest.NAME}, which a copy by"

@@ -83,7 +83,7 @@ def test_unusable_secrets_are_named_not_shown(tmp_path: Path, text: str) -> None
     with pytest.raises(SettingsError) as caught:
         collection.collect(tmp_path, Settings(), tmp_path)
     assert "secrets/postgres_password: " in caught.value.message
-    assert "secrets/signing.key: is no signing key" in caught.value.message
+    assert "secrets/signing.key: is not a signing key" in caught.value.message
     assert "TOOSHORT" not in caught.value.message
 
 
@@ -139,8 +139,8 @@ def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
     leaf = (DIRECTORY / "root.pem").read_text().replace("\nMII", "\nMIA", 1)
     for private, public, reason in (
         (garbage, certificate, "secrets/authority.key: holds no readable private key"),
-        (make_rsa_key(), certificate, "secrets/authority.key: is no elliptic-curve key"),
-        (key, leaf, "secrets/authority.pem: holds no certificate of an authority"),
+        (make_rsa_key(), certificate, "secrets/authority.key: is not an elliptic-curve key"),
+        (key, leaf, "secrets/authority.pem: is not the certificate of an authority"),
         (make_pair()[0], certificate, "authority.key is not the key of secrets/authority.pem"),
     ):
         write_authority(tmp_path, private, public)
@@ -150,7 +150,7 @@ def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
     for private in (garbage, make_rsa_key()):
         write_authority(tmp_path, private, certificate)
         (tmp_path / "secrets/authority.pem").unlink()
-        assert "put it back from a copy, or delete it" in refuse(tmp_path)
+        assert "restore it from a backup, or delete it" in refuse(tmp_path)
 
 
 def test_a_sound_authority_is_known_without_a_parser() -> None:

@@ -76,10 +76,10 @@ def test_a_token_on_standard_input_is_taken_and_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is no Cloudflare API token"),
-        ("short", "is no Cloudflare API token"),
-        (f"Bearer {TOKEN}", "is no Cloudflare API token"),
-        (f"{TOKEN}=", "is no Cloudflare API token"),
+        ("", "is not a Cloudflare API token"),
+        ("short", "is not a Cloudflare API token"),
+        (f"Bearer {TOKEN}", "is not a Cloudflare API token"),
+        (f"{TOKEN}=", "is not a Cloudflare API token"),
         ("0123456789abcdef0123456789abcdef01234", "Global API Key"),
         ("cfk_" + "x" * 48, "Global API Key"),
     ],
@@ -159,7 +159,7 @@ def test_a_heartbeat_address_is_checked_unseen() -> None:
         *("https://example.org/secret#part", "https://example.org/a secret"),
     ):
         fault = provided.check_heartbeat(bad)
-        assert fault.startswith("is no https address")
+        assert fault.startswith("is not an https address")
         assert "secret" not in fault
 
 

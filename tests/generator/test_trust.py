@@ -76,8 +76,8 @@ def test_a_manifest_deletes_nothing_outside(
         assert read_manifest(runner) == honest
     else:
         told = refuse(runner)
-        assert f"names '{name.format(runner.directory)}', which is no file of a bundle" in told
-        assert "generate with --force to make it anew" in told
+        assert f"names '{name.format(runner.directory)}', which is not a file of a bundle" in told
+        assert "generate with --force to make a new one" in told
     assert victim.read_bytes() == TEXT
 
 
@@ -86,7 +86,7 @@ def test_a_manifest_deletes_nothing_hidden(runner: Runner, name: str) -> None:
     """What the bundle's own hidden files hold is not for a manifest to remove."""
     (runner.bundle / name).write_bytes(TEXT)
     add_file(runner, name)
-    assert f"names {name!r}, which is no file of a bundle" in refuse(runner)
+    assert f"names {name!r}, which is not a file of a bundle" in refuse(runner)
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])

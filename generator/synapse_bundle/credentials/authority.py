@@ -46,7 +46,7 @@ def load_key(private: str) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("holds no readable private key") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("is no elliptic-curve key")  # noqa: TRY004  # a file's fault, no caller's
+        raise ValueError("is not an elliptic-curve key")  # noqa: TRY004  # a file's fault, no caller's
     return key
 
 
@@ -56,9 +56,9 @@ def load_certificate(pem: str) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(pem.encode())
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except (ValueError, x509.ExtensionNotFound):
-        raise ValueError("holds no certificate of an authority") from None
+        raise ValueError("is not the certificate of an authority") from None
     if not constraints.value.ca:
-        raise ValueError("is no certificate of an authority")
+        raise ValueError("is not the certificate of an authority")
     return certificate
 
 

@@ -17,7 +17,7 @@ _LATEST: Final = RELEASED + timedelta(days=100 * 365)
 _VALIDITY: Final = re.compile(rb"\x30\x1e\x17\x0d(\d{12})Z\x17\x0d(\d{12})Z")
 # RFC 5915: a P-256 key ends with its public point, which its certificate holds too.
 _POINT_BYTES: Final = 65
-_ANEW: Final = "to make a new one, which every device must be told to trust"
+_ANEW: Final = "to make a new one, which every device must then trust"
 
 
 def find_faults(values: Mapping[str, str], now: datetime) -> Iterator[str]:
@@ -34,8 +34,8 @@ def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     """Yield what keeps an authority from being made, with a key that exists or with a new one."""
     if not RELEASED <= now <= _LATEST:
         yield (
-            f"{_describe_clock(now)}, and synapse-bundle is of {RELEASED:%Y-%m-%d}: set the clock,"
-            " or the new certificates would be of no use"
+            f"{_describe_clock(now)}, and synapse-bundle is from {RELEASED:%Y-%m-%d}: set the clock,"
+            " or the new certificates would not be valid"
         )
     if key is None:
         return
@@ -45,7 +45,7 @@ def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
     try:
         authority.load_key(key)
     except ValueError as error:
-        yield f"secrets/{AUTHORITY_KEY}: {error}; put it back from a copy, or delete it {_ANEW}"
+        yield f"secrets/{AUTHORITY_KEY}: {error}; restore it from a backup, or delete it {_ANEW}"
 
 
 def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
@@ -73,7 +73,7 @@ def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]
     from . import authority
 
     restore = (
-        f"put both back from a copy, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {_ANEW}"
+        f"restore both from a backup, or delete {AUTHORITY_KEY} and {AUTHORITY_CERTIFICATE} {_ANEW}"
     )
     try:
         private = authority.load_key(key)

@@ -79,13 +79,13 @@ def collect(
             values[name] = text
     values |= provided.read(bundle / DIRECTORY, settings, base, _read_secret, problems, given)
     if AUTHORITY_CERTIFICATE in values and AUTHORITY_KEY not in values:
-        problems.append("secrets/authority.key is missing; delete authority.pem to make both anew")
+        problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
     if not any("authority." in problem for problem in problems):
         problems += authority_check.find_faults(values, now)
     if SIGNING_KEY not in values and (bundle / "compose.yaml").exists():
         problems.append(
-            "secrets/signing.key is missing: other servers know this one by it. Put it back from a"
-            " copy; for a new identity, delete compose.yaml too"
+            "secrets/signing.key is missing: other servers know this one by it. Restore it from a"
+            " backup; for a new identity, delete compose.yaml too"
         )
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)

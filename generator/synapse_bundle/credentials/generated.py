@@ -27,14 +27,18 @@ def _check_token(value: str) -> str:
 def _check_signing_key(value: str) -> str:
     """Say what is wrong with a signing key, or nothing."""
     match = re.fullmatch(r"ed25519 [A-Za-z0-9_]+ ([A-Za-z0-9+/]{43})", value)
-    return "" if match else "is no signing key (`ed25519 VERSION SEED`); restore it from a backup"
+    return (
+        "" if match else "is not a signing key (`ed25519 VERSION SEED`); restore it from a backup"
+    )
 
 
 def _check_pem(value: str) -> str:
     """Say what is wrong with a PEM file, or nothing."""
     whole = re.fullmatch(r"-----BEGIN [A-Z ]+-----\n.+\n-----END [A-Z ]+-----", value, re.DOTALL)
     return (
-        "" if whole else "is no PEM file; delete authority.key and authority.pem to make new ones"
+        ""
+        if whole
+        else "is not a PEM file; delete authority.key and authority.pem to make new ones"
     )
 
 
@@ -69,7 +73,7 @@ def _check_instance(value: str) -> str:
     return (
         ""
         if re.fullmatch(r"([0-9a-f]{32})?", value)
-        else "is not a server id; put it back from a copy"
+        else "is not a server id; restore it from a backup"
     )
 
 

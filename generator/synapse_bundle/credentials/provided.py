@@ -14,14 +14,14 @@ from .tunnel_credential import read_credential
 
 CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 _WITHOUT: Final = (
-    "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Have one"
-    " made: synapse-bundle cloudflare apply; or make one at"
+    "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Make one"
+    " with: synapse-bundle cloudflare apply; or at"
     " https://dash.cloudflare.com/profile/api-tokens (Zone, DNS, Edit; one zone), then:"
     " synapse-bundle generate --token (or certificates: own-authority)"
 )
 
 _WITHOUT_TUNNEL: Final = (
-    "secrets/tunnel.json: does not exist. Have a tunnel made: synapse-bundle cloudflare apply; or"
+    "secrets/tunnel.json: does not exist. Make a tunnel with: synapse-bundle cloudflare apply; or"
     " paste the token of yours: synapse-bundle tunnel import"
 )
 _HIGHEST_PORT: Final = 65535
@@ -138,19 +138,19 @@ def check_dns_token(value: str) -> str:
     """Say what is wrong with a Cloudflare API token, or nothing."""
     # Cloudflare Fundamentals, "Token formats": the old form and the new one.
     if re.fullmatch(r"[0-9a-f]{37,45}|cfk_.*", value):
-        return "is a Global API Key, which opens the whole account; make an API token instead"
+        return "is a Global API Key, which gives access to the whole account; create an API token instead"
     if re.fullmatch(r"[A-Za-z0-9_-]{40,128}", value):
         return ""
     return (
-        "is no Cloudflare API token: one line of 40 or more letters, digits, _ and -;"
-        " copy it again, whole and with nothing around it"
+        "is not a Cloudflare API token: one line of 40 or more letters, digits, _ and -;"
+        " copy all of it again, with nothing around it"
     )
 
 
 def check_root(value: str) -> str:
     """Say what is wrong with a file of root certificates, or nothing."""
     whole = re.fullmatch(rf"{CERTIFICATE}(\n+{CERTIFICATE})*\n*", value)
-    return "" if whole else "is no PEM file of certificates and nothing else"
+    return "" if whole else "is not a PEM file that holds only certificates"
 
 
 def check_notification(value: str) -> str:
@@ -161,7 +161,7 @@ def check_notification(value: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9]*://[!-~]+", line)
     ]
     if not value or wrong:
-        return f"line {(wrong or [1])[0]} is no Apprise address such as mailto://… or json://…"
+        return f"line {(wrong or [1])[0]} is not an Apprise address; use for example mailto://…"
     return ""
 
 
@@ -170,4 +170,4 @@ def check_heartbeat(value: str) -> str:
     parts = re.fullmatch(r"https://[A-Za-z0-9.-]+(:([0-9]{1,5}))?([/?][!-~]*)?", value)
     if parts and 1 <= int(parts[2] or 443) <= _HIGHEST_PORT and "#" not in value:
         return ""
-    return "is no https address to call, such as https://hc.example.org/ping/…: one line, no blanks"
+    return "is not an https address on one line; use for example https://hc.example.org/ping/…"

@@ -20,7 +20,7 @@ def read_credential(text: str) -> str:
     ValueError with what is wrong; the credential itself is never in the message.
     """
     is_file = text.lstrip().startswith("{")
-    document = _parse(text, "is no JSON") if is_file else _decode_token(text)
+    document = _parse(text, "is not JSON") if is_file else _decode_token(text)
     wrong = [
         name
         for name, valid in (
@@ -31,7 +31,7 @@ def read_credential(text: str) -> str:
         if not valid
     ]
     if wrong:
-        raise ValueError(f"has no valid {', '.join(wrong)}; copy it again, whole")
+        raise ValueError(f"has no valid {', '.join(wrong)}; copy all of it again")
     return text if is_file else json.dumps(document)
 
 
@@ -43,7 +43,7 @@ def _decode_token(text: str) -> dict[str, Any]:
         decoded = base64.b64decode(words[0].strip("\"'"), validate=True).decode()
     except ValueError:
         raise ValueError("is cut short or was changed: a tunnel token is base64 of JSON") from None
-    short = _parse(decoded, "is no tunnel token: there is no JSON in it")
+    short = _parse(decoded, "is not a tunnel token: there is no JSON in it")
     return {name: short[letter] for name, letter in FIELDS.items() if letter in short}
 
 

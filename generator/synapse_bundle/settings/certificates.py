@@ -22,20 +22,22 @@ def _check_issuer(text: str) -> str:
     if text in WORDS or re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?", text):
         return text
     raise ValueError(
-        f"is not known; possible is {', '.join(map(repr, WORDS))}"
+        f"is not known; possible values are {', '.join(map(repr, WORDS))}"
         " or the https address of an ACME directory"
     )
 
 
 def _check_limit(text: str) -> str:
     if not _LIMIT.fullmatch(text):
-        raise ValueError("is no limit; write days (7d), hours (36h) or a share of the life (1/3)")
+        raise ValueError(
+            "is not a limit; use days (7d), hours (36h) or a share of the lifetime (1/3)"
+        )
     return text
 
 
 def _check_profile(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) or text == "default":
-        raise ValueError("is no ACME profile name, such as tlsserver or shortlived")
+        raise ValueError("is not an ACME profile; use for example shortlived")
     return text
 
 
@@ -72,13 +74,13 @@ class CertificateSettings(Block):
         """Return the block with its issuer; raises ValueError where the parts do not fit."""
         issuer = self.issuer or (OWN if trial else LETSENCRYPT)
         if trial and issuer not in {OWN, FILES}:
-            raise ValueError("needs a real server_name; nobody certifies localhost")
+            raise ValueError("needs a real server_name; no authority certifies localhost")
         acme = issuer not in {OWN, FILES}
         fitting = {"token": acme, "profile": acme, "key_type": acme, "root": issuer != OWN}
         fitting |= dict.fromkeys(("certificate", "key"), issuer == FILES)
         wrong = [name for name, fits in fitting.items() if getattr(self, name) and not fits]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} has no meaning with the issuer {issuer!r}")
+            raise ValueError(f"{', '.join(wrong)} does not apply to the issuer {issuer!r}")
         if issuer == FILES and not (self.certificate and self.key):
             raise ValueError("needs `certificate` and `key`, the paths of two PEM files")
         return self.model_copy(update={"issuer": issuer})

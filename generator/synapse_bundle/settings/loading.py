@@ -103,7 +103,7 @@ def _describe_reason(error: dict[str, Any]) -> str:
         case "model_type" | "model_attributes_type":
             return f"should be a block of indented keys, not {_describe_type(value)}"
         case "literal_error":
-            return f"{value!r} is not known; possible is {context['expected']}"
+            return f"{value!r} is not known; possible values are {context['expected']}"
         case "greater_than_equal" | "less_than_equal":
             return f"must be between 1 and 65535, not {value}"
     return str(error["msg"])

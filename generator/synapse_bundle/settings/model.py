@@ -31,7 +31,7 @@ _TUNNEL_UPLOAD_LIMIT: Final = 95 * MIB
 def _parse_size(value: Any) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,5})([MG])", value) if isinstance(value, str) else None
     if not match:
-        raise ValueError("is no size; write one such as 90M or 2G")
+        raise ValueError("is not a size; use for example 2G")
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -90,7 +90,7 @@ class Settings(Block):
     def _check_same_shape(cls, homeserver: str, info: Info) -> str:
         server_name = info.data.get("server_name", homeserver)
         if (homeserver == TRIAL) != (server_name == TRIAL):
-            raise ValueError(f"does not go with server_name {server_name!r}; leave it out")
+            raise ValueError(f"does not go with server_name {server_name!r}; remove it")
         return homeserver
 
     @field_validator("email")

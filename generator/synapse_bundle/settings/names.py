@@ -26,24 +26,24 @@ def _host_faults(text: str) -> list[tuple[bool, str]]:
     return [
         (not text, "is empty; write a domain such as example.org"),
         (_is_address(text), "is an IP address; a Matrix server needs a domain"),
-        ("://" in text, "carries a scheme; write the bare domain, such as example.org"),
-        (":" in text, "carries a port; write the bare domain, such as example.org"),
-        ("/" in text, "carries a path; write the bare domain, such as example.org"),
+        ("://" in text, "has a scheme; write only the domain, such as example.org"),
+        (":" in text, "has a port; write only the domain, such as example.org"),
+        ("/" in text, "has a path; write only the domain, such as example.org"),
         (not text.isascii(), f"is not ASCII; write it as {_to_punycode(text)!r}"),
-        (text.endswith("."), "ends in a dot; leave the dot off"),
+        (text.endswith("."), "ends in a dot; remove it"),
         (len(text) > 230, "is longer than 230 characters"),
         (
             labels[-1].isdigit(),
-            "ends in a number, as no domain does; write one such as example.org",
+            "ends in a number, which no domain does; use for example example.org",
         ),
-        (len(labels) < 2, "has no dot; write a whole domain such as example.org"),
+        (len(labels) < 2, "has no dot; write a full domain such as example.org"),
         (
             text != text.lower() and all(_LABEL.fullmatch(label.lower()) for label in labels),
-            f"has capitals; write it as {text.lower()!r}",
+            f"has capital letters; write it as {text.lower()!r}",
         ),
         (
             not all(_LABEL.fullmatch(label) for label in labels),
-            "is no domain: letters, digits and hyphens only, in parts of 1 to 63 joined by dots",
+            "is not a domain: only letters, digits and hyphens, in parts of 1 to 63 joined by dots",
         ),
     ]
 
@@ -65,10 +65,12 @@ def _to_punycode(text: str) -> str:
 
 def _check_localpart(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9.=/+-][a-z0-9._=/+-]*", text):
-        msg = "is no user name: small letters, digits and . _ = / + - only, not starting with _"
+        msg = (
+            "is not a user name: only lowercase letters, digits and . _ = / + -, no _ at the start"
+        )
         raise ValueError(msg)
     if text.isdigit():
-        raise ValueError("is a number, which Synapse keeps for guests; add a letter")
+        raise ValueError("is a number, which Synapse reserves for guests; add a letter")
     if text == "synapse-bundle-check":
         raise ValueError("is the name of the bundle's own probe; choose another")
     return text
@@ -76,13 +78,13 @@ def _check_localpart(text: str) -> str:
 
 def _check_project(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", text):
-        raise ValueError("is no Compose project name: small letters, digits, _ and - only")
+        raise ValueError("is not a Compose project name: only lowercase letters, digits, _ and -")
     return text
 
 
 def _check_file_name(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise ValueError("is no file name")
+        raise ValueError("is not a file name")
     return text
 
 

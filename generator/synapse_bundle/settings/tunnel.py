@@ -21,7 +21,7 @@ def _parse_subnet(value: Any) -> IPv4Network:
     try:
         subnet = IPv4Network(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError("is no IPv4 network; write one such as 10.200.0.0/29") from None
+        raise ValueError("is not an IPv4 network; use for example 10.200.0.0/29") from None
     if not any(map(subnet.subnet_of, _PRIVATE)) or not 16 <= subnet.prefixlen <= 29:
         raise ValueError(
             "must be a network between /16 and /29"

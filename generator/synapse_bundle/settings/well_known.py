@@ -15,19 +15,19 @@ _PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"
 
 def _check_email(text: str) -> str:
     if not re.fullmatch(rf"{_PART}@{_PART}\.{_PART}", text):
-        raise ValueError("is no e-mail address; write one such as you@example.org")
+        raise ValueError("is not an email address; use for example you@example.org")
     return text
 
 
 def _check_matrix_id(text: str) -> str:
     if not re.fullmatch(r"@[!-9;-~]+:[A-Za-z0-9.:\[\]-]+", text):
-        raise ValueError("is no Matrix user ID; write one such as @you:example.org")
+        raise ValueError("is not a Matrix user ID; use for example @you:example.org")
     return text
 
 
 def _check_page(text: str) -> str:
     if not re.fullmatch(r"https?://[!-~]+", text):
-        raise ValueError("is no web address; write one such as https://example.org/contact")
+        raise ValueError("is not a web address; use for example https://example.org/contact")
     return text
 
 

@@ -11,7 +11,7 @@ import yaml
 _STRING: Final = "tag:yaml.org,2002:str"
 _INTEGER: Final = "tag:yaml.org,2002:int"
 _READ_AS: Final = {
-    "bool": "a truth value",
+    "bool": "a boolean",
     "timestamp": "a date",
     "binary": "binary data",
 }
@@ -112,7 +112,7 @@ def _read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> 
         if key in values:
             first = document.lines[where]
             document.problems.append(
-                Problem(line=line, path=where, reason=f"stands twice (first in line {first})")
+                Problem(line=line, path=where, reason=f"duplicate key (first on line {first})")
             )
             continue
         document.lines[where] = line
