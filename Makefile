@@ -52,7 +52,7 @@ bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine;
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
 	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
 
-lock: $(VENV)/developer ## Lock the helper image's requirements anew
+lock: $(VENV)/developer ## Update the helper image's lock file
 	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
 		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
 
@@ -62,7 +62,7 @@ images: $(VENV)/developer ## Record the digests of the pinned images
 release: $(VENV)/developer ## Tag VERSION=1.2.3 and build its wheel and sdist; publishes nothing
 	@$(BIN)/python bin/release.py "$(VERSION)"
 
-clean: ## Remove what the other verbs made here, but not bundle/ and settings.yaml
+clean: ## Remove what the other verbs made, except bundle/ and settings.yaml
 	rm -rf $(VENV) .node dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python:

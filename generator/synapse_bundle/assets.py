@@ -17,7 +17,7 @@ def locate(name: str) -> Path:
 
 
 def spell(verb: str, output: str = "") -> str:
-    """Return what to type for a verb: a checkout has a Makefile, an installed package the command."""
+    """Return what to type for a verb: in a checkout `make`, else the installed command."""
     if (Path(__file__).parent / "_assets").is_dir():
         return f"synapse-bundle {verb}" + (f" --output {output}" if output else "")
     return f"make {verb}" + (f" OUTPUT={output}" if output else "")
@@ -26,8 +26,8 @@ def spell(verb: str, output: str = "") -> str:
 def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
     """Yield every file below a directory with its relative path, sorted.
 
-    Dotfiles and what Python leaves behind are not part of a bundle, so that a checkout that has
-    been worked in gives the same bundle as a fresh one.
+    Dotfiles and Python's caches are left out, so that a used checkout gives the same bundle as a
+    fresh one.
     """
     for directory, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not _is_litter(name))
@@ -37,5 +37,5 @@ def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
 
 
 def _is_litter(name: str) -> bool:
-    """Tell whether a file or directory name never travels."""
+    """Return whether a file or directory of this name is left out."""
     return name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", "~"))

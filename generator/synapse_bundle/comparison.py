@@ -1,4 +1,4 @@
-"""Plan x disk -> what would happen to every file. Reads the bundle, writes nothing."""
+"""A plan and the disk -> what would happen to every file. Reads the bundle, writes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .planning import Plan, PlannedFile
 
 
 class Action(StrEnum):
-    """What happens to a file; a conflict is a file that somebody edited by hand."""
+    """What happens to a file; a conflict is one that was edited by hand."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -28,9 +28,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FileChange:
-    """One file's fate; `planned` is None for a file that goes away.
+    """What happens to one file; `planned` is None for a removal.
 
-    A directory is told of only where its mode changes: to `directory_mode`.
+    A directory is listed only where its mode changes, to `directory_mode`.
     """
 
     path: PurePosixPath
@@ -48,7 +48,7 @@ class FileChange:
 def compare(
     plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool
 ) -> list[FileChange]:
-    """Return every file's fate, in the order of the plan, removals last.
+    """Return what happens to every file, in the order of the plan, removals last.
 
     Raises SettingsError where the plan does not belong to this bundle or would leave it.
     """
@@ -87,7 +87,7 @@ def _refuse_another(plan: Plan, manifest: Manifest) -> None:
 
 
 def _refuse_escapes(names: Iterable[str], bundle: Path) -> None:
-    """Raise SettingsError where a link, a directory or a device stands in the way of a file.
+    """Raise SettingsError where a link, a directory or a device is in the place of a file.
 
     `names` are the paths of all files that a run may replace, remove or read.
     """
@@ -104,7 +104,7 @@ def _refuse_escapes(names: Iterable[str], bundle: Path) -> None:
 
 
 def _find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
-    """Return what keeps a path from being a file of the bundle, or nothing."""
+    """Return what keeps a path from being a file of the bundle, or an empty string."""
     if path.parent in outside:
         return "leads out of the bundle"
     try:
@@ -123,7 +123,7 @@ def _find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
 def _judge(
     planned: PlannedFile, bundle: Path, manifest: Manifest | None, owners: set[int], *, force: bool
 ) -> FileChange:
-    """Return the fate of one planned file."""
+    """Return what happens to one planned file."""
     path = bundle / planned.path
     if not path.exists():
         action = Action.CREATE
@@ -141,7 +141,7 @@ def _judge(
 
 
 def _is_sound(path: Path, mode: int, owners: set[int]) -> bool:
-    """Tell whether a file is what a run writes: no link, of this mode, nobody else's."""
+    """Return whether a file is what a run writes: not a link, with this mode and an allowed owner."""
     found = path.lstat()
     return S_ISREG(found.st_mode) and S_IMODE(found.st_mode) == mode and found.st_uid in owners
 
@@ -160,7 +160,7 @@ def _find_stale(
 
 
 def _is_secret(path: PurePosixPath) -> bool:
-    """Tell whether a file's content must never be shown."""
+    """Return whether a file's content must never be shown."""
     return path.parts[0] == DIRECTORY
 
 

@@ -12,10 +12,10 @@ from typing import Final
 from .credentials.file_names import DIRECTORY
 from .errors import SettingsError
 
-# Whatever the umask says: containers run as other users and must read what they mount.
+# Regardless of the umask: containers run as other users and must read what they mount.
 OPEN: Final = 0o755
 CLOSED: Final = 0o700
-# Who may write into a directory may put another one in the place of `secrets`.
+# A user who may write into a directory may replace `secrets` in it.
 _OTHERS_WRITE: Final = 0o022
 
 
@@ -30,9 +30,9 @@ def list_owners(bundle: Path) -> set[int]:
 def find_wrong(
     files: Iterable[PurePosixPath], bundle: Path, owners: set[int]
 ) -> dict[PurePosixPath, int]:
-    """Return the right mode of every directory that has another one, parents first.
+    """Return the right mode of every directory that has a wrong one, parents first.
 
-    Raises SettingsError for a directory that belongs to somebody else, who could undo any repair.
+    Raises SettingsError for a directory that belongs to another user, who could undo any repair.
     """
     wrong, foreign = {}, []
     for path in sorted({parent for file in files for parent in file.parents}):
@@ -53,9 +53,9 @@ def find_wrong(
 
 
 def _choose_mode(path: PurePosixPath, mode: int) -> int:
-    """Return the mode that a directory of the bundle shall have, given the one it has.
+    """Return the mode that a directory of the bundle should have, given the one it has.
 
-    The bundle's own may be closed to others, as its owner likes. Special bits stay.
+    The owner may close the bundle itself to others. Special bits stay.
     """
     if not path.parts:
         return (mode | CLOSED) & ~_OTHERS_WRITE
@@ -75,7 +75,7 @@ def make(bundle: Path, directory: Path) -> None:
 
 
 def remove_empty(bundle: Path, directory: Path) -> None:
-    """Remove a directory and its parents inside the bundle as far as they are empty."""
+    """Remove a directory and its parents inside the bundle if they are empty."""
     while directory != bundle and not (directory.is_dir() and any(directory.iterdir())):
         if directory.is_dir():
             directory.rmdir()

@@ -1,6 +1,6 @@
 """Docker: the only module that talks to Compose and the engine, through python-on-whales.
 
-Its import costs more than a whole run without Docker, so nobody imports it at the top.
+Importing it takes longer than a whole run without Docker, so it is imported inside functions.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .settings.model import PortSettings
 
 _COMPOSE_FLOOR: Final = (2, 26)
 _ENGINE_FLOOR: Final = (26, 1)
-# Seconds until a `docker` that only has to answer counts as one that never will, and until a check
-# of the running bundle does, whose own probes end much sooner.
+# Seconds until a `docker` command that only has to answer counts as hanging, and until a check of
+# the running bundle does, whose own probes end much sooner.
 PATIENCE: Final = 60
 _CHECK_PATIENCE: Final = 600
 _NO_ANSWER: Final = 124
@@ -39,7 +39,7 @@ def _open_client(bundle: Path) -> DockerClient:
 
 
 def review(compose: bytes, bundle: Path) -> list[str]:
-    """Let Compose read a compose.yaml before it is put in place; return notes for the operator.
+    """Let Compose read a compose.yaml before it is written; return notes for the operator.
 
     Raises BundleError where Compose refuses it or misses a variable, alone or with the operator's
     override.
@@ -47,7 +47,7 @@ def review(compose: bytes, bundle: Path) -> list[str]:
     if not shutil.which("docker"):
         return ["Docker is not installed here, so Compose has not checked the bundle."]
     command = [str(part) for part in DockerClient().docker_compose_cmd]
-    # At once, because each call takes longer than writing the bundle.
+    # In parallel, because each call takes longer than writing the bundle.
     with ThreadPoolExecutor() as pool:
         asked_version = pool.submit(_run_plainly, [*command, "version", "--short"])
         asked_engine = pool.submit(_describe_engine)
@@ -60,7 +60,7 @@ def review(compose: bytes, bundle: Path) -> list[str]:
     said = verdict.stderr.strip()
     if verdict.returncode == _NO_ANSWER:
         return [f"Docker Compose has not checked the bundle: {said}"]
-    # A variable that is not set becomes nothing, which is never meant; other words are notes.
+    # An unset variable becomes empty, which is never meant; anything else is a note.
     if not old and (verdict.returncode or "variable is not set" in said):
         raise BundleError(f"Docker Compose refuses the bundle: {said}")
     return [note for note in (old, engine, *dict.fromkeys(said.splitlines())) if note]
@@ -76,7 +76,7 @@ def _judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.Compl
 
 
 def _describe_docker() -> str:
-    """Return one line on why nothing can be started here, or nothing."""
+    """Return one line on why nothing can be started here, or an empty string."""
     if not shutil.which("docker"):
         return f"Docker is not installed here; {_INSTALL}"
     version = _run_plainly(["docker", "compose", "version", "--short"])
@@ -87,7 +87,7 @@ def _describe_docker() -> str:
 
 
 def _describe_failure(version: subprocess.CompletedProcess[str]) -> str:
-    """Return why Compose did not tell its version: it is not there, or what Docker said."""
+    """Return why Compose did not print its version: it is not installed, or what Docker said."""
     said = version.stderr.strip()
     if re.search(r"not a docker command|unknown (shorthand )?(command|flag)", said):
         return "Docker Compose is not installed here"
@@ -95,7 +95,7 @@ def _describe_failure(version: subprocess.CompletedProcess[str]) -> str:
 
 
 def _describe_engine() -> str:
-    """Return one line about an engine that is too old or does not answer, or nothing."""
+    """Return one line about an engine that is too old or does not answer, or an empty string."""
     answer = _run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.returncode:
         return f"The Docker Engine does not answer: {answer.stderr.strip() or 'no reason given'}"
@@ -103,7 +103,7 @@ def _describe_engine() -> str:
 
 
 def _describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
-    """Return one line where a version (`2.40.3-3`, `v5.5.0`) is below the floor, or nothing."""
+    """Return one line where a version (`2.40.3-3`, `v5.5.0`) is below the floor, or an empty string."""
     numbers = re.match(r"v?(\d+)\.(\d+)", version.strip())
     if not numbers or (int(numbers[1]), int(numbers[2])) >= floor:
         return ""
@@ -114,7 +114,7 @@ def _describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
 def start(bundle: Path, ports: PortSettings) -> None:
     """Start a bundle and wait until every service is healthy; Compose shows the progress.
 
-    Raises BundleError, for what Compose says on the terminal or for a port somebody else holds.
+    Raises BundleError, for what Compose says on the terminal or for a port that is taken.
     """
     _require(_describe_docker())
     client = _open_client(bundle)
@@ -129,7 +129,7 @@ def start(bundle: Path, ports: PortSettings) -> None:
 
 
 def describe_images(bundle: Path) -> Iterator[str]:
-    """Yield a line for every third-party image of a bundle that is not the one that was recorded."""
+    """Yield a line for every third-party image of a bundle that differs from the recorded one."""
     client = _open_client(bundle)
     asked = _run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
     used = set(asked.stdout.split())
@@ -142,7 +142,7 @@ def describe_images(bundle: Path) -> Iterator[str]:
 
 
 def _describe_taken(ports: PortSettings) -> Iterator[str]:
-    """Yield a line for every published port that another program holds, with its name if visible."""
+    """Yield a line for every published port that another program uses, with its name if visible."""
     for key, port in ports.model_dump().items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -154,7 +154,7 @@ def _describe_taken(ports: PortSettings) -> Iterator[str]:
 
 
 def _find_owner(port: int) -> str:
-    """Return ` by NAME (process 123)` for whoever listens on a port, or nothing if hidden."""
+    """Return ` by NAME (process 123)` for the program that listens on a port; empty if hidden."""
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
         pids = [c.pid for c in listening if c.laddr and c.laddr.port == port and c.pid]
@@ -164,7 +164,7 @@ def _find_owner(port: int) -> str:
 
 
 def _require(complaint: str) -> None:
-    """Raise BundleError where there is something to complain about."""
+    """Raise BundleError if there is a complaint."""
     if complaint:
         raise BundleError(complaint)
 
@@ -172,7 +172,7 @@ def _require(complaint: str) -> None:
 def check(bundle: Path, arguments: list[str]) -> int:
     """Run the helper's check in a running bundle; return its exit code.
 
-    Raises BundleError where there is no bundle, or Docker cannot be asked.
+    Raises BundleError where there is no bundle, or Docker does not answer.
     """
     # Without a file, Compose would take the project of the current directory instead.
     if not (bundle / "compose.yaml").is_file():
@@ -193,7 +193,7 @@ def check(bundle: Path, arguments: list[str]) -> int:
 
 
 def _run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code; NO_ANSWER is that of one that does not end.
+    """Run a command for its output and exit code; _NO_ANSWER is that of one that does not end.
 
     `given` is its standard input.
     """
@@ -208,9 +208,9 @@ def _run_plainly(command: list[str], given: str = "") -> subprocess.CompletedPro
         try:
             output, complaint = process.communicate(given, timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            # Not by `run`, which would wait for whoever else holds the ends of the pipes.
+            # `run` would wait for every other process that holds the pipes.
             process.kill()
             shown = " ".join([Path(command[0]).name, *command[1:3]])
-            told = f"no answer from `{shown}` within {PATIENCE} seconds"
-            return subprocess.CompletedProcess(command, _NO_ANSWER, "", told)
+            reason = f"no answer from `{shown}` within {PATIENCE} seconds"
+            return subprocess.CompletedProcess(command, _NO_ANSWER, "", reason)
     return subprocess.CompletedProcess(command, process.returncode, output, complaint)

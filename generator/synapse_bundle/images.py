@@ -54,7 +54,7 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
 
 
 def refuse_denied(name: str, pin: Pin) -> None:
-    """Raise BundleError for a version that is known to break or endanger a server."""
+    """Raise BundleError for a version that is known to break a server or to be insecure."""
     if pin.tag in pin.denied:
         raise BundleError(f"{_path_of(name)}: {pin.reference} is denied; use another version")
     if pin.floor and version_of(pin.tag) < version_of(pin.floor):
@@ -64,7 +64,7 @@ def refuse_denied(name: str, pin: Pin) -> None:
 
 
 def compare_digests(pin: Pin, held: set[str]) -> str:
-    """Say how the digests that an engine has for an image differ from its pin, or nothing."""
+    """Return how an engine's digests of an image differ from its pin, or an empty string."""
     if pin.digest in held:
         return ""
     if not held:

@@ -21,8 +21,8 @@ class Manifest:
     """The SHA-256 digests of every file written, by path.
 
     A path has two digests while a run replaces it, so that a run that was killed is not mistaken
-    for an edit by hand. `project` is Compose's name for it, which its volumes bear, and `images`
-    has the tags of the images that keep data; both are empty where an early version wrote it.
+    for an edit by hand. `project` is Compose's name for it, which is in the names of its volumes, and `images`
+    has the tags of the images that keep data; both are empty in a manifest of an early version.
     """
 
     server_name: str
@@ -32,7 +32,7 @@ class Manifest:
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def owns(self, path: str, content: bytes) -> bool:
-        """Tell whether the generator wrote this content at this path."""
+        """Return whether the generator wrote this content at this path."""
         return fingerprint(content) in self.files.get(path, ())
 
     def serialize(self) -> bytes:
@@ -51,8 +51,8 @@ class Manifest:
 def read(bundle: Path, *, force: bool) -> Manifest | None:
     """Return a bundle's manifest, or None where there is none.
 
-    Raises SettingsError for one that is of a newer format or damaged; with `force` what can be
-    recovered stands in for a damaged or missing one.
+    Raises SettingsError for one that is of a newer format or damaged; with `force` a damaged or
+    missing one is recovered as far as possible.
     """
     path = bundle / NAME
     if path.exists() and not path.is_file():
@@ -89,7 +89,7 @@ class EscapeError(ValueError):
 
 
 def _check_path(name: str) -> str:
-    """Return a path from a manifest; raises EscapeError where it is none inside the bundle.
+    """Return a path from a manifest; raises EscapeError where it leaves the bundle.
 
     The generator writes no hidden file but its own, which a manifest does not list.
     """
@@ -101,9 +101,9 @@ def _check_path(name: str) -> str:
 
 
 def recover(bundle: Path) -> Manifest | None:
-    """Return what a bundle's compose.yaml tells of its identity, for one without a usable manifest.
+    """Return the identity of a bundle without a usable manifest, from its compose.yaml.
 
-    No file is known to be ours then; the server name and the project still cannot change.
+    No file is then known to be ours; the server name and the project still cannot change.
     """
     compose = bundle / "compose.yaml"
     text = compose.read_text(encoding="utf-8", errors="replace") if compose.is_file() else ""
@@ -116,5 +116,5 @@ def recover(bundle: Path) -> Manifest | None:
 
 
 def fingerprint(content: bytes) -> str:
-    """Return the digest that stands for a file's content."""
+    """Return the SHA-256 digest of a file's content."""
     return hashlib.sha256(content).hexdigest()

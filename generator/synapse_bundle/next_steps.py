@@ -13,7 +13,7 @@ def write_next(bundle: Path, root: Path) -> str:
     """Return what to type after `generate`, from the directory the operator is in."""
     here = bundle.resolve().parent == root.resolve() and (root / "compose.yaml").exists()
     place = str(_shorten(bundle, root))
-    # Quoting does not keep `cd` from taking a name for an option.
+    # A quoted name that starts with a hyphen is still an option to `cd`.
     place = shlex.quote(f"./{place}" if place.startswith("-") else place)
     change = "" if here else f"cd {place} && "
     return f"Next:  {change}docker compose up -d"
@@ -27,14 +27,14 @@ def write_sign_in(settings: Settings, bundle: Path, root: Path) -> str:
         ("Homeserver", settings.base_url),
         ("User", f"@{settings.admin}:{settings.server_name}"),
         ("Password", f"in {place}/{DIRECTORY}/admin_password"),
-        *_describe_doors(settings, place),
+        *_list_addresses(settings, place),
         ("Check it", "docker compose exec helper check"),
     ]
     return "\n".join(f"  {name:<14} {text}" for name, text in lines)
 
 
-def _describe_doors(settings: Settings, place: Path) -> list[tuple[str, str]]:
-    """Return the addresses on this machine, and what makes a client trust them."""
+def _list_addresses(settings: Settings, place: Path) -> list[tuple[str, str]]:
+    """Return the addresses on this machine, and the certificate that a client must trust."""
     authority = f"{place}/{DIRECTORY}/authority.pem"
     synapse = f"http://127.0.0.1:{settings.ports.synapse}"
     if settings.trial:

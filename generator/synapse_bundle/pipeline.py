@@ -43,7 +43,7 @@ def write(
 ) -> None:
     """Plan a bundle, compare it with the disk, and write what differs.
 
-    `given` are secrets that were handed to this run, by the name of their file in the bundle.
+    `given` are secrets that were given to this run, by the name of their file in the bundle.
     """
     _check_place(settings, bundle, force=force)
     base = settings_path.parent if settings_path else Path()
@@ -104,7 +104,7 @@ def _group(changes: Iterable[FileChange], *, verbose: bool) -> Iterator[tuple[Ac
 
 
 def _find_context(path: PurePosixPath) -> str:
-    """Return the image context that a file belongs to, or nothing."""
+    """Return the image context that a file belongs to, or an empty string."""
     return "/".join(path.parts[:2]) if path.parts[:1] == (planning.IMAGES,) else ""
 
 

@@ -60,13 +60,13 @@ class Plan:
 def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
     """Return the plan for a bundle.
 
-    `existing` holds what the operator has in the kept files, by path: it decides, like every
-    mounted file, which containers `docker compose up -d` recreates.
+    `existing` holds the operator's own files, by path: like every mounted file they decide which
+    containers `docker compose up -d` recreates.
     """
     contexts = list(plan_images())
     renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
     files = [*_plan_secrets(credentials), *contexts, *_plan_tree(renderer)]
-    # What the bootstrap writes into the folder is no reason to start it anew.
+    # What the bootstrap writes into the folder is not a reason to recreate it.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
     compose = _plan_compose(renderer, inputs | dict(existing))
     pins = images.read_pins()
@@ -81,7 +81,7 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
 def plan_worker(settings: Settings) -> bytes:
     """Return worker/worker.js as the bundle has it; empty for the trial, which has none.
 
-    No credential is asked for, and none could get into what the world may read.
+    It is rendered without credentials, so none can get into what the world may read.
     """
     renderer = Renderer(assets.locate("compose"), _build_settings_context(settings))
     return renderer.render(_WORKER).encode()
@@ -90,7 +90,7 @@ def plan_worker(settings: Settings) -> bytes:
 def _build_context(
     settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
 ) -> dict[str, Any]:
-    """Return everything a template may name; the one place that knows all the sources."""
+    """Return everything that a template may use."""
     contexts = list(contexts)
     return _build_settings_context(settings) | {
         "credentials": credentials,
@@ -103,7 +103,7 @@ def _build_context(
 
 
 def _build_settings_context(settings: Settings) -> dict[str, Any]:
-    """Return what a template may name that the settings alone decide."""
+    """Return what a template may use that depends only on the settings."""
     return {
         "settings": settings,
         "base_url": settings.base_url,
@@ -145,7 +145,7 @@ def plan_images() -> Iterable[PlannedFile]:
 
 
 def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
-    """Yield the template tree without compose.yaml; a template that renders to nothing is no file."""
+    """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
         if target == COMPOSE:
@@ -178,7 +178,7 @@ def _plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedF
 
 
 class AnyKey(dict[str, str]):
-    """Stands for the digests in the first of the two renderings."""
+    """Placeholders for the digests in the first of the two renderings."""
 
     def __missing__(self, key: str) -> str:
         """Return a placeholder."""
@@ -217,7 +217,7 @@ def _digest(contents: Mapping[str, bytes]) -> str:
 
 
 def read_kept(bundle: Path) -> dict[str, bytes]:
-    """Return what the operator has in the kept configuration files of a bundle."""
+    """Return the contents of the operator's own configuration files in a bundle."""
     root = assets.locate("compose")
     kept = [path for path, _ in assets.walk(root) if path.name.endswith(_OVERRIDE)]
     return {str(p): (bundle / p).read_bytes() for p in kept if (bundle / p).is_file()}

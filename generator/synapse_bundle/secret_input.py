@@ -1,4 +1,4 @@
-"""Secrets that are handed to one run: typed in unseen, or on standard input; never an argument."""
+"""Secrets that are given to one run: from a hidden prompt or standard input, never an argument."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LONGEST_SECRET: Final = 4096
 
 
 def read_secret(title: str) -> str:
-    """Return a secret: typed in unseen at a terminal, else what is on standard input.
+    """Return a secret: from a hidden prompt at a terminal, else from standard input.
 
     Raises SettingsError where that is closed or holds no text.
     """
-    # Python's own stand-in for a descriptor that was closed before it started; typeshed denies it.
+    # None if the descriptor was closed before Python started; typeshed does not know.
     if not sys.stdin:
         raise SettingsError(f"{title}: standard input is closed; use a terminal, or < FILE")
     if sys.stdin.isatty():
@@ -26,4 +26,4 @@ def read_secret(title: str) -> str:
     try:
         return sys.stdin.read(_LONGEST_SECRET).strip()
     except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{title}: what is on standard input is not text") from None
+        raise SettingsError(f"{title}: standard input is not text") from None

@@ -1,4 +1,4 @@
-"""Files that a person names: regular ones of a bounded size, read without waiting for anybody."""
+"""Files that the user names: only regular ones of a limited size are read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LARGEST: Final = 1024 * 1024
 def read(path: Path, largest: int = _LARGEST) -> bytes:
     """Return the content of a regular file.
 
-    Raises OSError, its `strerror` for people, also for a file of another kind (a FIFO would make the
-    run wait, a device never ends) and for one of more than `largest` bytes.
+    Raises OSError, its `strerror` for people, also for a file of another kind (a FIFO would block, a
+    device never ends) and for one of more than `largest` bytes.
     """
-    # Without waiting: opening a FIFO would last until somebody writes to it.
+    # Nonblocking: opening a FIFO would wait for a writer.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         mode = os.fstat(handle).st_mode

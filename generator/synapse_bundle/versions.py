@@ -1,4 +1,4 @@
-"""Whether a run would put an older version in the place of a newer one."""
+"""The versions of a bundle: an older one never replaces a newer one unasked."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def refuse(plan: Plan, bundle: Path, manifest: Manifest, *, force: bool) -> None
 
 
 def is_older(version: str, other: str) -> bool:
-    """Tell whether a version comes before another, pre-releases included.
+    """Return whether a version comes before another, pre-releases included.
 
-    Raises SettingsError where the other one is no version.
+    Raises SettingsError where the other is not a version.
     """
-    # Imported here: most runs meet their own version.
+    # Imported here: in most runs the versions are equal.
     from packaging.version import InvalidVersion, Version  # noqa: PLC0415
 
     try:

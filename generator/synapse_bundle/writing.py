@@ -1,4 +1,4 @@
-"""Changes -> disk: everything is staged before anything is replaced, compose.yaml comes last."""
+"""Changes -> disk: everything is staged before anything is replaced; compose.yaml comes last."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .manifest import Manifest, fingerprint
 from .planning import COMPOSE, Plan, PlannedFile
 
 _LOCK: Final = ".lock"
-# What `cloudflare apply` knows; it may be there before there is a bundle.
+# The state of `cloudflare apply`, which may exist before the bundle.
 CLOUDFLARE: Final = ".cloudflare.json"
 _STAGED: Final = ".bundle-new"
 _WRITTEN: Final = (Action.CREATE, Action.UPDATE)
 
 
 def check_output(bundle: Path, *, force: bool = False) -> None:
-    """Raise SettingsError for a directory that is not ours to write into.
+    """Raise SettingsError for a directory that must not be written to.
 
-    With `force` a bundle that has lost its manifest is taken for one.
+    With `force` a bundle that has lost its manifest is accepted.
     """
     if bundle.exists() and not bundle.is_dir():
         raise SettingsError(f"{bundle} is a file; choose another --output")
@@ -57,12 +57,12 @@ def check_output(bundle: Path, *, force: bool = False) -> None:
 
 
 def _list_entries(bundle: Path) -> set[str]:
-    """Return the names in a directory, without those that may be there before there is a bundle."""
+    """Return the names in a directory, without those that may exist before the bundle."""
     try:
         found = [entry.name for entry in bundle.iterdir()]
     except FileNotFoundError:
         return set()
-    # What a first run had staged when it was killed is ours too.
+    # So may what a first run had staged when it was killed.
     known = {_LOCK, CLOUDFLARE}
     return {name for name in found if name not in known and not name.endswith(_STAGED)}
 
@@ -84,9 +84,9 @@ def check_neighbour(bundle: Path, project: str) -> None:
 
 @contextlib.contextmanager
 def lock(bundle: Path) -> Iterator[None]:
-    """Hold a bundle for one run; raises BundleError where another run holds it.
+    """Lock a bundle for one run; raises BundleError where another run has it locked.
 
-    Directories that were made for the lock alone go away with it.
+    Directories that were created only for the lock are removed with it.
     """
     created = [path for path in (bundle, *bundle.parents) if not path.exists()]
     try:
@@ -97,7 +97,7 @@ def lock(bundle: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is held: afterwards it may be another run's.
+        # While the lock is held: afterwards it may be another run's.
         with contextlib.suppress(OSError):
             if [entry.name for entry in bundle.iterdir()] == [_LOCK]:
                 (bundle / _LOCK).unlink()
@@ -106,9 +106,9 @@ def lock(bundle: Path) -> Iterator[None]:
 
 
 def _take_lock(bundle: Path) -> int:
-    """Return an open lock file that is locked, and is the one that others would open too.
+    """Return an open, locked file that is still the one at its path.
 
-    Whoever held it before may have removed it, and its directory, between any two steps here.
+    The run that held it before may remove it, and its directory, between any two steps here.
     """
     while True:
         _make_output(bundle)
@@ -132,7 +132,7 @@ def _take_lock(bundle: Path) -> int:
 
 
 def _make_output(bundle: Path) -> None:
-    """Create the bundle's directory where there is none, with a mode that no umask decides."""
+    """Create the bundle's directory if it is missing, with a mode that ignores the umask."""
     bundle.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         bundle.mkdir(mode=directory_modes.CLOSED)
@@ -140,17 +140,17 @@ def _make_output(bundle: Path) -> None:
 
 
 def _remove_created(created: Iterable[Path]) -> None:
-    """Remove directories that this run made, innermost first, as far as they are empty."""
+    """Remove directories that this run created, innermost first, if they are empty."""
     with contextlib.suppress(OSError):
         for directory in created:
             directory.rmdir()
 
 
 def apply(plan: Plan, changes: list[FileChange], bundle: Path, known: Manifest | None) -> None:
-    """Bring a bundle to the plan.
+    """Make a bundle match the plan.
 
-    Raises BundleError where the disk refuses; until everything is staged nothing has changed, and
-    after that the next run completes what this one began.
+    Raises BundleError for an error of the disk: nothing has changed until everything is staged, and
+    after that the next run completes this one.
     """
     written = [c.planned for c in changes if c.planned and c.action in _WRITTEN]
     old = known.files if known else {}
@@ -165,7 +165,7 @@ def apply(plan: Plan, changes: list[FileChange], bundle: Path, known: Manifest |
             if change.directory_mode is not None:
                 (bundle / change.path).chmod(change.directory_mode)
         if not (bundle / manifest.NAME).exists():
-            # The directory is marked as ours before anything else is in it.
+            # The directory is marked as ours before it holds anything else.
             claim = stage(bundle / manifest.NAME, _build_manifest(plan, {}).serialize(), 0o644)
             claim.replace(bundle / manifest.NAME)
         if final != known or written:
@@ -189,7 +189,7 @@ def _build_manifest(plan: Plan, files: dict[str, tuple[str, ...]]) -> Manifest:
 def _commit(
     bundle: Path, written: Iterable[PlannedFile], *, before: Manifest, after: Manifest
 ) -> None:
-    """Stage all files, announce them in the manifest, replace them, and settle the manifest."""
+    """Stage all files, announce them in the manifest, replace them, and write the final manifest."""
     announcement, settlement = (
         stage(bundle / manifest.NAME, each.serialize(), 0o644) for each in (before, after)
     )
@@ -205,7 +205,7 @@ def _commit(
 
 
 def _stage_planned(planned: PlannedFile, bundle: Path) -> Path:
-    """Write a planned file beside its place; a kept one that exists only changes its mode."""
+    """Write a planned file beside its target; a kept one that exists only changes its mode."""
     target = bundle / planned.path
     content = target.read_bytes() if planned.kept and target.exists() else planned.content
     directory_modes.make(bundle, target.parent)
@@ -213,7 +213,7 @@ def _stage_planned(planned: PlannedFile, bundle: Path) -> Path:
 
 
 def stage(target: Path, content: bytes, mode: int) -> Path:
-    """Write a file beside its place, complete and on disk; its mode is safe from the first byte."""
+    """Write a file beside its target and sync it; its mode is safe from the first byte."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=_STAGED, dir=target.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
@@ -224,7 +224,7 @@ def stage(target: Path, content: bytes, mode: int) -> Path:
 
 
 def _sweep(bundle: Path) -> None:
-    """Remove what a run that was killed had staged."""
+    """Remove files that a killed run had staged."""
     for directory, _, files in os.walk(bundle):
         for name in files:
             if name.startswith(".") and name.endswith(_STAGED):

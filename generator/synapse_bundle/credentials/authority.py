@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-# Changing the authority means trusting it anew on every device, so it outlives the laptop.
+# Every device has to trust a new authority, so this one lasts longer than a laptop.
 LIFETIME: Final = timedelta(days=20 * 365)
 _LOOPBACK: Final = "127.0.0.1"
 _SIGN_ONLY: Final = x509.KeyUsage(
@@ -40,18 +40,18 @@ def create_key() -> str:
 
 
 def load_key(private: str) -> ec.EllipticCurvePrivateKey:
-    """Return a private key from PEM; raises ValueError where it is none for an authority."""
+    """Return a private key from PEM; raises ValueError where an authority cannot use it."""
     try:
         key = load_pem_private_key(private.encode(), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("holds no readable private key") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("is not an elliptic-curve key")  # noqa: TRY004  # a file's fault, no caller's
+        raise ValueError("is not an elliptic-curve key")  # noqa: TRY004  # a file's fault, not the caller's
     return key
 
 
 def load_certificate(pem: str) -> x509.Certificate:
-    """Return a certificate from PEM; raises ValueError where it is none of an authority."""
+    """Return a certificate from PEM; raises ValueError where it is not an authority's."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -65,7 +65,7 @@ def load_certificate(pem: str) -> x509.Certificate:
 def certify(private: str, names: tuple[str, ...], now: datetime) -> str:
     """Return a certificate, as PEM, that makes a private key an authority for `names`.
 
-    Raises ValueError for a key that is of no use.
+    Raises ValueError for an unusable key.
     """
     key = load_key(private)
     title = f"{names[0][:40]} bundle authority"
@@ -90,7 +90,7 @@ def certify(private: str, names: tuple[str, ...], now: datetime) -> str:
 def _constrain(names: tuple[str, ...]) -> x509.NameConstraints:
     """Allow `names`, their subdomains and 127.0.0.1 (RFC 5280, 4.2.1.10).
 
-    Whoever trusts the authority for this homeserver trusts it for nothing else.
+    A device that trusts this authority trusts it for nothing else.
     """
     domains = [x509.DNSName(name) for name in names if name != _LOOPBACK]
     loopback = x509.IPAddress(IPv4Network(f"{_LOOPBACK}/32"))

@@ -1,4 +1,4 @@
-"""Whether the bundle's authority can sign: its key, its certificate, the clock. Quick where it can."""
+"""Whether the bundle's authority can sign: its key, its certificate, and the clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from .. import RELEASED
 from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY
 
-# Nobody runs this program for longer; a clock that says so is wrong.
+# A clock that is later than this is wrong.
 _LATEST: Final = RELEASED + timedelta(days=100 * 365)
 # RFC 5280, 4.1.2.5: two moments before 2050. The authority's certificate has no other such pair.
 _VALIDITY: Final = re.compile(rb"\x30\x1e\x17\x0d(\d{12})Z\x17\x0d(\d{12})Z")
@@ -39,7 +39,7 @@ def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
         )
     if key is None:
         return
-    # Imported here: it costs as much as a whole run.
+    # Imported here: importing it takes as long as a whole run.
     from . import authority
 
     try:
@@ -49,10 +49,10 @@ def _find_creation_faults(key: str | None, now: datetime) -> Iterator[str]:
 
 
 def is_plainly_sound(key: str, certificate: str, now: datetime) -> bool:
-    """Tell whether a pair that this program made is whole and valid; a doubt counts as no.
+    """Return whether a pair that this program made is surely intact and valid.
 
-    To parse both takes a third of a run that changes nothing; this takes no time. From 2050 on, and
-    for an authority that is valid until then, it is a doubt.
+    Parsing both takes a third of a run that changes nothing; this takes no time. From 2050 on, and
+    for an authority that is valid until then, it is False.
     """
     try:
         private, public = (
@@ -96,5 +96,5 @@ def find_pair_faults(key: str, certificate: str, now: datetime) -> Iterator[str]
 
 
 def _describe_clock(now: datetime) -> str:
-    """Return what day it is by this machine."""
+    """Return the date by this machine's clock."""
     return f"this machine's clock says {now.astimezone(UTC):%Y-%m-%d}"

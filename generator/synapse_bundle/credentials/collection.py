@@ -1,4 +1,4 @@
-"""The bundle's secrets: kept where they exist, made with the system's CSPRNG where they do not."""
+"""All secrets of a bundle: those that exist are kept, the others are generated or copied."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def collect(
     given: Mapping[str, str] = MappingProxyType({}),
     now: datetime | None = None,
 ) -> Credentials:
-    """Return the bundle's credentials, making what is missing; nothing is written.
+    """Return the bundle's credentials, generating what is missing; nothing is written.
 
-    `base` is the directory that the settings' relative file names start from, `given` are secrets
-    that this run was handed, by the name of their file, `now` is the clock's if it is None. Raises
+    `base` is the directory that file names in the settings are relative to, `given` are secrets
+    that were given to this run, by the name of their file, `now` defaults to the clock. Raises
     SettingsError that lists every unusable secret file by name, never by content.
     """
     directory = bundle / DIRECTORY
@@ -93,7 +93,7 @@ def collect(
 
 
 def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
-    """Return all values, with new ones in place of those that do not exist yet."""
+    """Return all values, with generated ones for those that do not exist yet."""
     created = {name: make() for name, make in MAKERS.items() if name not in values}
     if AUTHORITY_CERTIFICATE not in values:
         created |= _create_authority(values.get(AUTHORITY_KEY), settings, now)
@@ -101,7 +101,7 @@ def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -
 
 
 def _create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
-    """Return the authority's files; a key that exists keeps the trust that devices put in it."""
+    """Return the authority's files; an existing key is kept, because devices trust it."""
     # Imported here: only the first run makes an authority.
     from . import authority
 
@@ -111,7 +111,7 @@ def _create_authority(key: str | None, settings: Settings, now: datetime) -> dic
 
 
 def _read_secret(path: Path, check: Callable[[str], str], problems: list[str]) -> str | None:
-    """Return a secret's value, or None where there is none yet or it is unusable."""
+    """Return a secret's value, or None where it does not exist or is unusable."""
     shown = f"{DIRECTORY}/{path.name}" if path.parent.name == DIRECTORY else str(path)
     try:
         # As bytes: a Windows line end must not be read as a plain one.

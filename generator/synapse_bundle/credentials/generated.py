@@ -1,4 +1,4 @@
-"""The secrets that a bundle makes for itself: how each is made, and what is wrong with one."""
+"""The secrets that are generated: how each is made, and how one that exists is checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READABLE: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
 def _check_token(value: str) -> str:
-    """Say what is wrong with a one-line secret, or nothing."""
+    """Return what is wrong with a one-line secret, or an empty string."""
     if not value:
         return "is empty; delete it and a new one is made"
     if not value.isprintable() or value != value.strip():
@@ -25,7 +25,7 @@ def _check_token(value: str) -> str:
 
 
 def _check_signing_key(value: str) -> str:
-    """Say what is wrong with a signing key, or nothing."""
+    """Return what is wrong with a signing key, or an empty string."""
     match = re.fullmatch(r"ed25519 [A-Za-z0-9_]+ ([A-Za-z0-9+/]{43})", value)
     return (
         "" if match else "is not a signing key (`ed25519 VERSION SEED`); restore it from a backup"
@@ -33,7 +33,7 @@ def _check_signing_key(value: str) -> str:
 
 
 def _check_pem(value: str) -> str:
-    """Say what is wrong with a PEM file, or nothing."""
+    """Return what is wrong with a PEM file, or an empty string."""
     whole = re.fullmatch(r"-----BEGIN [A-Z ]+-----\n.+\n-----END [A-Z ]+-----", value, re.DOTALL)
     return (
         ""
@@ -43,12 +43,12 @@ def _check_pem(value: str) -> str:
 
 
 def _make_token() -> str:
-    """Return 256 bits for machines."""
+    """Return 256 random bits, for programs."""
     return secrets.token_urlsafe(32)
 
 
 def _make_password() -> str:
-    """Return 100 bits for a person to type, in groups of five."""
+    """Return 100 random bits that a person can type, in groups of five."""
     return "-".join("".join(secrets.choice(READABLE) for _ in range(5)) for _ in range(4))
 
 
@@ -69,7 +69,7 @@ def decode_base64(text: str) -> bytes:
 
 
 def _check_instance(value: str) -> str:
-    """Say what is wrong with a server id, or nothing; it is empty until the first start."""
+    """Return what is wrong with a server id, or an empty string; it is empty until the first start."""
     return (
         ""
         if re.fullmatch(r"([0-9a-f]{32})?", value)

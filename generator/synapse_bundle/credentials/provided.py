@@ -1,4 +1,4 @@
-"""Secrets that others made and the bundle keeps a copy of: tunnel, DNS token, roots, addresses."""
+"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WITHOUT_TUNNEL: Final = (
     " paste the token of yours: synapse-bundle tunnel import"
 )
 _HIGHEST_PORT: Final = 65535
-# What was typed in or made for this bundle has no other copy.
+# What was typed in or made for this bundle exists nowhere else.
 _KEPT: Final = (TUNNEL, TOKEN)
 
 Check = Callable[[str], str]
@@ -34,9 +34,9 @@ Reader = Callable[[Path, Check, list[str]], str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class ProvidedSecret:
-    """One secret to copy: its name in the bundle and in words, where it comes from, and its check.
+    """A secret to copy: its file name, its title, where it comes from, and its check.
 
-    `missing` is what is said without it, `convert` makes of its text what the bundle holds.
+    `missing` is the message without it, `convert` turns its text into what the bundle holds.
     """
 
     name: str
@@ -55,10 +55,10 @@ def read(
     problems: list[str],
     given: Mapping[str, str],
 ) -> Mapping[str, str]:
-    """Return the imported secrets by name; what is unusable is added to the problems.
+    """Return the provided secrets by name; what is unusable is added to the problems.
 
-    `directory` holds the copies of earlier runs, `base` is what the settings' file names start
-    from, `given` are secrets that this run was handed, by name.
+    `directory` holds the copies of earlier runs, `base` is what file names in the settings are
+    relative to, `given` are secrets that were given to this run, by name.
     """
     values: dict[str, str] = {}
     for wanted in _list_wanted(settings, base):
@@ -73,14 +73,14 @@ def read(
             values[wanted.name] = wanted.convert(value)
     for name in _KEPT:
         if name not in values and (directory / name).is_file():
-            # Another issuer, or no tunnel, may be a change for a day.
+            # Another issuer, or no tunnel, may be a temporary change.
             kept = read_file(directory / name, lambda _: "", problems)
             values |= {name: kept} if kept is not None else {}
     return values
 
 
 def _list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
-    """Yield what the settings want to be copied."""
+    """Yield the secrets that the settings ask for."""
     chosen = settings.certificates
     if settings.tunnel:
         named = settings.tunnel.credentials
@@ -126,7 +126,7 @@ def _read_one(
 
 
 def _check_tunnel(value: str) -> str:
-    """Say what is wrong with a tunnel's credential, in either form, or nothing."""
+    """Return what is wrong with a tunnel's credential, in either form, or an empty string."""
     try:
         read_credential(value)
     except ValueError as error:
@@ -135,7 +135,7 @@ def _check_tunnel(value: str) -> str:
 
 
 def check_dns_token(value: str) -> str:
-    """Say what is wrong with a Cloudflare API token, or nothing."""
+    """Return what is wrong with a Cloudflare API token, or an empty string."""
     # Cloudflare Fundamentals, "Token formats": the old form and the new one.
     if re.fullmatch(r"[0-9a-f]{37,45}|cfk_.*", value):
         return "is a Global API Key, which gives access to the whole account; create an API token instead"
@@ -148,13 +148,13 @@ def check_dns_token(value: str) -> str:
 
 
 def check_root(value: str) -> str:
-    """Say what is wrong with a file of root certificates, or nothing."""
+    """Return what is wrong with a file of root certificates, or an empty string."""
     whole = re.fullmatch(rf"{CERTIFICATE}(\n+{CERTIFICATE})*\n*", value)
     return "" if whole else "is not a PEM file that holds only certificates"
 
 
 def check_notification(value: str) -> str:
-    """Say what is wrong with a list of notification addresses, or nothing."""
+    """Return what is wrong with a list of notification addresses, or an empty string."""
     wrong = [
         number
         for number, line in enumerate(value.splitlines(), start=1)
@@ -166,7 +166,7 @@ def check_notification(value: str) -> str:
 
 
 def check_heartbeat(value: str) -> str:
-    """Say what is wrong with the address to call while all is well, or nothing."""
+    """Return what is wrong with the address to call while all is well, or an empty string."""
     parts = re.fullmatch(r"https://[A-Za-z0-9.-]+(:([0-9]{1,5}))?([/?][!-~]*)?", value)
     if parts and 1 <= int(parts[2] or 443) <= _HIGHEST_PORT and "#" not in value:
         return ""

@@ -17,7 +17,7 @@ def read_credential(text: str) -> str:
     """Return a tunnel's credential as the JSON of a credentials file.
 
     Takes such a file, or a tunnel token, alone or in the command that the dashboard shows. Raises
-    ValueError with what is wrong; the credential itself is never in the message.
+    ValueError that never contains the credential.
     """
     is_file = text.lstrip().startswith("{")
     document = _parse(text, "is not JSON") if is_file else _decode_token(text)
@@ -53,7 +53,7 @@ def _parse(text: str, fault: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise ValueError(fault) from None
     if not isinstance(document, dict):
-        raise ValueError(fault)  # noqa: TRY004  # the text is at fault, not a caller
+        raise ValueError(fault)  # noqa: TRY004  # the text's fault, not the caller's
     return document
 
 

@@ -1,4 +1,4 @@
-"""The `certificates` block of the settings: who issues the certificate, and what that one needs."""
+"""The `certificates` block of the settings: who issues the certificate, and what that issuer needs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _check_absolute_path(text: str) -> str:
 
 
 def _expand_word(value: Any) -> Any:
-    """Return the block that a plain issuer stands for."""
+    """Return the block that a plain issuer is short for."""
     return {"issuer": value} if isinstance(value, str) else value
 
 
@@ -71,7 +71,7 @@ class CertificateSettings(Block):
     fail: Limit = "7d"
 
     def resolve(self, *, trial: bool) -> CertificateSettings:
-        """Return the block with its issuer; raises ValueError where the parts do not fit."""
+        """Return the block with its issuer; raises ValueError where keys do not fit the issuer."""
         issuer = self.issuer or (OWN if trial else LETSENCRYPT)
         if trial and issuer not in {OWN, FILES}:
             raise ValueError("needs a real server_name; no authority certifies localhost")

@@ -30,7 +30,7 @@ def load(path: Path | None) -> Settings:
 
 
 def _read(path: Path) -> str:
-    """Return the text of a settings file; raises SettingsError where it is no text."""
+    """Return the text of a settings file; raises SettingsError where it is not text."""
     try:
         data = user_files.read(path, _MAX_BYTES)
     except FileNotFoundError as error:
@@ -86,7 +86,7 @@ def _describe_error(error: dict[str, Any], document: Document) -> Problem:
 
 
 def _describe_reason(error: dict[str, Any]) -> str:
-    """Say what is wrong with a value, without repeating pydantic's own vocabulary."""
+    """Return what is wrong with a value, in words other than pydantic's."""
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
         case "value_error":
@@ -110,7 +110,7 @@ def _describe_reason(error: dict[str, Any]) -> str:
 
 
 def _describe_type(value: object) -> str:
-    """Name a value's type for somebody who does not know Python."""
+    """Name a value's type in plain words."""
     names = {str: "text", int: "a number", dict: "a block of keys", list: "a list"}
     return names.get(type(value), "nothing")
 

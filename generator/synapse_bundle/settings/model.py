@@ -1,4 +1,4 @@
-"""The vocabulary of the product: every key of settings.yaml, its meaning, default and limits."""
+"""The settings: every key of settings.yaml, its meaning, default and limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .well_known import Email, SupportSettings, WorkerSettings
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
 # Matrix specification, appendices, "User Identifiers"; the helper has the same limit.
 _LONGEST_USER_ID: Final = 255
-# Far above any machine this is for, and below what PostgreSQL takes for its buffers.
+# Far more than this product is for, and less than the most that PostgreSQL takes for buffers.
 _MEMORY_LIMIT: Final = 1024 * UNITS["G"]
 # Synapse's database holds a size as a signed 32-bit number; the helper has the same limit.
 _UPLOAD_LIMIT: Final = 2**31 - 1
@@ -159,7 +159,7 @@ class Settings(Block):
 
     @property
     def authority_names(self) -> tuple[str, ...]:
-        """The names that the bundle's own authority may certify, whoever issues at present."""
+        """The names that the bundle's own authority may certify, whichever issuer is in use."""
         names = (self.homeserver, self.server_name)
         return (*dict.fromkeys(names), "127.0.0.1") if self.trial else tuple(dict.fromkeys(names))
 

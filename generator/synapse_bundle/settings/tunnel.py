@@ -11,7 +11,7 @@ from .block import Block
 from .names import FileName
 
 _PROVIDER: Final = "cloudflare"
-# RFC 1918 and RFC 6598; other networks that are not public have a meaning of their own.
+# RFC 1918 and RFC 6598; other nonpublic networks are reserved.
 _PRIVATE: Final = tuple(
     map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
 )
@@ -31,7 +31,7 @@ def _parse_subnet(value: Any) -> IPv4Network:
 
 
 def _expand_word(value: Any) -> Any:
-    """Return the block that the plain word `cloudflare` stands for; raises ValueError for another."""
+    """Return the block that the word `cloudflare` is short for; raises ValueError for another."""
     if not isinstance(value, str):
         return value
     if value != _PROVIDER:

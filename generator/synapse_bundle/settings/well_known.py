@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from .block import Block
 
-# A lone surrogate can be written in YAML's quotes, but into no file.
+# YAML can escape a lone surrogate, but no file can hold one.
 _PART: Final = r"[^\s@\x00-\x1f\x7f\ud800-\udfff]+"
 
 
@@ -35,7 +35,7 @@ Email = Annotated[str, AfterValidator(_check_email)]
 
 
 class SupportSettings(Block):
-    """Whom to contact about the server, published at /.well-known/matrix/support."""
+    """Contacts for the server, published at /.well-known/matrix/support."""
 
     email_address: Email | None = None
     matrix_id: Annotated[str, AfterValidator(_check_matrix_id)] | None = None

@@ -23,7 +23,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing to put right, at a line (from 1; 0 is the whole file) and a key."""
+    """One mistake, at a line (from 1; 0 is the whole file) and a key."""
 
     line: int
     path: KeyPath
@@ -38,7 +38,7 @@ class Problem:
 
 @dataclass(kw_only=True)
 class Document:
-    """A parsed file: plain values, the line of every key, and what YAML itself made wrong."""
+    """A parsed file: plain values, the line of every key, and the problems that YAML itself has."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)
@@ -47,14 +47,14 @@ class Document:
 
 
 def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
-    """Read YAML the way a person means it: text and whole numbers in mappings, nothing clever.
+    """Read text and whole numbers in mappings, and no other YAML.
 
-    `numbers` are the keys that take a number and no text.
+    `numbers` are the keys that take a number.
     """
     document = Document(numbers=numbers)
     root = None
     try:
-        # Before composing, which takes memory for every alias and a frame for every level.
+        # Before composing, which needs memory for every alias and a stack frame for every level.
         unfit = _find_unfit(text)
         root = None if unfit else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -74,7 +74,7 @@ def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
 
 
 def _find_unfit(text: str) -> Problem | None:
-    """Return what YAML allows and no settings file needs, or None; raises YAMLError for no YAML."""
+    """Return the first use of a feature that is not allowed here, or None; raises YAMLError."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 0
@@ -91,7 +91,7 @@ def _find_unfit(text: str) -> Problem | None:
 
 
 def _describe_syntax(error: yaml.YAMLError, text: str) -> Problem:
-    """Turn the parser's complaint into a problem with its line."""
+    """Turn a parser error into a problem with its line."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         reason = f"holds the control character U+{int(error.character):04X}; delete it"
@@ -121,7 +121,7 @@ def _read_mapping(node: yaml.MappingNode, path: KeyPath, document: Document) -> 
 
 
 def _read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    """Return one value; what YAML would quietly turn into something else becomes a problem."""
+    """Return one value; what YAML would silently convert becomes a problem."""
     if isinstance(node, yaml.MappingNode):
         return _read_mapping(node, path, document)
     if isinstance(node, yaml.SequenceNode):
@@ -137,7 +137,7 @@ def _read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
 
 
 def _describe_surprise(node: yaml.Node, *, number: bool) -> str:
-    """Say what YAML makes of an unquoted value, and how to write what was meant."""
+    """Return how YAML reads an unquoted value, and how to write what was meant."""
     kind = node.tag.rpartition(":")[2]
     if kind == "null":
         return "has no value; give it one or delete the line"
