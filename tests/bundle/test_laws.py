@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bundle import loading, planning, sizing
+from synapse_bundle import planning, sizing
 from synapse_bundle.planning import Plan
-from synapse_bundle.settings import TRIAL, Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
+from synapse_bundle.settings.names import TRIAL
 from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 
