@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import cloudflared
+from tests.support import cloudflared
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme.bundles import Alone, generate_bundle
+from tests.acme.acme_bundles import Alone, generate_bundle
 from tests.acme.internet import TOKEN, Internet, run_internet
-from tests.stack.stacks import Stack
+from tests.support.stacks import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.acme.anchors import make_anchor
-from tests.acme.engine import docker, try_docker
+from tests.support.engine import docker, try_docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

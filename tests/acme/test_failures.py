@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.acme.bundles import HOMESERVER, Alone, read_live
+from tests.acme.acme_bundles import HOMESERVER, Alone, read_live
 from tests.acme.internet import CHALLENGE, ORDER, TOKEN, Internet
-from tests.stack.stacks import wait_until
+from tests.support.stacks import wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme.bundles import (
+from tests.acme.acme_bundles import (
     PATIENCE,
     Alone,
     change_helper,
@@ -17,7 +17,7 @@ from tests.acme.bundles import (
     read_live,
 )
 from tests.acme.internet import LIFETIMES, ORDER, Internet
-from tests.stack.stacks import wait_until
+from tests.support.stacks import wait_until
 
 if TYPE_CHECKING:
     pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.acme.bundles import Alone
+from tests.acme.acme_bundles import Alone
 from tests.acme.internet import ORDER, Internet
 
 pytestmark = pytest.mark.engine

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.apache import certificates
-from tests.apache.engine import docker, find_obstacle, is_required
-from tests.apache.front import HARDENING, Front, find_address, wait_for
-from tests.apache.rendering import describe_domain, describe_trial, render_folder
+from tests.apache.apache_container import HARDENING, Front, find_address, wait_for
+from tests.apache.configuration import describe_domain, describe_trial, render_folder
+from tests.support.authority import Leaf, issue, publish, trust
+from tests.support.engine import docker, find_obstacle, is_required
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,14 +72,14 @@ def backend(backend_image: str, network: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def authority() -> certificates.Leaf:
+def authority() -> Leaf:
     """Return the certificate authority that clients trust."""
-    return certificates.issue("authority.test")
+    return issue("authority.test")
 
 
 @pytest.fixture(scope="session")
 def start(
-    image: str, network: str, authority: certificates.Leaf, tmp_path_factory: pytest.TempPathFactory
+    image: str, network: str, authority: Leaf, tmp_path_factory: pytest.TempPathFactory
 ) -> Start:
     """Return what starts an Apache for a template context, and removes it afterwards."""
 
@@ -90,7 +90,7 @@ def start(
         published.chmod(0o755)
         homeserver = context["settings"].homeserver
         if ready:
-            certificates.publish(published, certificates.issue(homeserver, authority).bundle)
+            publish(published, issue(homeserver, authority).bundle)
         mounts = (f"--volume={folder}:/etc/homeserver:ro", f"--volume={published}:/certificates:ro")
         options = (*HARDENING, *mounts, f"--env=HOMESERVER={homeserver}", f"--network={network}")
         container = docker("run", "--detach", "--publish=127.0.0.1::443", *options, image)
@@ -99,7 +99,7 @@ def start(
             address=find_address(container),
             homeserver=homeserver,
             certificates=published,
-            trusting=certificates.trust(authority),
+            trusting=trust(authority),
         )
         try:
             if ready:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apache.engine import docker
-from tests.apache.front import Answer, Front, wait_for
-from tests.apache.rendering import describe_domain
+from tests.apache.apache_container import Answer, Front, wait_for
+from tests.apache.configuration import describe_domain
+from tests.support.engine import docker
 
 if TYPE_CHECKING:
     from tests.apache.conftest import Start

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.apache.certificates import NOW, Leaf, encode_key, issue, publish
-from tests.apache.engine import docker, try_docker
-from tests.apache.front import Answer, Front, wait_for
-from tests.apache.rendering import describe_domain, describe_trial
+from tests.apache.apache_container import Answer, Front, wait_for
+from tests.apache.configuration import describe_domain, describe_trial
+from tests.support.authority import NOW, Leaf, encode_key, issue, publish
+from tests.support.engine import docker, try_docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

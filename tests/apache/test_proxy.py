@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.apache.engine import docker
-from tests.apache.front import Front
-from tests.apache.rendering import UPLOAD_LIMIT
+from tests.apache.apache_container import Front
+from tests.apache.configuration import UPLOAD_LIMIT
+from tests.support.engine import docker
 
 pytestmark = pytest.mark.engine
 

@@ -14,8 +14,8 @@ from typing import Final
 from tests.bench import machine
 from tests.bench.budget import Budget, OutOfTime
 from tests.bench.report import Report
+from tests.bench.run_context import Scene
 from tests.bench.runner import ROWS, Runner
-from tests.bench.scene import Scene
 from tests.conftest import find_engine_fault
 
 MINUTES: Final = 30

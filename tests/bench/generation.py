@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.bench.cpu_usage import time_command
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import time_command
 from tests.bench.rounds import interleave
-from tests.bench.scene import Scene
-from tests.stack.stacks import run
+from tests.bench.run_context import Scene
+from tests.support.stacks import run
 
 # For a run that changes nothing, against Tutor as its documentation installs it.
 GOALS: Final = {("1a", "tutor[full]"): Goal(bound=0.35)}

@@ -11,9 +11,9 @@ from typing import Final
 
 from tests.bench.figures import Figure, Goal, Level, take_percentile
 from tests.bench.memory import read_pss
-from tests.bench.polls import Connection, Crowd, probe
-from tests.bench.scene import VERSIONS, Scene, SignIn
-from tests.stack.stacks import Stack
+from tests.bench.poll_clients import Connection, Crowd, probe
+from tests.bench.run_context import VERSIONS, Scene, SignIn
+from tests.support.stacks import Stack
 
 LEVELS: Final = (250, 500, 1000, 1100)
 # Milliseconds that 99 of 100 requests for /versions may take beside the polls.

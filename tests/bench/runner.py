@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, polling, repetition, size, startup, throughput
+from tests.bench import generation, image_size, polling, regeneration, startup, throughput
+from tests.bench.default_stack import run_plain
 from tests.bench.figures import Figure, Level
-from tests.bench.plain import run_plain
+from tests.bench.idle_usage import Rest
 from tests.bench.report import list_cells
-from tests.bench.residence import Rest
-from tests.bench.scene import Scene, SignIn, sign_in
-from tests.stack.stacks import Stack, generate
+from tests.bench.run_context import Scene, SignIn, sign_in
+from tests.support.stacks import Stack, generate
 
 ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
 WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
@@ -46,8 +46,8 @@ class Runner:
 
     def _run_with_server(self, rest: float) -> None:
         ours = self._start_ours()
-        self._do("2", lambda: repetition.measure(self.scene, ours))
-        self._do("8", lambda: size.measure(ours))
+        self._do("2", lambda: regeneration.measure(self.scene, ours))
+        self._do("8", lambda: image_size.measure(ours))
         resting = self._start_rest(ours, rest) if self.rows & {"6", "7"} else None
         session = resting.sessions[0] if resting else sign_in(ours)
         self._run_without_server(resting.weigh_when_due if resting else lambda: None)

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import yaml
 
+from tests.bench.cpu_usage import count_cpu, list_containers
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import count_cpu, list_containers
 from tests.bench.rounds import interleave
-from tests.bench.scene import Scene
-from tests.stack.stacks import Stack, generate
+from tests.bench.run_context import Scene
+from tests.support.stacks import Stack, generate
 
 
 class Replacement(dict[str, Any]):

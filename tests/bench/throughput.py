@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.cpu_usage import count_cpu
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import count_cpu
 from tests.bench.rounds import interleave
-from tests.bench.scene import VERSIONS, Scene, build_rival, start_rival
-from tests.stack.stacks import Stack, run
+from tests.bench.run_context import VERSIONS, Scene, build_rival, start_rival
+from tests.support.stacks import Stack, run
 
 CONNECTIONS: Final = 16
 NAMES: Final = {

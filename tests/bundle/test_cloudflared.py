@@ -14,9 +14,9 @@ import yaml
 
 from synapse_bundle import credentials, loading, planning, topology
 from synapse_bundle.settings import Settings
-from tests import cloudflared
 from tests.bundles import interpolate
 from tests.settings import DIRECTORY, SHAPES
+from tests.support import cloudflared
 
 pytestmark = pytest.mark.cloudflared
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from tests.lab.daemon import find_daemon, refuse_second_lab, start_daemon, stop_daemon
 from tests.lab.images import prepare_images, serve_all
-from tests.lab.journal import LabError, tell, time_step
 from tests.lab.packages import prepare_engine
-from tests.lab.place import Place, find_place
+from tests.lab.paths import Place, find_place
+from tests.lab.steps import LabError, tell, time_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.journal import LabError, answers, run, tell, time_step
-from tests.lab.place import VARIABLE, Place
+from tests.lab.paths import VARIABLE, Place
+from tests.lab.steps import LabError, answers, run, tell, time_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab.base import build_base, digest_base
-from tests.lab.journal import answers, run, time_step
+from tests.lab.base_image import build_base, digest_base
+from tests.lab.steps import answers, run, time_step
 
 if TYPE_CHECKING:
-    from tests.lab.place import Place
+    from tests.lab.paths import Place
 
 BASE = "debian:trixie-slim"
 CONTEXTS = Path(__file__).parent / "images"

@@ -6,13 +6,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.lab.journal import LabError, run, time_step
-from tests.lab.mirror import find_mirror
+from tests.lab.debian_mirror import find_mirror
+from tests.lab.steps import LabError, run, time_step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.lab.place import Place
+    from tests.lab.paths import Place
 
 # The engine wants runc and iptables of the machine's own release: the newer runc does not
 # start on the C library of Debian 12.

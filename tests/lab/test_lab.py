@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.debian_mirror import read_sources
 from tests.lab.images import digest_context, parse_version
-from tests.lab.mirror import read_sources
-from tests.lab.place import RUNTIME, VARIABLE, find_place
+from tests.lab.paths import RUNTIME, VARIABLE, find_place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "images" / "cloudflared"))
 
-from tunnel_trial.authority import HOST, Authority
-from tunnel_trial.fixtures import authority, files, origin, tunnel
-from tunnel_trial.origin import OriginServer
-from tunnel_trial.process import Tunnel, run_tunnel, write_files
+from tunnel_tests.authority import HOST, Authority
+from tunnel_tests.double_process import Tunnel, run_tunnel, write_files
+from tunnel_tests.fixtures import authority, files, origin, tunnel
+from tunnel_tests.recording_origin import OriginServer
 
 # pytest finds fixtures by their names in this module.
 __all__ = ["authority", "files", "origin", "tunnel"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.stacks import REPOSITORY, Stack, generate, run
+from tests.support.stacks import REPOSITORY, Stack, generate, run
 
 DOMAIN = """\
 server_name: alpha.test

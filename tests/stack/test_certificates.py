@@ -17,12 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.acme import bundles, visitors
-from tests.acme.engine import docker
+from tests.acme import acme_bundles, tls_clients
 from tests.acme.internet import Internet, run_internet
-from tests.stack.harm import freeze
-from tests.stack.people import register
-from tests.stack.stacks import Stack, wait_until
+from tests.stack.accounts import register
+from tests.stack.fault_injection import freeze
+from tests.support.engine import docker
+from tests.support.stacks import Stack, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -47,11 +47,11 @@ class Certified:
 
     def published(self) -> str:
         """Return the serial of what is published."""
-        return serial(bundles.read_live(self.stack)[0])
+        return serial(acme_bundles.read_live(self.stack)[0])
 
     def served(self) -> str:
         """Return the serial of what Apache serves, which must be valid."""
-        return serial(visitors.read_served(self.stack, visitors.trust(self.internet.trust)))
+        return serial(tls_clients.read_served(self.stack, tls_clients.trust(self.internet.trust)))
 
     def wait_served(self) -> None:
         """Wait until Apache serves what is published."""
@@ -63,14 +63,14 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     """A bundle for example.test behind the tunnel's double, with its first certificate."""
     with run_internet(tmp_path_factory.mktemp("internet")) as internet:
         place = tmp_path_factory.mktemp("certified")
-        stack = bundles.generate_bundle(place, "certified", internet, tunnel=True)
+        stack = acme_bundles.generate_bundle(place, "certified", internet, tunnel=True)
         try:
             stack.up()
-            bundles.Alone(stack=stack).wait_issued()
+            acme_bundles.Alone(stack=stack).wait_issued()
             found = Certified(stack=stack, internet=internet)
-            both = visitors.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
+            both = tls_clients.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
             wait_until(
-                lambda: serial(visitors.read_served(stack, both)) == found.published(),
+                lambda: serial(tls_clients.read_served(stack, both)) == found.published(),
                 "the first certificate is served",
                 PATIENCE,
             )
@@ -87,7 +87,7 @@ def serial(certificate: x509.Certificate) -> str:
 def test_enters_by_the_front_door(certified: Certified) -> None:
     """The tunnel accepts the authority's chain, and the bundle's own check finds all in order."""
     assert certified.stack.enter("GET", "/_matrix/client/versions").status == 200
-    leaf = visitors.read_served(certified.stack, visitors.trust(certified.internet.trust))
+    leaf = tls_clients.read_served(certified.stack, tls_clients.trust(certified.internet.trust))
     assert "Pebble" in leaf.issuer.rfc4514_string()
     certified.stack.wait_healthy()
     done = certified.stack.check()
@@ -98,10 +98,12 @@ def test_enters_by_the_front_door(certified: Certified) -> None:
 @pytest.mark.parametrize("fault", ["another key", "cut short", "another name"])
 def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
     """A broken file in the volume is not served, and the helper puts a good one back."""
-    good = bundles.read_file(certified.stack, "live.pem")
+    good = acme_bundles.read_file(certified.stack, "live.pem")
     before = certified.served()
-    with visitors.keep_coming(certified.stack, visitors.trust(certified.internet.trust)) as visits:
-        bundles.write_file(certified.stack, break_pem(good, fault))
+    with tls_clients.keep_coming(
+        certified.stack, tls_clients.trust(certified.internet.trust)
+    ) as visits:
+        acme_bundles.write_file(certified.stack, break_pem(good, fault))
         seen = f"certificate: keeping the one in use: /certificates/live.pem {WORDS[fault]}"
         logs = ("logs", "--no-color", "--no-log-prefix", "apache")
         wait_until(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
@@ -150,9 +152,9 @@ def write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
     """Wherever the helper is killed while it publishes, what is served stays valid."""
-    context = visitors.trust(certified.internet.trust)
+    context = tls_clients.trust(certified.internet.trust)
     helper = certified.stack.container("helper")
-    with visitors.keep_coming(certified.stack, context) as visits:
+    with tls_clients.keep_coming(certified.stack, context) as visits:
         certified.internet.control(renewal="past")
         # The service itself would publish what a killed command left behind. Its init stands still
         # too, so that the container stays when the health check ends what hangs.
@@ -162,7 +164,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
         while code == 137:
             steps += 1
             code = certified.renew("--env", f"TEST_CRASH_AT={steps}")
-            assert bundles.is_foreign(bundles.read_live(certified.stack)[0])
+            assert acme_bundles.is_foreign(acme_bundles.read_live(certified.stack)[0])
             certified.internet.control(renewal="future")
         assert code == 0
         docker("kill", "--signal", "KILL", helper)
@@ -205,13 +207,13 @@ def measure(stack: Stack, service: str) -> Footprint:
 
 def test_renews_for_years_without_a_trace(certified: Certified) -> None:
     """Thirty renewals drop no handshake, no request and no long poll, and leave nothing behind."""
-    stack, context = certified.stack, visitors.trust(certified.internet.trust)
+    stack, context = certified.stack, tls_clients.trust(certified.internet.trust)
     people = tuple(register(stack) for _ in range(4))
     certified.internet.control(renewal="past")
     assert certified.renew() == 0
     certified.wait_served()
     before = {service: measure(stack, service) for service in ("helper", "apache")}
-    with visitors.keep_coming(stack, context, people) as visits:
+    with tls_clients.keep_coming(stack, context, people) as visits:
         serials = set()
         for _ in range(RENEWALS):
             assert certified.renew() == 0
@@ -246,12 +248,14 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
     """Each issuer takes over from the last by generate and up; no handshake fails in between."""
     stack = certified.stack
     given = yaml.safe_load(stack.settings.read_text())
-    own = visitors.trust(stack.directory / "secrets" / "authority.pem")
-    acme = visitors.trust(certified.internet.trust)
-    both = visitors.trust(certified.internet.trust, stack.directory / "secrets" / "authority.pem")
-    files = write_files(tmp_path, bundles.read_file(stack, "live.pem"))
+    own = tls_clients.trust(stack.directory / "secrets" / "authority.pem")
+    acme = tls_clients.trust(certified.internet.trust)
+    both = tls_clients.trust(
+        certified.internet.trust, stack.directory / "secrets" / "authority.pem"
+    )
+    files = write_files(tmp_path, acme_bundles.read_file(stack, "live.pem"))
     serials = [certified.served()]
-    with visitors.keep_shaking_hands(stack, both) as visits:
+    with tls_clients.keep_shaking_hands(stack, both) as visits:
         for chosen, trusted in (
             ("own-authority", own),
             ({"issuer": "files", "root": given["certificates"]["root"], **files}, acme),
@@ -263,7 +267,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
             wait_until(
                 lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", PATIENCE
             )
-            serials.append(serial(visitors.read_served(stack, trusted)))
+            serials.append(serial(tls_clients.read_served(stack, trusted)))
     assert visits.failures == []
     assert serials[1] not in (serials[0], serials[2])
     assert serials[2] == serials[0]
@@ -273,7 +277,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
 def serves(stack: Stack, trusted: ssl.SSLContext) -> bool:
     """Tell whether Apache serves a certificate that somebody trusts."""
     try:
-        visitors.read_served(stack, trusted)
+        tls_clients.read_served(stack, trusted)
     except ssl.SSLCertVerificationError:
         return False
     return True

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.stack.people import register
-from tests.stack.stacks import Stack, copy_source, generate, run
+from tests.support.stacks import Stack, copy_source, generate, run
 
 pytestmark = pytest.mark.engine
 

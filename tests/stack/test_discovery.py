@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.stack.stacks import Stack
+from tests.support.stacks import Stack
 from tests.worker import node
 from tests.worker.conftest import give_up
-from tests.worker.visits import Answer, Request, Worker
+from tests.worker.runtime import Answer, Request, Worker
 from tests.worker.workerd import run_workerd
 
 pytestmark = pytest.mark.engine

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.stack.accounts import register
 from tests.stack.conftest import remove_images
-from tests.stack.harm import ask_database, look_inside
-from tests.stack.load import Sender, open_sender
-from tests.stack.people import register
-from tests.stack.stacks import Stack, generate, run, wait_until
+from tests.stack.fault_injection import ask_database, look_inside
+from tests.stack.message_sender import Sender, open_sender
+from tests.support.stacks import Stack, generate, run, wait_until
 
 pytestmark = pytest.mark.engine
 

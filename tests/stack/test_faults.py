@@ -11,11 +11,11 @@ from http.client import HTTPException
 
 import pytest
 
-from tests.stack.exchange import Answer
-from tests.stack.harm import find_workers, kill, occupy, watch_ends
-from tests.stack.load import open_sender
-from tests.stack.people import register
-from tests.stack.stacks import Stack, run, wait_until
+from tests.stack.accounts import register
+from tests.stack.fault_injection import find_workers, kill, occupy, watch_ends
+from tests.stack.message_sender import open_sender
+from tests.support.http import Answer
+from tests.support.stacks import Stack, run, wait_until
 
 pytestmark = pytest.mark.engine
 

@@ -12,9 +12,9 @@ import pytest
 from signedjson.key import decode_signing_key_base64
 from signedjson.sign import sign_json
 
+from tests.stack.accounts import Person, escape, register
 from tests.stack.conftest import NEIGHBOURS_ROOT
-from tests.stack.people import Person, escape, register
-from tests.stack.stacks import Stack, run, wait_until
+from tests.support.stacks import Stack, run, wait_until
 
 pytestmark = pytest.mark.engine
 

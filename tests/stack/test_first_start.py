@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.stack.stacks import Stack, generate, run
+from tests.support.stacks import Stack, generate, run
 
 pytestmark = pytest.mark.engine
 

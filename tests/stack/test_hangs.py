@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from synapse_bundle import images
-from tests.stack.harm import freeze
-from tests.stack.load import open_sender
-from tests.stack.stacks import REPOSITORY, Stack, generate, run, wait_until
+from tests.stack.fault_injection import freeze
+from tests.stack.message_sender import open_sender
+from tests.support.stacks import REPOSITORY, Stack, generate, run, wait_until
 
 pytestmark = pytest.mark.engine
 

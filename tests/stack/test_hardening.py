@@ -10,8 +10,8 @@ from ipaddress import ip_address
 import pytest
 import yaml
 
-from tests.stack.people import CLIENT, Person, register
-from tests.stack.stacks import Stack, run
+from tests.stack.accounts import CLIENT, Person, register
+from tests.support.stacks import Stack, run
 
 pytestmark = pytest.mark.engine
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.accounts import escape, register
 from tests.stack.conftest import keep
-from tests.stack.people import escape, register
-from tests.stack.stacks import REPOSITORY, Stack, change_source, copy_source, generate, run
+from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, generate, run
 
 pytestmark = pytest.mark.engine
 

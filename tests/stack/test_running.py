@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.accounts import Person
 from tests.stack.conftest import keep
-from tests.stack.exchange import Answer
-from tests.stack.people import Person
-from tests.stack.stacks import REPOSITORY, Stack, generate
+from tests.support.http import Answer
+from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
 

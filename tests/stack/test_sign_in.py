@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack.exchange import Answer
-from tests.stack.people import Person, escape, register
-from tests.stack.stacks import Stack
+from tests.stack.accounts import Person, escape, register
+from tests.support.http import Answer
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 

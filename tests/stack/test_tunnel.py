@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.stack.exchange import Answer
-from tests.stack.people import CLIENT, Person, escape, register
-from tests.stack.stacks import Stack, wait_until
+from tests.stack.accounts import CLIENT, Person, escape, register
+from tests.support.http import Answer
+from tests.support.stacks import Stack, wait_until
 
 pytestmark = pytest.mark.engine
 

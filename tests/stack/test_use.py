@@ -11,9 +11,9 @@ from http.client import HTTPSConnection
 import pytest
 from nio import LoginResponse, RoomCreateResponse, RoomMessageText, RoomSendResponse, SyncResponse
 
-from tests.stack.exchange import ask
-from tests.stack.people import Person, escape, open_client, register
-from tests.stack.stacks import PATIENCE, Stack
+from tests.stack.accounts import Person, escape, open_client, register
+from tests.support.http import ask
+from tests.support.stacks import PATIENCE, Stack
 
 pytestmark = pytest.mark.engine
 

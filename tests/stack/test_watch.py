@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from synapse_bundle import topology
-from tests.stack.stacks import wait_until
+from tests.support.stacks import wait_until
 
 if TYPE_CHECKING:
-    from tests.stack.stacks import Stack
+    from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 

@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import pytest
 
-from tests.apache.engine import is_required
+from tests.support.engine import is_required
 from tests.worker import node
-from tests.worker.importer import run_importer
-from tests.worker.promises import DOMAINS, read_shape
-from tests.worker.visits import Visitor
+from tests.worker.expected_answers import DOMAINS, read_shape
+from tests.worker.node_importer import run_importer
+from tests.worker.runtime import Visitor
 from tests.worker.workerd import run_workerd
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.settings import DIRECTORY
-from tests.worker.promises import DOMAINS, FOLDER, Promise, read_shape
-from tests.worker.visits import Answer, Request, Visitor
+from tests.worker.expected_answers import DOMAINS, FOLDER, Promise, read_shape
+from tests.worker.runtime import Answer, Request, Visitor
 
 PLAIN = DIRECTORY / "domain.yaml"
 PASSING = DIRECTORY / "full.yaml"

@@ -14,7 +14,7 @@ from synapse_bundle import loading, planning, topology
 from synapse_bundle.settings import Settings
 from tests.bundles import plan_shape
 from tests.settings import DIRECTORY
-from tests.worker.promises import DOMAINS
+from tests.worker.expected_answers import DOMAINS
 from tests.worker.routes import parse_route
 
 ROUTE = topology.place_worker("example.org").route

@@ -13,8 +13,8 @@ from synapse_bundle.discovery import Support
 from synapse_bundle.settings import Settings
 from tests.bundle.test_parsers import HOST
 from tests.bundles import plan_settings
-from tests.worker.promises import FOLDER, read_plan
-from tests.worker.visits import Request, Visitor
+from tests.worker.expected_answers import FOLDER, read_plan
+from tests.worker.runtime import Request, Visitor
 
 TROUBLE = st.text(
     alphabet="'\"\\`${}</script>!-#%&\u2028\u2029\ufeff\x00\x01\x7f\x85\r\n\té\U0001f600ab"

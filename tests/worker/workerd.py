@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 
 from synapse_bundle.topology import COMPATIBILITY_DATE
-from tests.worker.visits import Answer, Request, Worker, join_headers
+from tests.worker.runtime import Answer, Request, Worker, join_headers
 
 ORIGIN = Path(__file__).with_name("origin.js")
 PATIENCE = 60

@@ -13,9 +13,9 @@ from aiohttp import web
 from fake_internet import authority, control
 from fake_internet.authority import Front
 from fake_internet.cloudflare import Cloudflare
-from fake_internet.names import Names
+from fake_internet.dns_responses import Names
 from fake_internet.nameserver import Nameserver
-from fake_internet.world import World
+from fake_internet.state import World
 
 
 def read_pairs(variable: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from fake_internet.world import Rule, World
+from fake_internet.state import Rule, World
 
 PORT: Final = 14000
 # What belongs to one hop alone (RFC 9110, section 7.6.1), or is written anew.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from fake_internet.world import Record, Rule, World
+from fake_internet.state import Record, Rule, World
 
 BASE: Final = "/client/v4"
 _ID = re.compile(r"[0-9a-f]{32}")

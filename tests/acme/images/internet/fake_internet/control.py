@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fake_internet.world import UnknownSwitchError, World
+from fake_internet.state import UnknownSwitchError, World
 
 PORT: Final = 8081
 Apply = Callable[[], Awaitable[None]]

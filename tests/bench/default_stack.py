@@ -1,0 +1,121 @@
+"""The same server by hand: the images on their own defaults, the seed's virtual host in front."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from synapse_bundle import images
+from tests.bench.run_context import RIVALS, SignIn, build_rival, open_session
+from tests.support.stacks import PATIENCE, Stack, find_port, run, wait_until
+
+CONFIGURATION: Final = "/data/homeserver.yaml"
+
+
+@dataclass(kw_only=True)
+class PlainStack(Stack):
+    """A homeserver without the bundle; Apache's certificate is signed by nobody."""
+
+    password: str
+
+    def trust(self) -> ssl.SSLContext:
+        """Return a context that trusts the rival's certificate."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def sign_in(self) -> SignIn:
+        """Make the first account as Synapse's documentation says, and sign in."""
+        self.compose("exec", "--no-TTY", "synapse", "register_new_matrix_user", "--user", "admin",
+                     "--password", self.password, "--admin", "--config", CONFIGURATION,
+                     "http://localhost:8008")  # fmt: skip
+        return open_session(self, "admin", self.password)
+
+
+@contextmanager
+def run_plain(place: Path) -> Iterator[PlainStack]:
+    """Run it, healthy, in a project of its own; remove every trace at the end."""
+    stack = prepare(place)
+    try:
+        run(["docker", "run", "--rm", "--volume", f"{stack.project}_media:/data",
+             "--env", "SYNAPSE_SERVER_NAME=localhost", "--env", "SYNAPSE_REPORT_STATS=no",
+             images.read_pins()["synapse"].reference, "generate"])  # fmt: skip
+        stack.compose("up", "--detach")
+        wait_until(lambda: answers(stack), "Synapse on its defaults answers", PATIENCE)
+        yield stack
+    finally:
+        stack.down()
+        run(["docker", "volume", "rm", "--force", f"{stack.project}_media"], check=False)
+
+
+def prepare(place: Path) -> PlainStack:
+    """Write the Compose file, and what the seed changes of Synapse's generated settings."""
+    place.mkdir(parents=True)
+    password = secrets.token_urlsafe(24)
+    stack = PlainStack(
+        directory=place,
+        project=f"bench-plain-{find_port()}",
+        server_name="localhost",
+        homeserver="localhost",
+        https_port=find_port(),
+        synapse_port=find_port(),
+        password=password,
+    )
+    (place / "seed.yaml").write_text(yaml.safe_dump(point_to_database(password)))
+    (place / "compose.yaml").write_text(json.dumps(describe(stack)))
+    return stack
+
+
+def point_to_database(password: str) -> dict[str, Any]:
+    """Return the one thing that the seed changes in Synapse's settings."""
+    arguments = {"user": "synapse_user", "password": password, "database": "synapse",
+                 "host": "postgres", "cp_min": 1, "cp_max": 25}  # fmt: skip
+    return {"database": {"name": "psycopg2", "args": arguments}}
+
+
+def describe(stack: PlainStack) -> dict[str, Any]:
+    """Return the Compose model: nothing is set that has to be neither chosen nor connected."""
+    pins = images.read_pins()
+    database = {"POSTGRES_USER": "synapse_user", "POSTGRES_DB": "synapse",
+                "POSTGRES_PASSWORD": stack.password,
+                "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C"}  # fmt: skip
+    media = {"type": "volume", "source": "media", "target": "/data"}
+    seed = {"type": "bind", "source": "./seed.yaml", "target": "/seed.yaml", "read_only": True}
+    return {
+        "name": stack.project,
+        "services": {
+            "postgres": {"image": pins["postgres"].reference, "environment": database},
+            "synapse": {
+                "image": pins["synapse"].reference,
+                "command": ["run", "-c", CONFIGURATION, "-c", "/seed.yaml"],
+                "volumes": [media, seed],
+                "ports": [f"127.0.0.1:{stack.synapse_port}:8008"],
+                # Synapse ends where the database is not there yet.
+                "restart": "unless-stopped",
+            },
+            "apache": {
+                "image": build_rival("apache"),
+                "build": str(RIVALS / "apache"),
+                "ports": [f"127.0.0.1:{stack.https_port}:443"],
+                "restart": "unless-stopped",
+            },
+        },
+        "volumes": {"media": {"name": f"{stack.project}_media"}},
+    }
+
+
+def answers(stack: Stack) -> bool:
+    """Whether Synapse answers through Apache."""
+    try:
+        return stack.ask("GET", "/_matrix/client/versions").status == 200
+    except OSError:
+        return False
