@@ -15,7 +15,8 @@ from cryptography import x509
 
 from tests.acme.internet import TOKEN, Internet
 from tests.support.engine import docker, try_docker
-from tests.support.stacks import Stack, generate, wait_until
+from tests.support.stacks import Stack, generate
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ def change_helper(stack: Stack, **changes: Any) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alone:
+class LoneHelper:
     """The helper of a real bundle by itself: no database, no Synapse, no Apache."""
 
     stack: Stack
@@ -122,7 +123,7 @@ class Alone:
     def wait_issued(self, *, other_than: str = "", patience: int = PATIENCE) -> x509.Certificate:
         """Wait for a certificate of an authority that is not the bundle's own."""
         try:
-            wait_until(lambda: self.is_issued(other_than), "it is issued", patience)
+            wait_for(lambda: self.is_issued(other_than), "it is issued", patience)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
         return read_live(self.stack)[0]
@@ -140,7 +141,7 @@ class Alone:
             return all(word.lower() in text for word in words)
 
         try:
-            wait_until(tells, f"the status tells {words}", PATIENCE)
+            wait_for(tells, f"the status tells {words}", PATIENCE)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
         return find_problem(self.status())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme.acme_bundles import Alone, generate_bundle
+from tests.acme.acme_bundles import LoneHelper, generate_bundle
 from tests.acme.internet import TOKEN, Internet, run_internet
 from tests.support.stacks import Stack
 
@@ -36,10 +36,10 @@ def bundle(running_internet: Internet, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def helper(bundle: Stack, internet: Internet) -> Iterator[Alone]:
+def helper(bundle: Stack, internet: Internet) -> Iterator[LoneHelper]:
     """The bundle's helper on empty volumes, not started; it never tells the token."""
     override = bundle.directory / "compose.override.yaml"
-    before, alone = override.read_text(), Alone(stack=bundle)
+    before, alone = override.read_text(), LoneHelper(stack=bundle)
     try:
         yield alone
         assert TOKEN not in alone.logs()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import ssl
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -18,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.acme.anchors import make_anchor
+import trustme
+
 from tests.support.engine import docker, try_docker
+from tests.support.http import trust_any
+from tests.support.waiting import PATIENCE, becomes_true, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,6 @@ TOKEN: Final = "token-of-the-helper-00000000000000000000"
 # Seconds that a certificate of each authority lives.
 # Of the brief life a third is left when the helper asks: a minute, for a machine that is very busy.
 LIFETIMES: Final = {"pebble": 90 * 86400, "brief": 180}
-PATIENCE: Final = 60
 # Where pebble takes orders and is told that a challenge is ready.
 ORDER: Final = "/order-plz"
 CHALLENGE: Final = "/chalZ/"
@@ -129,17 +129,17 @@ def start(internet: Internet) -> None:
     """Build the two images and start the containers; wait until all answer."""
     for image in ("internet", "pebble"):
         docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image), timeout=400)
-    root, served = make_anchor(list(LIFETIMES))
-    anchor = internet.place / "served.pem"
-    anchor.write_bytes(served)
-    anchor.chmod(0o444)
+    authority = trustme.CA()
+    served = internet.place / "served.pem"
+    authority.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)
+    served.chmod(0o444)
     addresses = {name: f"{internet.prefix}{n}" for n, name in enumerate(LIFETIMES, start=5)}
     for authority, address in addresses.items():
-        start_authority(internet, authority, address, anchor)
-    start_fakes(internet, addresses, anchor)
+        start_authority(internet, authority, address, served)
+    start_fakes(internet, addresses, served)
     wait_until_answering(internet)
     roots = [fetch_root(address) for address in addresses.values()]
-    internet.trust.write_bytes(b"".join([root, *roots]))
+    internet.trust.write_bytes(b"".join([authority.cert_pem.bytes(), *roots]))
 
 
 def tag(image: str) -> str:
@@ -147,7 +147,7 @@ def tag(image: str) -> str:
     return f"synapse-bundle-test/{image}"
 
 
-def start_authority(internet: Internet, name: str, address: str, anchor: Path) -> None:
+def start_authority(internet: Internet, name: str, address: str, served: Path) -> None:
     """Start a pebble; clients do not reach it but through the front."""
     settings = {
         "listenAddress": "0.0.0.0:14000",
@@ -164,13 +164,13 @@ def start_authority(internet: Internet, name: str, address: str, anchor: Path) -
     file.write_text(json.dumps({"pebble": settings}))
     file.chmod(0o444)
     mounts = [f"--volume={file}:/etc/pebble/pebble.json:ro"]
-    mounts += [f"--volume={anchor}:/etc/pebble/served.pem:ro"]
+    mounts += [f"--volume={served}:/etc/pebble/served.pem:ro"]
     place = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
     servers = ["-dnsserver", f"{internet.resolver}:53"]
     docker("run", "--detach", *place, *mounts, tag("pebble"), *servers)
 
 
-def start_fakes(internet: Internet, authorities: Mapping[str, str], anchor: Path) -> None:
+def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path) -> None:
     """Start the API, the name servers and the front."""
     variables = {
         "ADDRESS": internet.resolver,
@@ -183,36 +183,35 @@ def start_fakes(internet: Internet, authorities: Mapping[str, str], anchor: Path
     # The name servers' addresses are put on the container's interface by itself.
     options = ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
     options += [f"--env={key}={value}" for key, value in variables.items()]
-    options += [f"--volume={anchor}:/etc/served.pem:ro"]
+    options += [f"--volume={served}:/etc/served.pem:ro"]
     docker("run", "--detach", *place, *options, tag("internet"))
 
 
 def wait_until_answering(internet: Internet) -> None:
-    """Wait for the fakes; show what they printed when they do not come."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            internet.look()
-        except OSError:
-            if time.monotonic() > deadline:
-                done = try_docker("logs", internet.name)
-                raise AssertionError(done.stdout + done.stderr) from None
-            time.sleep(0.1)
-        else:
-            return
+    """Wait for the fakes; show what they printed when they do not start."""
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return bool(internet.look())
+        return False
+
+    if not becomes_true(answers, PATIENCE):
+        done = try_docker("logs", internet.name)
+        raise AssertionError(done.stdout + done.stderr)
 
 
 def fetch_root(address: str) -> bytes:
     """Return the PEM of the root that an authority made when it started."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            url = f"https://{address}:15000/roots/0"
-            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
-                return bytes(answer.read())
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    found: list[bytes] = []
+
+    def fetch() -> bool:
+        url = f"https://{address}:15000/roots/0"
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(url, timeout=10, context=trust_any()) as answer,
+        ):
+            found.append(answer.read())
+        return bool(found)
+
+    wait_for(fetch, f"{address} tells its root")
+    return found[0]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.acme.acme_bundles import HOMESERVER, Alone, read_live
+from tests.acme.acme_bundles import HOMESERVER, LoneHelper, read_live
 from tests.acme.internet import CHALLENGE, ORDER, TOKEN, Internet
-from tests.support.stacks import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +59,7 @@ FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
-    helper: Alone, internet: Internet, name: str
+    helper: LoneHelper, internet: Internet, name: str
 ) -> None:
     """Each failure is in the status in words, asks for nothing in a loop, and heals."""
     switches, words = FAILURES[name]
@@ -78,7 +78,7 @@ def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
     assert helper.is_issued()
 
 
-def test_waits_for_the_slowest_name_server(helper: Alone, internet: Internet) -> None:
+def test_waits_for_the_slowest_name_server(helper: LoneHelper, internet: Internet) -> None:
     """The authority is asked to look only when the last name server shows the record."""
     internet.control(delays={"ada": 1, "bob": 5})
     helper.start()
@@ -89,15 +89,17 @@ def test_waits_for_the_slowest_name_server(helper: Alone, internet: Internet) ->
     assert asked - made >= 5
 
 
-def test_sleeps_where_name_servers_can_not_be_asked(helper: Alone, internet: Internet) -> None:
+def test_sleeps_where_name_servers_can_not_be_asked(helper: LoneHelper, internet: Internet) -> None:
     """A closed port 53 makes it wait without looking, and it says so."""
     internet.control(authorities="drop")
     helper.start()
     helper.wait_issued()
-    wait_until(lambda: "port 53" in helper.logs(), "it says so", 10)
+    wait_for(lambda: "port 53" in helper.logs(), "it says so", 10)
 
 
-def test_keeps_the_old_certificate_when_renewal_fails(helper: Alone, internet: Internet) -> None:
+def test_keeps_the_old_certificate_when_renewal_fails(
+    helper: LoneHelper, internet: Internet
+) -> None:
     """A failed renewal leaves what is published byte for byte, and says why by its exit code."""
     helper.start()
     first = helper.wait_issued()

@@ -10,14 +10,14 @@ import pytest
 
 from tests.acme.acme_bundles import (
     PATIENCE,
-    Alone,
+    LoneHelper,
     change_helper,
     copy_faketime,
     generate_bundle,
     read_live,
 )
 from tests.acme.internet import LIFETIMES, ORDER, Internet
-from tests.support.stacks import wait_until
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     pass
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 
-def test_first_issuance(helper: Alone, internet: Internet) -> None:
+def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
     """An empty bundle gets a certificate with one order, and cleans up behind itself."""
     helper.start()
     leaf = helper.wait_issued()
@@ -34,28 +34,30 @@ def test_first_issuance(helper: Alone, internet: Internet) -> None:
     assert internet.look()["records"] == []
 
 
-def test_serves_a_placeholder_until_the_real_one_comes(helper: Alone, internet: Internet) -> None:
+def test_serves_a_placeholder_until_the_real_one_comes(
+    helper: LoneHelper, internet: Internet
+) -> None:
     """While nobody issues, a certificate of the own authority is published at once."""
     internet.control(acme=[{"status": 503}])
     helper.start()
-    wait_until(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)
+    wait_for(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)
     assert "Pebble" not in read_live(helper.stack)[0].issuer.rfc4514_string()
     internet.control(acme=[])
-    wait_until(lambda: helper.renew().returncode == 0, "it is issued", 60)
+    wait_for(lambda: helper.renew().returncode == 0, "it is issued", 60)
     assert helper.is_issued()
 
 
-def test_a_valid_certificate_is_not_issued_again(helper: Alone, internet: Internet) -> None:
+def test_a_valid_certificate_is_not_issued_again(helper: LoneHelper, internet: Internet) -> None:
     """A restart and a question before its time cost no order."""
     helper.start()
     serial = helper.wait_issued().serial_number
     helper.restart()
-    wait_until(lambda: helper.renew().returncode == 0, "it was asked", 30)
+    wait_for(lambda: helper.renew().returncode == 0, "it was asked", 30)
     assert read_live(helper.stack)[0].serial_number == serial
     assert internet.count(ORDER) == 1
 
 
-def test_renews_when_the_authority_says_so(helper: Alone, internet: Internet) -> None:
+def test_renews_when_the_authority_says_so(helper: LoneHelper, internet: Internet) -> None:
     """Renewal information of the authority decides; the new certificate replaces the old one."""
     helper.start()
     first = f"{helper.wait_issued().serial_number:x}"
@@ -65,7 +67,7 @@ def test_renews_when_the_authority_says_so(helper: Alone, internet: Internet) ->
     assert f"{read_live(helper.stack, 'previous.pem')[0].serial_number:x}" == first
 
 
-def test_loses_its_volume_and_keeps_serving(helper: Alone, internet: Internet) -> None:
+def test_loses_its_volume_and_keeps_serving(helper: LoneHelper, internet: Internet) -> None:
     """Without certbot's memory the published certificate stays, until one new order replaces it."""
     helper.start()
     helper.wait_issued()
@@ -88,7 +90,7 @@ def test_loses_its_volume_and_keeps_serving(helper: Alone, internet: Internet) -
     assert internet.count(ORDER) <= 2
 
 
-def test_two_at_once_do_not_meet(helper: Alone, internet: Internet) -> None:
+def test_two_at_once_do_not_meet(helper: LoneHelper, internet: Internet) -> None:
     """Several renewals at the same moment issue once, and leave a certificate that is whole."""
     helper.start()
     first = f"{helper.wait_issued().serial_number:x}"
@@ -107,7 +109,9 @@ def test_short_lives_are_renewed_in_time(
     """A certificate of three minutes is left alone at first, and renewed by itself in time."""
     # Pebble's own suggestion is a moment within a day, whatever the life: lives of minutes need none.
     internet.control(acme=[{"status": 404, "path": "renewalInfo"}])
-    alone = Alone(stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief"))
+    alone = LoneHelper(
+        stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief")
+    )
     try:
         alone.start()
         leaf = alone.wait_issued()
@@ -123,7 +127,7 @@ def test_short_lives_are_renewed_in_time(
         alone.remove()
 
 
-def test_a_clock_that_is_ahead(helper: Alone, internet: Internet, tmp_path: Path) -> None:
+def test_a_clock_that_is_ahead(helper: LoneHelper, internet: Internet, tmp_path: Path) -> None:
     """Two days ahead the certificate is issued and used, and not asked for over and over."""
     library = copy_faketime(internet, tmp_path)
     ahead = {"LD_PRELOAD": "/libfaketime.so.1", "FAKETIME": "+2d"}

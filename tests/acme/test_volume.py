@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.acme.acme_bundles import Alone
+from tests.acme.acme_bundles import LoneHelper
 from tests.acme.internet import ORDER, Internet
 
 pytestmark = pytest.mark.engine
@@ -15,12 +15,12 @@ PLACE = "/etc/letsencrypt"
 SMALL = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
 
 
-def in_helper(helper: Alone, script: str) -> str:
+def in_helper(helper: LoneHelper, script: str) -> str:
     """Run a shell script in the helper; return what it printed."""
     return helper.stack.compose("exec", "--no-TTY", "helper", "sh", "-c", script).stdout.strip()
 
 
-def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -> None:
+def test_a_full_volume_costs_no_certificate(helper: LoneHelper, internet: Internet) -> None:
     """Nothing is ordered while it is full, the reason is told, and room alone heals it."""
     override = helper.stack.directory / "compose.override.yaml"
     content = yaml.safe_load(override.read_text())
@@ -46,7 +46,7 @@ def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -
 
 
 def test_a_damaged_lineage_is_replaced_under_its_own_name(
-    helper: Alone, internet: Internet
+    helper: LoneHelper, internet: Internet
 ) -> None:
     """An empty renewal file does not send the next certificate to a place where nobody looks."""
     helper.start()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
-import ssl
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from tests.support.engine import try_docker
+from tests.support.http import Answer, Body, connect_tls, read_certificate, send, trust_any
+from tests.support.http_stream import HttpStream, open_stream
+from tests.support.waiting import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import ssl
+    from http.client import HTTPConnection
     from pathlib import Path
 
 # What compose.yaml gives the service.
@@ -30,98 +27,51 @@ HARDENING = (
 TOOLS = "/usr/local/lib/homeserver"
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 30) -> None:
-    """Return as soon as `condition` holds; fail with `what` when it does not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.05)
-
-
-def find_address(container: str) -> tuple[str, int]:
-    """Return where the host reaches the container's TLS port; nowhere once it has ended."""
+def find_port_of(container: str) -> int:
+    """Return the port by which this machine reaches the container's TLS port; 0 once it has ended."""
     found = try_docker("port", container, "443/tcp").stdout
-    return "127.0.0.1", int(found.partition("\n")[0].rpartition(":")[2] or 0)
+    return int(found.partition("\n")[0].rpartition(":")[2] or 0)
+
+
+def list_received(answer: Answer, name: str) -> list[str]:
+    """Return every value of a request header that reached the backend, as it says itself."""
+    return [value for key, value in answer.json["headers"] if key.lower() == name.lower()]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a client got: `seen` is what the backend says reached it."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """Return the body's JSON object."""
-        value: dict[str, Any] = json.loads(self.body)
-        return value
-
-    def seen(self, name: str) -> list[str]:
-        """Return every value of the request header `name` that reached the backend."""
-        return [value for key, value in self.json["headers"] if key.lower() == name.lower()]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Front:
+class ApacheContainer:
     """A container of the Apache image; `certificates` is the folder the helper publishes in."""
 
     container: str
-    address: tuple[str, int]
+    port: int
     homeserver: str
     certificates: Path
-    trusting: ssl.SSLContext
+    context: ssl.SSLContext
 
-    def connect(self, timeout: float = 30) -> http.client.HTTPConnection:
+    def connect(self, timeout: float = PATIENCE) -> HTTPConnection:
         """Open a verified connection."""
-        plain = socket.create_connection(self.address, timeout)
-        connection = http.client.HTTPConnection(self.homeserver)
-        connection.sock = self.trusting.wrap_socket(plain, server_hostname=self.homeserver)
-        return connection
+        return connect_tls(self.port, self.homeserver, self.context, timeout)
+
+    async def open_stream(self) -> HttpStream:
+        """Open a verified connection that is kept."""
+        return await open_stream(self.port, self.homeserver, self.context)
 
     def ask(
-        self,
-        target: str,
-        *headers: tuple[str, str],
-        method: str = "GET",
-        body: bytes | Iterable[bytes] | None = None,
+        self, target: str, *headers: tuple[str, str], method: str = "GET", body: Body = None
     ) -> Answer:
-        """Send one request whose target reaches Apache as it is spelled here."""
-        connection = self.connect()
-        try:
-            connection.putrequest(method, target, skip_accept_encoding=True)
-            for name, value in headers:
-                connection.putheader(name, value)
-            if isinstance(body, bytes):
-                connection.putheader("Content-Length", str(len(body)))
-            elif body is not None:
-                connection.putheader("Transfer-Encoding", "chunked")
-            chunked = body is not None and not isinstance(body, bytes)
-            connection.endheaders(body, encode_chunked=chunked)
-            response = connection.getresponse()
-            answer = Answer(status=response.status, headers=response.msg, body=response.read())
-        finally:
-            connection.close()
-        return answer
+        """Send one request whose target reaches Apache byte for byte."""
+        return send(self.connect(), method, target, headers, body)
 
     def serial(self) -> int:
         """Return the serial number of the certificate that Apache presents now."""
-        unverified = ssl._create_unverified_context()  # noqa: S323 - only looks
-        with (
-            socket.create_connection(self.address, 10) as plain,
-            unverified.wrap_socket(plain, server_hostname=self.homeserver) as secured,
-        ):
-            presented = secured.getpeercert(binary_form=True)
-        assert presented is not None
-        return x509.load_der_x509_certificate(presented).serial_number
+        return read_certificate(self.port, self.homeserver, trust_any()).serial_number
 
     def logs(self) -> str:
-        """Return all that the container has said."""
+        """Return all that the container has logged."""
         done = try_docker("logs", self.container)
         return done.stdout + done.stderr
 
-    def complain(self) -> str:
-        """Return what the image's health check finds wrong; nothing when it is content."""
+    def find_fault(self) -> str:
+        """Return what the image's health check finds wrong, or nothing."""
         done = try_docker("exec", self.container, f"{TOOLS}/healthcheck")
         return done.stdout.strip() if done.returncode else ""

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apache.configuration import describe_domain
-from tests.apache.test_many_clients import connect, receive, send
+from tests.apache.configuration import plan_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.apache.apache_container import Front
+    from tests.apache.apache_container import ApacheContainer
     from tests.apache.conftest import Start
-    from tests.apache.test_many_clients import Streams
+    from tests.support.http_stream import HttpStream
 
 pytestmark = pytest.mark.engine
 
@@ -27,37 +26,39 @@ ASKED = ("/.well-known/matrix/client", "/_matrix/client/versions", "/_matrix/cli
 
 
 @pytest.fixture(scope="module")
-def patient(start: Start, backend: str, gateway: str) -> Iterator[Front]:
+def patient(start: Start, backend: str) -> Iterator[ApacheContainer]:
     """Start an Apache that waits for bodies longer than a test may last on a busy machine."""
     timeouts = f"handshake=60 header=60 body={10 * PATIENCE}"
-    with start(describe_domain(gateway), RequestReadTimeout=timeouts, Timeout="600") as front:
+    with start(plan_domain(), RequestReadTimeout=timeouts, Timeout="600") as front:
         yield front
 
 
-async def begin(front: Front, gate: asyncio.Semaphore, target: str, length: int) -> Streams:
+async def begin(
+    front: ApacheContainer, gate: asyncio.Semaphore, target: str, length: int
+) -> HttpStream:
     """Send the head of a request, and less of its body than it announces."""
     async with gate:
-        streams = await connect(front)
-        head = f"POST {target} HTTP/1.1\r\nHost: {front.homeserver}\r\nContent-Length: {length}\r\n\r\n"
-        streams[1].write(head.encode() + bytes(min(600, length - 1)))
-        await streams[1].drain()
-    return streams
+        stream = await front.open_stream()
+        stream.begin("POST", target, length)
+        stream.writer.write(bytes(min(600, length - 1)))
+        await stream.writer.drain()
+    return stream
 
 
-async def ask_beside(front: Front, target: str, length: int) -> list[int]:
+async def ask_beside(front: ApacheContainer, target: str, length: int) -> list[int]:
     """Return the statuses of others' requests while many bodies never arrive."""
     gate = asyncio.Semaphore(32)
-    slow = await asyncio.gather(*(begin(front, gate, target, length) for _ in range(SLOW)))
+    streams = await asyncio.gather(*(begin(front, gate, target, length) for _ in range(SLOW)))
     statuses = []
     for asked in ASKED:
         async with asyncio.timeout(PATIENCE):
-            asking = await connect(front)
-            await send(asking, front, asked)
-            statuses.append((await receive(asking))[0])
-        slow.append(asking)
-    for _, writer in slow:
-        writer.transport.abort()
-    await asyncio.gather(*(writer.wait_closed() for _, writer in slow), return_exceptions=True)
+            stream = await front.open_stream()
+            statuses.append((await stream.ask("GET", asked))[0])
+        streams.append(stream)
+    for stream in streams:
+        stream.abort()
+    closing = (stream.writer.wait_closed() for stream in streams)
+    await asyncio.gather(*closing, return_exceptions=True)
     return statuses
 
 
@@ -72,6 +73,8 @@ async def ask_beside(front: Front, target: str, length: int) -> list[int]:
         ("/_matrix//client/v3/login", 1000),
     ],
 )
-def test_slow_bodies_leave_threads_to_others(patient: Front, target: str, length: int) -> None:
+def test_slow_bodies_leave_threads_to_others(
+    patient: ApacheContainer, target: str, length: int
+) -> None:
     """However many bodies arrive slowly, whatever has none is answered."""
     assert asyncio.run(ask_beside(patient, target, length)) == [200] * len(ASKED)

@@ -16,7 +16,7 @@ from tests.bench.budget import Budget, OutOfTime
 from tests.bench.report import Report
 from tests.bench.run_context import Scene
 from tests.bench.runner import ROWS, Runner
-from tests.conftest import find_engine_fault
+from tests.support import engine
 
 MINUTES: Final = 30
 ROUNDS: Final = 7
@@ -39,7 +39,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options.rows = set(options.rows.split(","))
     if unknown := options.rows - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}")
-    if options.document and (options.quick or options.rows != set(ROWS)):
+    if options.json and (options.quick or options.rows != set(ROWS)):
         parser.error("--document needs a whole run")
     return options
 
@@ -47,7 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def refuse(options: argparse.Namespace) -> None:
     """End with one line where something is missing that the rows need."""
     faults = []
-    if options.rows - {"1"} and (fault := find_engine_fault()):
+    if options.rows - {"1"} and (fault := engine.find_fault()):
         faults.append(f"no Docker Engine: {fault}; row 1 alone needs none: --rows 1")
     if faults:
         sys.exit("\n".join(faults))
@@ -91,7 +91,7 @@ def publish(runner: Runner, options: argparse.Namespace, budget: Budget) -> int:
     print(report.write_table())
     if options.json:
         report.write_json(options.json)
-    if options.document and not report.missing:
+    if options.json and not report.missing:
         report.write_document()
     return 1 if report.missing else 0
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Sample
-from tests.support.stacks import run
+from tests.support.processes import run
 
 
 class EngineConnection(HTTPConnection):

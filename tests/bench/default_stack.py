@@ -15,7 +15,10 @@ import yaml
 
 from synapse_bundle import images
 from tests.bench.run_context import RIVALS, SignIn, build_rival, open_session
-from tests.support.stacks import PATIENCE, Stack, find_port, run, wait_until
+from tests.support.ports import find_port
+from tests.support.processes import run
+from tests.support.stacks import Stack
+from tests.support.waiting import PATIENCE, wait_for
 
 CONFIGURATION: Final = "/data/homeserver.yaml"
 
@@ -50,7 +53,7 @@ def run_plain(place: Path) -> Iterator[PlainStack]:
              "--env", "SYNAPSE_SERVER_NAME=localhost", "--env", "SYNAPSE_REPORT_STATS=no",
              images.read_pins()["synapse"].reference, "generate"])  # fmt: skip
         stack.compose("up", "--detach")
-        wait_until(lambda: answers(stack), "Synapse on its defaults answers", PATIENCE)
+        wait_for(lambda: answers(stack), "Synapse on its defaults answers", PATIENCE)
         yield stack
     finally:
         stack.down()

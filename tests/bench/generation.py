@@ -16,7 +16,7 @@ from tests.bench.cpu_usage import time_command
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.rounds import interleave
 from tests.bench.run_context import Scene
-from tests.support.stacks import run
+from tests.support.processes import run
 
 # For a run that changes nothing, against Tutor as its documentation installs it.
 GOALS: Final = {("1a", "tutor[full]"): Goal(bound=0.35)}

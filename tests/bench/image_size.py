@@ -6,7 +6,8 @@ from typing import Final
 
 from tests.bench.figures import Figure, Goal
 from tests.bench.memory import IMAGE
-from tests.support.stacks import Stack, run
+from tests.support.processes import run
+from tests.support.stacks import Stack
 
 MEGABYTE: Final = 1e6
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from synapse_bundle import __version__, images
 from tests.bench.generation import TUTOR
-from tests.support.stacks import run
+from tests.support.processes import run
 
 
 def describe() -> dict[str, str]:

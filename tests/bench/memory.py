@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from tests.support.stacks import run
+from tests.support.processes import run
 
 # The kernel shows other users' smaps_rollup to root alone, and the engine's processes may live in a
 # virtual machine: a container that sees all processes can read it wherever the bench runs.

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.support.http_stream import HttpStream
+
 # New connections a second: handshakes cost processor time that polls do not.
 PACE: Final = 50
-
-
-class Connection:
-    """One HTTP/1.1 connection that is kept."""
-
-    def __init__(self, host: str, port: int, trust: ssl.SSLContext | None) -> None:
-        self._host, self._port, self._trust = host, port, trust
-
-    async def open(self) -> None:
-        """Connect to 127.0.0.1, by TLS where there is a context."""
-        named = self._host if self._trust else None
-        self._reader, self._writer = await asyncio.open_connection(
-            "127.0.0.1", self._port, ssl=self._trust, server_hostname=named
-        )
-
-    async def get(self, path: str, token: str = "") -> int:
-        """Send a GET and read its answer to the end; return the status."""
-        bearer = f"Authorization: Bearer {token}\r\n" if token else ""
-        request = f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n{bearer}\r\n"
-        self._writer.write(request.encode())
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        if b"transfer-encoding: chunked" in head:
-            while size := int(await self._reader.readline(), 16):
-                await self._reader.readexactly(size + 2)
-            await self._reader.readline()
-        else:
-            length = head.partition(b"content-length:")[2].split()[0]
-            await self._reader.readexactly(int(length))
-        return int(head.split()[1])
-
-    def close(self) -> None:
-        """Drop the connection."""
-        if hasattr(self, "_writer"):
-            self._writer.transport.abort()
 
 
 @dataclass(kw_only=True)
 class Crowd:
     """Clients that poll without end, as many as were asked for."""
 
-    connect: Callable[[], Connection]
+    connect: Callable[[], Awaitable[HttpStream]]
     path: str
     token: str
     failures: list[str] = field(default_factory=list)
@@ -65,21 +33,18 @@ class Crowd:
             await asyncio.sleep(1 / PACE)
 
     async def _poll(self) -> None:
-        connection = self.connect()
         try:
-            await connection.open()
-            while (status := await self._wait(connection)) == 200:
-                pass
+            async with contextlib.aclosing(await self.connect()) as stream:
+                while (status := await self._wait(stream)) == 200:
+                    pass
             self.failures.append(f"a poll was answered with {status}")
         except (OSError, EOFError) as error:
             self.failures.append(f"{type(error).__name__}: {error}")
-        finally:
-            connection.close()
 
-    async def _wait(self, connection: Connection) -> int:
+    async def _wait(self, stream: HttpStream) -> int:
         self.waiting += 1
         try:
-            return await connection.get(self.path, self.token)
+            return (await stream.ask("GET", self.path, self.token))[0]
         finally:
             self.waiting -= 1
 
@@ -90,12 +55,12 @@ class Crowd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def probe(connection: Connection, path: str, *, seconds: float, pause: float) -> list[float]:
+async def probe(stream: HttpStream, path: str, *, seconds: float, pause: float) -> list[float]:
     """Ask again and again on one connection; return each answer's time in ms."""
     times, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         began = time.perf_counter()
-        status = await connection.get(path)
+        status, _ = await stream.ask("GET", path)
         times.append((time.perf_counter() - began) * 1000)
         if status != 200:
             raise OSError(f"{path} was answered with {status}")

@@ -11,8 +11,9 @@ from typing import Final
 
 from tests.bench.figures import Figure, Goal, Level, take_percentile
 from tests.bench.memory import read_pss
-from tests.bench.poll_clients import Connection, Crowd, probe
+from tests.bench.poll_clients import Crowd, probe
 from tests.bench.run_context import VERSIONS, Scene, SignIn
+from tests.support.http_stream import open_stream
 from tests.support.stacks import Stack
 
 LEVELS: Final = (250, 500, 1000, 1100)
@@ -58,7 +59,7 @@ def allow_connections() -> None:
 async def climb(scene: Scene, stack: Stack, session: SignIn) -> tuple[Level, ...]:
     """Measure at one number of polls after the other, as far as all are held."""
     trust = stack.trust()
-    connect = functools.partial(Connection, stack.homeserver, stack.https_port, trust)
+    connect = functools.partial(open_stream, stack.https_port, stack.homeserver, trust)
     path = f"/_matrix/client/v3/sync?timeout={HOLD * 1000}&since={session.since}"
     crowd = Crowd(connect=connect, path=path, token=session.token)
     levels = [await observe(stack, crowd, trust, seconds=5, rest=0.0)]
@@ -87,9 +88,10 @@ async def observe(
     `rest` is Apache's memory without polls, in KiB; without it the level tells that memory.
     """
     await asyncio.sleep(1)
-    through = Connection(stack.homeserver, stack.https_port, trust)
-    direct = Connection(stack.homeserver, stack.synapse_port, None)
-    await asyncio.gather(through.open(), direct.open())
+    through, direct = await asyncio.gather(
+        open_stream(stack.https_port, stack.homeserver, trust),
+        open_stream(stack.synapse_port, stack.homeserver, None),
+    )
     # One after the other would be another second: a busy Synapse would count for one of them only.
     times = await asyncio.gather(
         probe(through, VERSIONS, seconds=seconds, pause=PAUSE),
@@ -97,8 +99,8 @@ async def observe(
     )
     held = crowd.waiting
     weight = await asyncio.to_thread(read_pss, {"apache": stack.container("apache")})
-    through.close()
-    direct.close()
+    through.abort()
+    direct.abort()
     return Level(
         held=held,
         median=take_percentile(times[0], 50),

@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.bench.cpu_usage import list_containers
 from tests.bench.figures import Figure, Goal
 from tests.bench.run_context import Scene
-from tests.support.stacks import Stack, run
+from tests.support.processes import run
+from tests.support.stacks import Stack
 
 
 def measure(scene: Scene, stack: Stack) -> list[Figure]:

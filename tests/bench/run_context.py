@@ -12,7 +12,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tests.bench.budget import Budget
-from tests.support.stacks import Stack, run, wait_until
+from tests.support.matrix import LOGIN, build_login
+from tests.support.processes import run
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 RIVALS: Final = Path(__file__).with_name("rivals")
 VERSIONS: Final = "/_matrix/client/versions"
@@ -45,12 +48,8 @@ def sign_in(stack: Stack) -> SignIn:
 
 def open_session(stack: Stack, user: str, password: str) -> SignIn:
     """Sign a user in and sync once."""
-    login = {
-        "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": user},
-        "password": password,
-    }
-    token = expect(stack.ask("POST", "/_matrix/client/v3/login", body=login))["access_token"]
+    login = build_login(user, password)
+    token = expect(stack.ask("POST", LOGIN, body=login))["access_token"]
     first = expect(stack.ask("GET", "/_matrix/client/v3/sync?timeout=0", token=token))
     return SignIn(token=token, since=quote(first["next_batch"]), at=time.monotonic())
 
@@ -59,7 +58,7 @@ def expect(answer: Any) -> Any:
     """Return an answer's document; anything but 200 ends the bench."""
     if answer.status != 200:
         raise AssertionError(f"the server answered {answer.status}: {answer.body[:300]!r}")
-    return answer.document
+    return answer.json
 
 
 @contextmanager
@@ -69,7 +68,7 @@ def start_rival(name: str, network: str) -> Iterator[str]:
     run(["docker", "run", "--detach", "--rm", "--name", container, "--network", network,
          build_rival(name)])  # fmt: skip
     try:
-        wait_until(lambda: listens(container), f"{name} listens", patience=30)
+        wait_for(lambda: listens(container), f"{name} listens", patience=30)
         yield container
     finally:
         run(["docker", "rm", "--force", container], check=False)

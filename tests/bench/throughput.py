@@ -18,7 +18,8 @@ from tests.bench.cpu_usage import count_cpu
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.rounds import interleave
 from tests.bench.run_context import VERSIONS, Scene, build_rival, start_rival
-from tests.support.stacks import Stack, run
+from tests.support.processes import run
+from tests.support.stacks import Stack
 
 CONNECTIONS: Final = 16
 NAMES: Final = {

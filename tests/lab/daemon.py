@@ -6,29 +6,19 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.paths import VARIABLE, Place
 from tests.lab.steps import LabError, answers, run, tell, time_step
+from tests.support.waiting import becomes_true
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 BRIDGE = Path("/sys/class/net/docker0")
-
-
-def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
-    """Poll until `ready` returns true; return whether it did within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if ready():
-            return True
-        time.sleep(0.1)
-    return ready()
 
 
 def read_executable(pid: int) -> Path | None:
@@ -150,7 +140,7 @@ def await_daemon(place: Place, child: subprocess.Popen[bytes]) -> None:
     """Wait until the daemon answers; raise LabError when it ends or takes too long."""
     command = [place.docker, "version"]
     environment = place.list_environment()
-    wait_until(
+    becomes_true(
         lambda: child.poll() is not None or answers(command, environment=environment),
         START_SECONDS,
     )
@@ -175,7 +165,7 @@ def end_process(pid: int, number: signal.Signals, seconds: float) -> bool:
         os.kill(pid, number)
     except ProcessLookupError:
         return True
-    return wait_until(lambda: read_executable(pid) is None, seconds)
+    return becomes_true(lambda: read_executable(pid) is None, seconds)
 
 
 def end_leftovers(place: Place) -> None:

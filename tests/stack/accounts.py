@@ -10,16 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import ClientSession, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from nio import AsyncClient
 
 from tests.support.http import Answer
+from tests.support.matrix import CLIENT, escape
 from tests.support.stacks import Stack
 
-CLIENT = "/_matrix/client/v3"
 NUMBERS: Iterator[int] = itertools.count(1)
 
 
@@ -39,7 +38,7 @@ class Person:
         """Ask for something that must work, and return the document."""
         answer = self.ask(method, path, body)
         assert answer.status == 200, f"{method} {path}: {answer.status} {answer.body[:500]!r}"
-        return answer.document
+        return answer.json
 
     def create_room(self, **options: Any) -> str:
         """Create a room and return its id."""
@@ -76,7 +75,7 @@ def register(stack: Stack, localpart: str = "", *, admin: bool = False) -> Perso
     """Make an account with the registration secret, as an administrator does on the machine."""
     path = "/_synapse/admin/v1/register"
     name = localpart or f"person-{next(NUMBERS)}"
-    nonce = stack.ask_synapse("GET", path).document["nonce"]
+    nonce = stack.ask_synapse("GET", path).json["nonce"]
     rank = "admin" if admin else "notadmin"
     message = "\0".join((nonce, name, "a long password", rank)).encode()
     secret = stack.secret("registration_shared_secret").encode()
@@ -89,13 +88,8 @@ def register(stack: Stack, localpart: str = "", *, admin: bool = False) -> Perso
     }
     answer = stack.ask_synapse("POST", path, body=body)
     assert answer.status == 200, answer.body
-    person = answer.document
+    person = answer.json
     return Person(stack=stack, user_id=person["user_id"], token=person["access_token"])
-
-
-def escape(text: str) -> str:
-    """Write an identifier as one segment of a path."""
-    return quote(text, safe="")
 
 
 class ThisMachine(AbstractResolver):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stacks import REPOSITORY, Stack, generate, run
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, generate
 
 DOMAIN = """\
 server_name: alpha.test

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import yaml
 
-from tests.support.stacks import Stack, run
+from tests.support.processes import run
+from tests.support.stacks import Stack
 
 FIND_WORKERS = """
 parent=$(cat /run/apache2/apache2.pid)

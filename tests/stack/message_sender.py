@@ -11,9 +11,11 @@ from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.stack.accounts import CLIENT, Person, escape, register
+from tests.stack.accounts import Person, register
 from tests.support.http import Answer
-from tests.support.stacks import Stack, wait_until
+from tests.support.matrix import CLIENT, escape
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 PAUSE: Final = 0.05
 
@@ -53,7 +55,7 @@ class Sender:
         """Wait until so many more messages are acknowledged."""
         wanted = len(self.acknowledged) + number
         try:
-            wait_until(lambda: len(self.acknowledged) >= wanted, "messages are acknowledged")
+            wait_for(lambda: len(self.acknowledged) >= wanted, "messages are acknowledged")
         except AssertionError as error:
             error.add_note(f"refused: {self.failures[-3:]}")
             raise
@@ -63,7 +65,7 @@ class Sender:
         """Do something that the sender must notice: wait until a message has been refused."""
         before = len(self.failures)
         yield
-        wait_until(lambda: len(self.failures) > before, "a message is refused")
+        wait_for(lambda: len(self.failures) > before, "a message is refused")
 
     def assert_nothing_is_lost(self) -> None:
         """Fail unless every acknowledged message is in the room, and no message is there twice."""
@@ -84,7 +86,7 @@ class Sender:
                 self.failures.append(repr(error))
                 continue
             if answer.status == 200:
-                self.acknowledged[answer.document["event_id"]] = body["body"]
+                self.acknowledged[answer.json["event_id"]] = body["body"]
                 number += 1
             else:
                 self.failures.append(f"{answer.status} {answer.body[:200]!r}")

@@ -22,7 +22,8 @@ from tests.acme.internet import Internet, run_internet
 from tests.stack.accounts import register
 from tests.stack.fault_injection import freeze
 from tests.support.engine import docker
-from tests.support.stacks import Stack, wait_until
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -55,7 +56,7 @@ class Certified:
 
     def wait_served(self) -> None:
         """Wait until Apache serves what is published."""
-        wait_until(lambda: self.served() == self.published(), "it is served", PATIENCE)
+        wait_for(lambda: self.served() == self.published(), "it is served", PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,10 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
         stack = acme_bundles.generate_bundle(place, "certified", internet, tunnel=True)
         try:
             stack.up()
-            acme_bundles.Alone(stack=stack).wait_issued()
+            acme_bundles.LoneHelper(stack=stack).wait_issued()
             found = Certified(stack=stack, internet=internet)
             both = tls_clients.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
-            wait_until(
+            wait_for(
                 lambda: serial(tls_clients.read_served(stack, both)) == found.published(),
                 "the first certificate is served",
                 PATIENCE,
@@ -100,17 +101,17 @@ def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
     """A broken file in the volume is not served, and the helper puts a good one back."""
     good = acme_bundles.read_file(certified.stack, "live.pem")
     before = certified.served()
-    with tls_clients.keep_coming(
+    with tls_clients.keep_connecting(
         certified.stack, tls_clients.trust(certified.internet.trust)
-    ) as visits:
+    ) as log:
         acme_bundles.write_file(certified.stack, break_pem(good, fault))
         seen = f"certificate: keeping the one in use: /certificates/live.pem {WORDS[fault]}"
         logs = ("logs", "--no-color", "--no-log-prefix", "apache")
-        wait_until(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
+        wait_for(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
         assert certified.renew() == 0
         certified.wait_served()
-    assert visits.failures == []
-    assert visits.serials in ([before], [before, certified.published()])
+    assert log.failures == []
+    assert log.serials in ([before], [before, certified.published()])
 
 
 WORDS = {
@@ -154,7 +155,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
     """Wherever the helper is killed while it publishes, what is served stays valid."""
     context = tls_clients.trust(certified.internet.trust)
     helper = certified.stack.container("helper")
-    with tls_clients.keep_coming(certified.stack, context) as visits:
+    with tls_clients.keep_connecting(certified.stack, context) as log:
         certified.internet.control(renewal="past")
         # The service itself would publish what a killed command left behind. Its init stands still
         # too, so that the container stays when the health check ends what hangs.
@@ -172,7 +173,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
         certified.stack.wait_healthy("helper")
         certified.wait_served()
     assert steps > 4, "publishing has fewer steps than this test can kill"
-    assert visits.failures == []
+    assert log.failures == []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,19 +214,19 @@ def test_renews_for_years_without_a_trace(certified: Certified) -> None:
     assert certified.renew() == 0
     certified.wait_served()
     before = {service: measure(stack, service) for service in ("helper", "apache")}
-    with tls_clients.keep_coming(stack, context, people) as visits:
+    with tls_clients.keep_connecting(stack, context, people) as log:
         serials = set()
         for _ in range(RENEWALS):
             assert certified.renew() == 0
             serials.add(certified.published())
         certified.wait_served()
     assert len(serials) == RENEWALS
-    assert visits.failures == []
-    assert visits.polls >= len(people)
+    assert log.failures == []
+    assert log.polls >= len(people)
     # Two publications within one look of Apache's watcher are one reload.
-    assert len(visits.serials) > RENEWALS / 2
+    assert len(log.serials) > RENEWALS / 2
     for service, then in before.items():
-        wait_until(functools.partial(is_settled, stack, service, then), settled(service), 60)
+        wait_for(functools.partial(is_settled, stack, service, then), settled(service), 60)
 
 
 def settled(service: str) -> str:
@@ -255,7 +256,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
     )
     files = write_files(tmp_path, acme_bundles.read_file(stack, "live.pem"))
     serials = [certified.served()]
-    with tls_clients.keep_shaking_hands(stack, both) as visits:
+    with tls_clients.keep_shaking_hands(stack, both) as log:
         for chosen, trusted in (
             ("own-authority", own),
             ({"issuer": "files", "root": given["certificates"]["root"], **files}, acme),
@@ -264,11 +265,11 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
             stack.settings.write_text(yaml.safe_dump(given | {"certificates": chosen}))
             stack.generate()
             stack.up()
-            wait_until(
+            wait_for(
                 lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", PATIENCE
             )
             serials.append(serial(tls_clients.read_served(stack, trusted)))
-    assert visits.failures == []
+    assert log.failures == []
     assert serials[1] not in (serials[0], serials[2])
     assert serials[2] == serials[0]
     assert stack.check().returncode == 0

@@ -14,7 +14,9 @@ import pytest
 
 from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.support.stacks import Stack, copy_source, generate, run
+from tests.support.matrix import LOGIN, build_login
+from tests.support.processes import run
+from tests.support.stacks import Stack, copy_source, generate
 
 pytestmark = pytest.mark.engine
 
@@ -77,10 +79,10 @@ def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
 
 def test_the_copy_is_the_same_server(unpacked: Stack, signing_key: str) -> None:
     """The copy has the server name and the signing key of the original."""
-    document = unpacked.ask("GET", "/_matrix/key/v2/server").document
+    document = unpacked.ask("GET", "/_matrix/key/v2/server").json
     assert document["server_name"] == "travel.test"
     assert list(document["verify_keys"]) == [signing_key]
-    well_known = unpacked.ask("GET", "/.well-known/matrix/server").document
+    well_known = unpacked.ask("GET", "/.well-known/matrix/server").json
     assert well_known == {"m.server": "matrix.travel.test:443"}
 
 
@@ -94,11 +96,9 @@ def test_every_check_holds_on_the_copy(unpacked: Stack) -> None:
 
 def test_people_use_the_copy(unpacked: Stack) -> None:
     """The administrator's password opens the copy, and rooms and files work there."""
-    identifier = {"type": "m.id.user", "user": "traveller"}
-    body = {"type": "m.login.password", "identifier": identifier}
-    body |= {"password": unpacked.secret("admin_password")}
-    answer = unpacked.ask("POST", "/_matrix/client/v3/login", body=body)
-    assert (answer.status, answer.document["user_id"]) == (200, "@traveller:travel.test")
+    body = build_login("traveller", unpacked.secret("admin_password"))
+    answer = unpacked.ask("POST", LOGIN, body=body)
+    assert (answer.status, answer.json["user_id"]) == (200, "@traveller:travel.test")
     person = register(unpacked)
     room = person.create_room()
     person.send(room, "arrived")

@@ -1,4 +1,4 @@
-"""A client that sends and syncs while many who mean no good are on the front door."""
+"""A client that sends and syncs during an attack on the front door."""
 
 from __future__ import annotations
 
@@ -10,99 +10,103 @@ from typing import Final
 
 import pytest
 
-from tests.stack.accounts import CLIENT, NUMBERS, Person, escape, register
+from tests.stack.accounts import NUMBERS, Person, register
 from tests.stack.denial_of_service import (
     OVERSIZED_BODIES,
     POLLS,
     SLOW_UPLOADS,
-    Line,
-    Siege,
-    besiege,
+    Attack,
+    launch_attack,
 )
 from tests.stack.message_sender import open_sender
 from tests.support.http import Answer
-from tests.support.stacks import PATIENCE, Stack
+from tests.support.http_stream import HttpStream
+from tests.support.matrix import CLIENT, LOGIN, escape
+from tests.support.stacks import Stack
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.engine
 
 SECONDS: Final = 20
-# Seconds for 99 of 100 round trips beside the siege, on a machine where they take at most
+# Seconds for 99 of 100 round trips during the attack, on a machine where they take at most
 # `UNDISTURBED` without it; on a slower or busier machine as many times more.
 BOUND: Final = 1.0
 UNDISTURBED: Final = 0.1
 
 
-async def send_and_sync(line: Line, person: Person, room: str, since: str) -> tuple[float, str]:
+async def send_and_sync(
+    stream: HttpStream, person: Person, room: str, since: str
+) -> tuple[float, str]:
     """Send a message and wait until sync brings it; return the seconds, and where sync is now."""
     began = time.monotonic()
     path = f"{CLIENT}/rooms/{escape(room)}/send/m.room.message/{next(NUMBERS)}"
     body = {"msgtype": "m.text", "body": "hello"}
-    status, sent = await line.ask("PUT", path, person.token, body)
+    status, sent = await stream.ask("PUT", path, person.token, body)
     assert status == 200, sent
     event, found = json.loads(sent)["event_id"], False
     while not found:
         path = f"{CLIENT}/sync?timeout=30000&since={since}"
-        status, brought = await line.ask("GET", path, person.token)
+        status, brought = await stream.ask("GET", path, person.token)
         assert status == 200, brought
         found, since = event.encode() in brought, json.loads(brought)["next_batch"]
     return time.monotonic() - began, since
 
 
-async def measure(siege: Siege, person: Person, room: str) -> float:
+async def measure(attack: Attack, person: Person, room: str) -> float:
     """Send and sync for a while; return the seconds that 99 of 100 round trips did not exceed."""
     times: list[float] = []
-    async with siege.connect() as line:
-        _, first = await line.ask("GET", f"{CLIENT}/sync", person.token)
+    async with attack.connect() as stream:
+        _, first = await stream.ask("GET", f"{CLIENT}/sync", person.token)
         since = json.loads(first)["next_batch"]
         end = time.monotonic() + SECONDS
         while time.monotonic() < end or len(times) < 100:
-            taken, since = await send_and_sync(line, person, room, since)
+            taken, since = await send_and_sync(stream, person, room, since)
             times.append(taken)
             await asyncio.sleep(0.05)
     return sorted(times)[len(times) * 99 // 100]
 
 
-async def wait_for_siege(siege: Siege) -> None:
-    """Wait until everybody has come: who is refused has been told so once."""
+async def wait_for_attack(attack: Attack) -> None:
+    """Wait until every client of the attack is connected or has been refused once."""
     async with asyncio.timeout(PATIENCE):
-        while not (  # noqa: ASYNC110 - many tasks would have to tell
-            siege.held["poll"] >= POLLS
-            and siege.held["upload"] + siege.told["upload", 503] >= SLOW_UPLOADS
-            and siege.told["body", 413] >= OVERSIZED_BODIES
+        while not (  # noqa: ASYNC110 - many tasks would have to set an event
+            attack.held["poll"] >= POLLS
+            and attack.held["upload"] + attack.answered["upload", 503] >= SLOW_UPLOADS
+            and attack.answered["body", 413] >= OVERSIZED_BODIES
         ):
             await asyncio.sleep(0.2)
 
 
-async def compare(stack: Stack, person: Person, room: str) -> tuple[float, float, Siege]:
-    """Measure a client alone and beside the siege."""
+async def compare(stack: Stack, person: Person, room: str) -> tuple[float, float, Attack]:
+    """Measure a client alone and during the attack."""
     poller = register(stack)
     alone = await measure(
-        Siege(stack=stack, poller=poller, since="", trusting=stack.trust()), person, room
+        Attack(stack=stack, poller=poller, since="", context=stack.trust()), person, room
     )
-    async with besiege(stack, poller) as siege:
-        await wait_for_siege(siege)
-        beside = await measure(siege, person, room)
-    return alone, beside, siege
+    async with launch_attack(stack, poller) as attack:
+        await wait_for_attack(attack)
+        beside = await measure(attack, person, room)
+    return alone, beside, attack
 
 
-def test_a_client_is_served_beside_a_siege(trial: Stack) -> None:
-    """1280 slow uploads, 200 oversized bodies, 1000 held polls and a guesser disturb nobody else.
+def test_a_client_is_served_during_an_attack(trial: Stack) -> None:
+    """1280 slow uploads, 200 oversized bodies, 1000 held polls and a guesser slow no other client.
 
     A real client's message is sent and comes back by sync within a second, in 99 of 100 cases. A
-    machine that is busy with other things is slow without a siege too: the same client is measured
+    machine that is busy with other things is slow without an attack too: the same client is measured
     alone, just before, and where that takes long the bound grows in proportion. Synapse stays
     below its memory limit and is never started again.
     """
     sender = open_sender(trial)
     before = trial.inspect("synapse")["State"]["StartedAt"]
-    alone, beside, siege = asyncio.run(compare(trial, sender.person, sender.room))
-    seen = f"alone {alone:.3f} s, beside {beside:.3f} s, told {siege.told}"
+    alone, beside, attack = asyncio.run(compare(trial, sender.person, sender.room))
+    seen = f"alone {alone:.3f} s, beside {beside:.3f} s, answered {attack.answered}"
     assert beside < BOUND * max(1, alone / UNDISTURBED), seen
     state = trial.inspect("synapse")["State"]
     assert (state["OOMKilled"], state["StartedAt"]) == (False, before), seen
     # A poll of 30 s may have been held all the while.
-    assert {status for kind, status in siege.told if kind == "poll"} <= {200}, seen
-    assert siege.told["guess", 200] == 0
+    assert {status for kind, status in attack.answered if kind == "poll"} <= {200}, seen
+    assert attack.answered["guess", 200] == 0
 
 
 def fill(size: int) -> bytes:
@@ -113,10 +117,10 @@ def fill(size: int) -> bytes:
 @pytest.mark.parametrize(
     ("method", "path", "size", "statuses"),
     [
-        ("POST", f"{CLIENT}/login", 16 * 2**20, {413}),
+        ("POST", LOGIN, 16 * 2**20, {413}),
         ("PUT", "/_matrix/federation/v1/send/x", 16 * 2**20, {413}),
         # The largest that pass, of people who have shown nothing.
-        ("POST", f"{CLIENT}/login", 256 * 2**10, {400}),
+        ("POST", LOGIN, 256 * 2**10, {400}),
         ("PUT", f"{CLIENT}/profile/@a:b/displayname", 4 * 2**20, {400, 401}),
         ("PUT", "/_matrix/federation/v1/send/x", 10 * 2**20, {400, 401, 503}),
     ],

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.http import Answer
 from tests.support.stacks import Stack
 from tests.worker import node
 from tests.worker.conftest import give_up
-from tests.worker.runtime import Answer, Request, Worker
+from tests.worker.runtime import Request, WorkerModule
 from tests.worker.workerd import run_workerd
 
 pytestmark = pytest.mark.engine
@@ -28,9 +29,9 @@ def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
     except RuntimeError as error:
         give_up(str(error))
     source = (domain.directory / "worker" / "worker.js").read_text()
-    worker = Worker(name="apex", host=domain.server_name, source=source)
+    worker = WorkerModule(name="apex", host=domain.server_name, source=source)
     with run_workerd(program, tmp_path_factory.mktemp("apex"), [worker]) as runtime:
-        yield lambda target, **options: runtime.visit(worker, Request(target=target, **options))
+        yield lambda target, **options: runtime.fetch(worker, Request(target=target, **options))
 
 
 def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask) -> None:
@@ -39,14 +40,14 @@ def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask)
     assert told == f"https://{domain.homeserver}"
     host = told.removeprefix("https://")
     answer = domain.enter("GET", "/_matrix/client/versions", headers={"Host": host})
-    assert "versions" in answer.document
+    assert "versions" in answer.json
 
 
 def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> None:
     """Another server is told of port 443, and finds there the keys of the server name."""
     host, _, port = apex(f"{WELL_KNOWN}/server").json["m.server"].partition(":")
     assert port == "443"
-    document = domain.enter("GET", "/_matrix/key/v2/server", headers={"Host": host}).document
+    document = domain.enter("GET", "/_matrix/key/v2/server", headers={"Host": host}).json
     assert document["server_name"] == domain.server_name
 
 

@@ -19,7 +19,9 @@ from tests.stack.accounts import register
 from tests.stack.conftest import remove_images
 from tests.stack.fault_injection import ask_database, look_inside
 from tests.stack.message_sender import Sender, open_sender
-from tests.support.stacks import Stack, generate, run, wait_until
+from tests.support.processes import run
+from tests.support.stacks import Stack, generate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -89,7 +91,7 @@ def read_log(stack: Stack, service: str) -> str:
 
 def wait_told(stack: Stack, service: str, text: str, times: int = 1) -> None:
     """Wait until a service has said something at least so often."""
-    wait_until(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
+    wait_for(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
 
 
 def probe(stack: Stack, service: str) -> str:
@@ -116,7 +118,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
             assert f"database.json can not be written ({FULL})" in told
             assert "it must not be full" in told
         cramped.compose("up", "--detach")
-        wait_until(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
         assert "no usable certificate has been published yet" in probe(cramped, "apache")
         assert look_inside(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
     cramped.wait_healthy()
@@ -129,7 +131,7 @@ def exhaust_log(stack: Stack, sender: Sender) -> None:
         for _ in range(40):
             ask_database(stack, "postgres", "SELECT pg_switch_wal()")
             done = len(sender.acknowledged) + len(sender.failures)
-            wait_until(
+            wait_for(
                 lambda n=done: len(sender.acknowledged) + len(sender.failures) > n,  # type: ignore[misc]
                 "the sender is answered",
             )
@@ -155,7 +157,7 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
     person = register(cramped)
     room = person.create_room()
     kept = os.urandom(LARGE)
-    uri = person.upload(kept).document["content_uri"]
+    uri = person.upload(kept).json["content_uri"]
     find = "find . -path './local_content*' -type f | sort"
     with filled(cramped, volume):
         before = look_inside(cramped, "media", find)
@@ -166,7 +168,7 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
         assert person.download(uri).body == kept
         assert cramped.health("synapse") == "healthy"
     again = os.urandom(LARGE)
-    assert person.download(person.upload(again).document["content_uri"]).body == again
+    assert person.download(person.upload(again).json["content_uri"]).body == again
 
 
 def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -> None:
@@ -176,11 +178,11 @@ def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -
         # In place: what is removed would leave room for what comes next.
         spoil = "printf rubbish | dd of=live.pem conv=notrunc status=none; sync"
         look_inside(cramped, "certificates", spoil)
-        wait_until(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
         assert cramped.ask("GET", "/_matrix/client/versions").status == 200
         assert FULL in cramped.check().stdout
         assert before[7:] in look_inside(cramped, "certificates", "cat live.pem")
-    wait_until(lambda: cramped.check().returncode == 0, "a new one is published and served")
+    wait_for(lambda: cramped.check().returncode == 0, "a new one is published and served")
     assert before[7:] not in look_inside(cramped, "certificates", "cat live.pem")
     cramped.wait_healthy()
 
@@ -191,7 +193,7 @@ def test_without_room_for_the_helpers_own_state_it_starts_anew(cramped: Stack) -
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
     wait_told(cramped, "helper", f"can not be written ({FULL})")
-    wait_until(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
+    wait_for(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
 
 

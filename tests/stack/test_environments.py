@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.stacks import REPOSITORY, Stack, generate, run
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
 

@@ -15,7 +15,9 @@ from tests.stack.accounts import register
 from tests.stack.fault_injection import find_workers, kill, occupy, watch_ends
 from tests.stack.message_sender import open_sender
 from tests.support.http import Answer
-from tests.support.stacks import Stack, run, wait_until
+from tests.support.processes import run
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -34,9 +36,9 @@ def is_fine(ask: Callable[..., Answer]) -> bool:
 
 def measure_lag(stack: Stack) -> float:
     """Return for how many seconds Synapse answered on its port while Apache did not reach it."""
-    wait_until(lambda: is_fine(stack.ask_synapse), "Synapse answers on its own port")
+    wait_for(lambda: is_fine(stack.ask_synapse), "Synapse answers on its own port")
     began = time.monotonic()
-    wait_until(lambda: is_fine(stack.ask), "Synapse answers through Apache")
+    wait_for(lambda: is_fine(stack.ask), "Synapse answers through Apache")
     return time.monotonic() - began
 
 
@@ -140,7 +142,7 @@ def test_a_reboot_converges_in_any_order(trial: Stack) -> None:
         run(["docker", "stop", *containers])
         run(["docker", "start", *containers])
         trial.wait_healthy()
-        wait_until(lambda: is_fine(trial.ask), "Synapse answers through Apache")
+        wait_for(lambda: is_fine(trial.ask), "Synapse answers through Apache")
         said.append(person.send(room, f"after {order}"))
     assert len(person.read(room)) >= len(said) == len(orders) + 1
 
@@ -162,11 +164,11 @@ def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack)
     try:
         override.write_text(starved)
         trial.compose("up", "--detach", "--no-deps", "synapse")
-        wait_until(lambda: count_restarts(trial, ["synapse"])["synapse"] > 1, "it is restarted")
-        wait_until(lambda: read_end(trial, "synapse") == 137, "it is ended once more, by a kill")
+        wait_for(lambda: count_restarts(trial, ["synapse"])["synapse"] > 1, "it is restarted")
+        wait_for(lambda: read_end(trial, "synapse") == 137, "it is ended once more, by a kill")
         answer = trial.ask("GET", VERSIONS)
         assert answer.status == 503
-        assert answer.document["errcode"] == "M_UNKNOWN"
+        assert answer.json["errcode"] == "M_UNKNOWN"
         for service in ("postgres", "apache"):
             assert trial.health(service) == "healthy", service
     finally:

@@ -12,9 +12,12 @@ import pytest
 from signedjson.key import decode_signing_key_base64
 from signedjson.sign import sign_json
 
-from tests.stack.accounts import Person, escape, register
+from tests.stack.accounts import Person, register
 from tests.stack.conftest import NEIGHBOURS_ROOT
-from tests.support.stacks import Stack, run, wait_until
+from tests.support.matrix import escape
+from tests.support.processes import run
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -96,7 +99,7 @@ def list_owned(stack: Stack) -> set[str]:
 
 def read_key_names(stack: Stack) -> set[str]:
     """Return the names of the keys that a server signs with."""
-    document = stack.ask("GET", "/_matrix/key/v2/server").document
+    document = stack.ask("GET", "/_matrix/key/v2/server").json
     assert document["server_name"] == stack.server_name
     return set(document["verify_keys"])
 
@@ -104,9 +107,9 @@ def read_key_names(stack: Stack) -> set[str]:
 def test_messages_cross_in_both_directions(alice: Person, bob: Person, room: str) -> None:
     """What one side says in a shared room is read on the other side, there and back."""
     alice.send(room, "hello, beta")
-    wait_until(lambda: "hello, beta" in bob.read(room), "beta has alpha's message", patience=60)
+    wait_for(lambda: "hello, beta" in bob.read(room), "beta has alpha's message", patience=60)
     bob.send(room, "hello, alpha")
-    wait_until(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
+    wait_for(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
 
 
 def test_a_profile_crosses(alice: Person, bob: Person, room: str) -> None:
@@ -122,7 +125,7 @@ def test_a_profile_crosses(alice: Person, bob: Person, room: str) -> None:
 def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
     """A file of one server is fetched through the other, byte for byte."""
     data = os.urandom(1_000_000)
-    uri = alice.upload(data).document["content_uri"]
+    uri = alice.upload(data).json["content_uri"]
     assert bob.download(uri).body == data
 
 
@@ -135,7 +138,7 @@ def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, 
     for here, there, request in ((neighbour, domain, joining), (domain, neighbour, sending)):
         told = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
         asked = f"matrix-federation://{there.server_name}{request}"
-        wait_until(
+        wait_for(
             functools.partial(has_logged, here, (told,), ("Completed request: 200", asked)),
             f"{here.server_name} was told and went there",
             patience=60,
@@ -169,7 +172,7 @@ def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbour: Stack, room: 
     headers = sign(neighbour, domain, path)
     answer = domain.enter("GET", path, headers=headers)
     assert answer.status == 200, answer.body
-    assert answer.document["room_id"] == room
+    assert answer.json["room_id"] == room
     assert domain.enter("GET", path.replace("%2F", "/"), headers=headers).status == 401
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.stacks import Stack, generate, run
+from tests.support.processes import run
+from tests.support.stacks import Stack, generate
 
 pytestmark = pytest.mark.engine
 

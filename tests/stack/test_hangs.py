@@ -9,7 +9,9 @@ import pytest
 from synapse_bundle import images
 from tests.stack.fault_injection import freeze
 from tests.stack.message_sender import open_sender
-from tests.support.stacks import REPOSITORY, Stack, generate, run, wait_until
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, generate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -49,7 +51,7 @@ def count_restarts(stack: Stack) -> dict[str, int]:
 def wait_restarted(stack: Stack, before: dict[str, int], *services: str) -> None:
     """Wait until some services, and no others, were restarted once and are healthy again."""
     expected = before | {service: before[service] + 1 for service in services}
-    wait_until(lambda: count_restarts(stack) == expected, f"{services} are restarted")
+    wait_for(lambda: count_restarts(stack) == expected, f"{services} are restarted")
     stack.wait_healthy(*SERVICES)
     assert count_restarts(stack) == expected
 
@@ -91,18 +93,18 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
     for signal in ("STOP", "KILL"):
         old = inside(find)
         inside(f"kill -{signal} {old}")
-        wait_until(lambda old=old: inside(find) not in ("", old), "another watcher lives")
+        wait_for(lambda old=old: inside(find) not in ("", old), "another watcher lives")
     served = (
         "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
     )
     serial = inside(served)
     # The helper makes another certificate when the published one is gone.
     stack.compose("exec", "--no-TTY", "helper", "rm", "/certificates/live.pem")
-    wait_until(lambda: inside(served) != serial, "another certificate is served")
+    wait_for(lambda: inside(served) != serial, "another certificate is served")
     stack.wait_healthy("apache")
     # While it looks at something it is two processes.
     living = "cat /proc/[0-9]*/comm 2>/dev/null | grep -c watch-certifica"
-    wait_until(lambda: inside(living) == "1", "one watcher lives")
+    wait_for(lambda: inside(living) == "1", "one watcher lives")
     assert count_restarts(stack) == before
 
 

@@ -10,8 +10,10 @@ from ipaddress import ip_address
 import pytest
 import yaml
 
-from tests.stack.accounts import CLIENT, Person, register
-from tests.support.stacks import Stack, run
+from tests.stack.accounts import Person, register
+from tests.support.matrix import CLIENT, LOGIN, build_login
+from tests.support.processes import run
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
@@ -202,10 +204,8 @@ def told(stack: Stack) -> dict[str, str]:
 def use(stack: Stack) -> Person:
     """Use every secret that people use, and a token where it should not be: in a query."""
     person = register(stack)
-    identifier = {"type": "m.id.user", "user": stack.admin}
-    password = stack.secret("admin_password")
-    body = {"type": "m.login.password", "identifier": identifier, "password": password}
-    assert stack.ask("POST", f"{CLIENT}/login", body=body).status == 200
+    body = build_login(stack.admin, stack.secret("admin_password"))
+    assert stack.ask("POST", LOGIN, body=body).status == 200
     assert stack.ask("GET", f"{CLIENT}/account/whoami?access_token={person.token}").status == 200
     assert stack.ask("GET", f"{CLIENT}/nothing?access_token={person.token}").status == 404
     return person

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.accounts import escape, register
+from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, generate, run
+from tests.support.matrix import escape
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, generate
 
 pytestmark = pytest.mark.engine
 
@@ -56,7 +58,7 @@ def identity(bundle: Stack) -> Iterator[None]:
 
 def read_keys(stack: Stack) -> str:
     """Return the keys that a server signs with, as it tells the world."""
-    return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").document["verify_keys"])
+    return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").json["verify_keys"])
 
 
 def read_state(stack: Stack) -> State:
@@ -111,7 +113,7 @@ def test_a_contact_concerns_apache_alone(bundle: Stack) -> None:
     """A new support contact recreates Apache, which serves it."""
     change_settings(bundle, "support", "support: {email_address: help@change.test}")
     expect_recreated(bundle, "apache")
-    contacts = bundle.ask("GET", "/.well-known/matrix/support").document["contacts"]
+    contacts = bundle.ask("GET", "/.well-known/matrix/support").json["contacts"]
     assert [contact["email_address"] for contact in contacts] == ["help@change.test"]
 
 

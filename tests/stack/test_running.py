@@ -15,6 +15,7 @@ import pytest
 from tests.stack.accounts import Person
 from tests.stack.conftest import keep
 from tests.support.http import Answer
+from tests.support.matrix import LOGIN, build_login
 from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
@@ -75,16 +76,14 @@ def type_in(server: Stack, environment: dict[str, str], command: str) -> str:
 
 def sign_in(server: Stack, user: str, password: str) -> Answer:
     """Sign in through Apache."""
-    identifier = {"type": "m.id.user", "user": user}
-    body = {"type": "m.login.password", "identifier": identifier, "password": password}
-    return server.ask("POST", "/_matrix/client/v3/login", body=body)
+    return server.ask("POST", LOGIN, body=build_login(user, password))
 
 
 def open_session(server: Stack, user: str, password: str) -> Person:
     """Sign in with a password that must hold."""
     answer = sign_in(server, user, password)
     assert answer.status == 200, answer.body
-    session = answer.document
+    session = answer.json
     return Person(stack=server, user_id=session["user_id"], token=session["access_token"])
 
 
@@ -139,7 +138,7 @@ def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str])
     server.wait_healthy()
     report = json.loads(server.check().stdout)
     assert [row for row in report["checks"] if not row["ok"]] == []
-    keys = server.ask("GET", "/_matrix/key/v2/server").document
+    keys = server.ask("GET", "/_matrix/key/v2/server").json
     old, new = (
         f"ed25519:{text.split()[1]}"
         for text in (before["signing.key"], server.secret("signing.key"))

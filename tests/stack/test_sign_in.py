@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stack.accounts import Person, escape, register
+from tests.stack.accounts import Person, register
 from tests.support.http import Answer
+from tests.support.matrix import LOGIN, build_login, escape
 from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
@@ -34,10 +35,8 @@ def family(trial: Stack) -> list[Person]:
 
 def sign_in(stack: Stack, user: str, password: str, address: str = "") -> Answer:
     """Sign in on the loopback port, where the address is the engine's gateway or a forged one."""
-    identifier = {"type": "m.id.user", "user": user}
-    body = {"type": "m.login.password", "identifier": identifier, "password": password}
     headers = {"X-Forwarded-For": address}
-    return stack.ask_synapse("POST", "/_matrix/client/v3/login", body=body, headers=headers)
+    return stack.ask_synapse("POST", LOGIN, body=build_login(user, password), headers=headers)
 
 
 def count(answers: Iterable[Answer]) -> Counter[int]:
@@ -65,7 +64,7 @@ def test_a_family_furnishes_its_rooms(family: list[Person]) -> None:
     host, guest, photographer = family[4:7]
     created = [host.ask("POST", "/createRoom", {}) for _ in range(ROOMS)]
     assert count(created) == {200: ROOMS}
-    rooms = [answer.document["room_id"] for answer in created]
+    rooms = [answer.json["room_id"] for answer in created]
     body = {"user_id": guest.user_id}
     invited = (host.ask("POST", f"/rooms/{escape(room)}/invite", body) for room in rooms)
     assert count(invited) == {200: ROOMS}
@@ -87,7 +86,7 @@ def test_a_guesser_from_many_addresses_has_ten_tries_for_an_account(family: list
     assert 1 <= count(answers)[403] <= 11, count(answers)
     assert count(answers)[200] == 0
     # The account's other limit is told in time, not in tries: 5 minutes, not 6 seconds.
-    assert answers[-1].document["retry_after_ms"] > 60_000
+    assert answers[-1].json["retry_after_ms"] > 60_000
     # Nobody who is signed in is disturbed.
     assert family[2].call("GET", "/account/whoami")["user_id"] == victim
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.stack.fault_injection import ask_database, look_inside
-from tests.support.stacks import PATIENCE, Stack, generate, wait_until
+from tests.support.stacks import Stack, generate
+from tests.support.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -130,8 +131,8 @@ def test_a_slow_start_of_postgresql_is_waited_for(bundle: Stack) -> None:
     with subprocess.Popen(
         command, cwd=bundle.directory, stderr=subprocess.PIPE, text=True
     ) as starting:
-        wait_until(lambda: bundle.container("postgres") != "", "the container is there")
-        wait_until(lambda: count_failed(bundle, failed) > RETRIES, "probes have failed in plenty")
+        wait_for(lambda: bundle.container("postgres") != "", "the container is there")
+        wait_for(lambda: count_failed(bundle, failed) > RETRIES, "probes have failed in plenty")
         assert bundle.health("postgres") == "starting"
         assert bundle.inspect("synapse")["State"]["Status"] == "created"
         assert starting.poll() is None

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.stack.accounts import CLIENT, Person, escape, register
+from tests.stack.accounts import Person, register
 from tests.support.http import Answer
-from tests.support.stacks import Stack, wait_until
+from tests.support.matrix import CLIENT, LOGIN, build_login, escape
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -64,10 +66,10 @@ def test_a_client_finds_the_homeserver(domain: Stack) -> None:
     """The homeserver answers through the tunnel, with its addresses and with CORS."""
     assert domain.enter("GET", "/_matrix/client/versions").status == 200
     client = domain.enter("GET", "/.well-known/matrix/client")
-    assert client.document["m.homeserver"] == {"base_url": "https://matrix.alpha.test"}
+    assert client.json["m.homeserver"] == {"base_url": "https://matrix.alpha.test"}
     assert client.headers["access-control-allow-origin"] == "*"
     server = domain.enter("GET", "/.well-known/matrix/server")
-    assert server.document == {"m.server": "matrix.alpha.test:443"}
+    assert server.json == {"m.server": "matrix.alpha.test:443"}
 
 
 def test_a_world_that_does_not_lead_here_is_told(domain: Stack) -> None:
@@ -95,7 +97,7 @@ def test_a_path_arrives_byte_for_byte(domain: Stack, name: str) -> None:
     alias = f"#{name}:alpha.test"
     answer = domain.enter("GET", f"{CLIENT}/directory/room/{escape(alias)}")
     assert answer.status == 404
-    assert alias in answer.document["error"]
+    assert alias in answer.json["error"]
 
 
 def test_a_needless_escape_arrives_as_it_was_written(domain: Stack) -> None:
@@ -111,10 +113,10 @@ def read_address(person: Person, headers: Mapping[str, str], *, tunnel: bool) ->
 
     def note() -> bool:
         answer = ask("GET", f"{CLIENT}/devices", headers=headers, token=person.token)
-        noted.append(answer.document["devices"][0].get("last_seen_ip"))
+        noted.append(answer.json["devices"][0].get("last_seen_ip"))
         return noted[-1] is not None
 
-    wait_until(note, "Synapse noted an address", patience=30)
+    wait_for(note, "Synapse noted an address", patience=30)
     return str(noted[-1])
 
 
@@ -135,10 +137,9 @@ def test_one_guesser_does_not_lock_out_the_others(domain: Stack) -> None:
     """Who tries too many passwords is stopped by address, and other visitors still sign in."""
 
     def sign_in(visitor: str, attempt: int) -> int:
-        identifier = {"type": "m.id.user", "user": f"nobody-{attempt}"}
-        body = {"type": "m.login.password", "password": "guess", "identifier": identifier}
+        body = build_login(f"nobody-{attempt}", "guess")
         headers = FORGED | {"X-Lab-Visitor": visitor}
-        return domain.enter("POST", f"{CLIENT}/login", body=body, headers=headers).status
+        return domain.enter("POST", LOGIN, body=body, headers=headers).status
 
     assert 429 in [sign_in("203.0.113.10", attempt) for attempt in range(62)]
     assert sign_in("203.0.113.11", 99) == 403
@@ -146,10 +147,10 @@ def test_one_guesser_does_not_lock_out_the_others(domain: Stack) -> None:
 
 def settle(person: Person) -> str:
     """Return where the news ends, once there are none."""
-    since = str(enter(person, "GET", f"{CLIENT}/sync?timeout=0").document["next_batch"])
+    since = str(enter(person, "GET", f"{CLIENT}/sync?timeout=0").json["next_batch"])
     for _ in range(20):
         path = f"{CLIENT}/sync?timeout=500&since={since}"
-        latest = str(enter(person, "GET", path).document["next_batch"])
+        latest = str(enter(person, "GET", path).json["next_batch"])
         if latest == since:
             return since
         since = latest
@@ -163,7 +164,7 @@ def test_a_poll_without_news_returns_at_its_time(person: Person) -> None:
     answer = enter(person, "GET", f"{CLIENT}/sync?timeout=5000&since={since}")
     assert time.monotonic() - begin >= 4.5
     assert answer.status == 200
-    assert answer.document["next_batch"] == since
+    assert answer.json["next_batch"] == since
 
 
 def test_a_poll_returns_when_there_is_news(person: Person) -> None:
@@ -177,7 +178,7 @@ def test_a_poll_returns_when_there_is_news(person: Person) -> None:
             poll.result(timeout=1)
         event = person.send(room, "news")
         answer = poll.result(timeout=20)
-    timeline = answer.document["rooms"]["join"][room]["timeline"]["events"]
+    timeline = answer.json["rooms"]["join"][room]["timeline"]["events"]
     assert [e["event_id"] for e in timeline] == [event]
 
 
@@ -187,7 +188,7 @@ def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     path = "/_matrix/media/v3/upload"
     uploaded = enter(person, "POST", path, body=data, headers=headers)
-    place = uploaded.document["content_uri"].removeprefix("mxc://")
+    place = uploaded.json["content_uri"].removeprefix("mxc://")
     downloaded = enter(person, "GET", f"/_matrix/client/v1/media/download/{place}")
     assert downloaded.body == data
 
@@ -195,7 +196,7 @@ def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
 def test_a_file_between_both_limits_is_refused_by_the_homeserver(person: Person) -> None:
     """A body that Cloudflare passes and the homeserver does not take is M_TOO_LARGE, with CORS."""
     answer = upload(person, 99 * MB)
-    assert (answer.status, answer.document["errcode"]) == (413, "M_TOO_LARGE")
+    assert (answer.status, answer.json["errcode"]) == (413, "M_TOO_LARGE")
     assert answer.headers["access-control-allow-origin"] == "*"
 
 

@@ -6,14 +6,14 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPSConnection
 
 import pytest
 from nio import LoginResponse, RoomCreateResponse, RoomMessageText, RoomSendResponse, SyncResponse
 
-from tests.stack.accounts import Person, escape, open_client, register
-from tests.support.http import ask
-from tests.support.stacks import PATIENCE, Stack
+from tests.stack.accounts import Person, open_client, register
+from tests.support.http import connect_tls
+from tests.support.matrix import LOGIN, build_login, escape
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
@@ -66,10 +66,8 @@ async def talk(stack: Stack) -> list[str]:
 
 def test_a_wrong_password_does_not_sign_in(stack: Stack) -> None:
     """The administrator's account opens with its own password alone."""
-    identifier = {"type": "m.id.user", "user": stack.admin}
-    body = {"type": "m.login.password", "identifier": identifier, "password": "no such word"}
-    answer = stack.ask("POST", "/_matrix/client/v3/login", body=body)
-    assert (answer.status, answer.document["errcode"]) == (403, "M_FORBIDDEN")
+    answer = stack.ask("POST", LOGIN, body=build_login(stack.admin, "no such word"))
+    assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")
 
 
 @pytest.mark.parametrize("size", [1 * MB, 60 * MB])
@@ -78,7 +76,7 @@ def test_a_file_comes_back_as_it_was_uploaded(person: Person, size: int) -> None
     data = os.urandom(size)
     uploaded = person.upload(data)
     assert uploaded.status == 200, uploaded.body
-    uri = uploaded.document["content_uri"]
+    uri = uploaded.json["content_uri"]
     downloaded = person.download(uri)
     assert downloaded.status == 200
     assert downloaded.body == data
@@ -92,7 +90,7 @@ def test_three_large_uploads_at_once_are_all_stored(person: Person) -> None:
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(person.upload, files))
     assert [answer.status for answer in answers] == [200, 200, 200]
-    uris = [answer.document["content_uri"] for answer in answers]
+    uris = [answer.json["content_uri"] for answer in answers]
     assert [person.download(uri).body for uri in uris] == files
 
 
@@ -100,7 +98,7 @@ def test_a_file_of_the_largest_size_passes_and_one_byte_more_does_not(person: Pe
     """max_upload_size is the last size that is stored; beyond it a browser reads M_TOO_LARGE."""
     assert person.upload(bytes(MAX_UPLOAD)).status == 200
     refused = person.upload(bytes(MAX_UPLOAD + 1))
-    assert (refused.status, refused.document["errcode"]) == (413, "M_TOO_LARGE")
+    assert (refused.status, refused.json["errcode"]) == (413, "M_TOO_LARGE")
     assert refused.headers["content-type"] == "application/json"
     assert refused.headers["access-control-allow-origin"] == "*"
 
@@ -138,7 +136,7 @@ def test_strangers_cannot_register(stack: Stack) -> None:
     """Nobody makes an account without the administrator."""
     body = {"username": "stranger", "password": "a long password"}
     answer = stack.ask("POST", "/_matrix/client/v3/register", body=body)
-    assert (answer.status, answer.document["errcode"]) == (403, "M_FORBIDDEN")
+    assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")
 
 
 def test_the_admin_api_is_open_on_the_machine_alone(stack: Stack) -> None:
@@ -151,11 +149,8 @@ def test_the_admin_api_is_open_on_the_machine_alone(stack: Stack) -> None:
 
 def test_the_certificate_is_the_authoritys_and_for_this_name(stack: Stack) -> None:
     """A client that trusts the authority refuses any other name on the same port."""
-    connection = HTTPSConnection(
-        "localhost", stack.https_port, context=stack.trust(), timeout=PATIENCE
-    )
     with pytest.raises(OSError, match="certificate verify failed"):
-        ask(connection, "GET", "/", server_hostname="another.example")
+        connect_tls(stack.https_port, "another.example", stack.trust())
 
 
 def test_a_person_at_the_front_door_is_told_how_to_sign_in(stack: Stack) -> None:

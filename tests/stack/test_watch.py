@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from synapse_bundle import topology
-from tests.support.stacks import wait_until
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.support.stacks import Stack
@@ -27,7 +27,7 @@ def look(stack: Stack) -> dict[str, Any]:
 def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -> None:
     """Nothing else is blamed; the status has it without another round; its end is found too."""
     well = dict.fromkeys(("apache", "database", "disk"))
-    wait_until(lambda: look(trial) == well, "all is well")
+    wait_for(lambda: look(trial) == well, "all is well")
     trial.compose("stop", "postgres")
     try:
         found = look(trial)
@@ -38,12 +38,12 @@ def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -
             status = trial.ask_helper("cat", f"{topology.HELPER.state}/status.json").stdout
             return bool(json.loads(status)["watch"].get("database", {}).get("problem"))
 
-        wait_until(is_told, "the status has the problem")
+        wait_for(is_told, "the status has the problem")
         assert trial.health("helper") == "healthy"
     finally:
         trial.compose("start", "postgres")
         trial.wait_healthy()
-    wait_until(lambda: look(trial) == well, "all is well again")
-    wait_until(
+    wait_for(lambda: look(trial) == well, "all is well again")
+    wait_for(
         lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is told"
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from synapse_bundle import images
 from tests.lab.images import LABEL_FORM
+from tests.support.engine import docker, try_docker
 
 # Names the program; the lab's double does not count, it only models what this one does.
 VARIABLE = "CLOUDFLARED"
@@ -27,31 +27,31 @@ def find_fault() -> str:
     return f"{VARIABLE} names none, and no engine here has the image {name_image()}, but a double"
 
 
+def is_required() -> bool:
+    """Return whether a missing cloudflared is a failure, as it is in CI."""
+    return bool(os.environ.get("SYNAPSE_BUNDLE_REQUIRE_CLOUDFLARED"))
+
+
 def name_image() -> str:
     """Return the pinned image."""
     return images.read_pins()["cloudflared"].reference
 
 
 def is_image_real() -> bool:
-    """Tell whether an engine has the pinned image, and not the lab's double under its name."""
+    """Return whether an engine has the pinned image, and not the lab's double under its name."""
     if not shutil.which("docker"):
         return False
-    asked = subprocess.run(
-        ["docker", "image", "inspect", "--format", LABEL_FORM, name_image()],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return asked.returncode == 0 and not asked.stdout.strip()
+    done = try_docker("image", "inspect", "--format", LABEL_FORM, name_image())
+    return done.returncode == 0 and not done.stdout.strip()
 
 
 def provide(directory: Path) -> Path:
     """Return the program; one that is in the image alone is copied into a directory."""
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
-    create = ["docker", "create", name_image()]
-    container = subprocess.run(create, capture_output=True, text=True, check=True).stdout.strip()
+    container = docker("create", name_image())
     try:
-        copy = ["docker", "cp", "--follow-link", f"{container}:{PROGRAM}", str(directory)]
-        subprocess.run(copy, capture_output=True, check=True)
+        docker("cp", "--follow-link", f"{container}:{PROGRAM}", str(directory))
     finally:
-        subprocess.run(["docker", "rm", container], capture_output=True, check=False)
+        try_docker("rm", container)
     return directory / Path(PROGRAM).name

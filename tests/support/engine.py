@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-import subprocess
+from typing import TYPE_CHECKING, Final
+
+from tests.support.processes import run
+
+if TYPE_CHECKING:
+    import subprocess
+
+# Seconds; an image's build takes longer.
+_TIMEOUT: Final = 180
 
 
-def try_docker(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run `docker` and return what became of it."""
-    command = ["docker", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+def try_docker(*arguments: str, timeout: float = _TIMEOUT) -> subprocess.CompletedProcess[str]:
+    """Run `docker`, whatever its exit code."""
+    return run(["docker", *arguments], check=False, timeout=timeout)
 
 
-def docker(*arguments: str, timeout: float = 120) -> str:
-    """Run `docker` and return what it printed; its error output is the failure's message."""
-    done = try_docker(*arguments, timeout=timeout)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}{done.stderr}"
-    return done.stdout.strip()
+def docker(*arguments: str, timeout: float = _TIMEOUT) -> str:
+    """Run `docker`, which must succeed, and return what it printed."""
+    return run(["docker", *arguments], timeout=timeout).stdout.strip()
 
 
-def find_obstacle() -> str | None:
-    """Return in one line why no engine can be used; None when one answers."""
-    if shutil.which("docker") is None:
-        return "no docker command is installed"
-    done = try_docker("version", "--format", "{{.Server.Version}}", timeout=30)
-    return None if done.returncode == 0 else "no Docker Engine answers: " + done.stderr.strip()
+@functools.cache
+def find_fault() -> str:
+    """Return one line on why no test can use an engine here, or nothing."""
+    if not shutil.which("docker"):
+        return "the docker command is not installed"
+    for command in (("version",), ("compose", "version")):
+        done = try_docker(*command)
+        if done.returncode:
+            said = done.stderr.strip() or f"docker {' '.join(command)} failed"
+            return said.splitlines()[-1]
+    return ""
 
 
 def is_required() -> bool:
     """Return whether a missing engine is a failure, as it is in CI."""
-    return os.environ.get("SYNAPSE_BUNDLE_REQUIRE_ENGINE") == "1"
+    return bool(os.environ.get("SYNAPSE_BUNDLE_REQUIRE_ENGINE"))

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from tests.support.http import Answer, ask
+from tests.support.http import Answer, ask, connect_tls
+from tests.support.ports import find_port
+from tests.support.processes import run
+from tests.support.waiting import PATIENCE, wait_for
 
-# How long anything may take on a slow machine before it counts as broken, in seconds.
-PATIENCE: Final = 240
 TUNNEL_PORT: Final = 8880
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 BUILDING: Final = Path(tempfile.gettempdir()) / "synapse-bundle-tests-build.lock"
@@ -119,7 +117,7 @@ class Stack:
     def wait_healthy(self, *services: str) -> None:
         """Wait until services are healthy."""
         for service in services or ("postgres", "synapse", "helper", "apache"):
-            wait_until(lambda s=service: self.health(s) == "healthy", f"{service} is healthy")
+            wait_for(lambda s=service: self.health(s) == "healthy", f"{service} is healthy")
 
     def health(self, service: str) -> str:
         """Return a service's health as the engine sees it, or its state where it has none."""
@@ -139,19 +137,13 @@ class Stack:
 
     def ask(self, method: str, path: str, **options: Any) -> Answer:
         """Ask Apache through its published port; the path goes out byte for byte."""
-        connection = HTTPSConnection(
-            "localhost", self.https_port, context=self.trust(), timeout=PATIENCE
-        )
-        return ask(connection, method, path, server_hostname=self.homeserver, **options)
+        connection = connect_tls(self.https_port, self.homeserver, self.trust())
+        return ask(connection, method, path, **options)
 
     def ask_synapse(self, method: str, path: str, **options: Any) -> Answer:
         """Ask Synapse on its loopback port."""
-        return ask(
-            HTTPConnection("127.0.0.1", self.synapse_port, timeout=PATIENCE),
-            method,
-            path,
-            **options,
-        )
+        connection = HTTPConnection("127.0.0.1", self.synapse_port, timeout=PATIENCE)
+        return ask(connection, method, path, **options)
 
     def enter(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
@@ -160,56 +152,6 @@ class Stack:
         connection = HTTPConnection("127.0.0.1", self.tunnel_port, timeout=PATIENCE)
         named = {"Host": self.homeserver, **(headers or {})}
         return ask(connection, method, path, headers=named, **options)
-
-
-def run(
-    command: list[str],
-    *,
-    cwd: Path | None = None,
-    check: bool = True,
-    environment: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run a command, with more in its environment; a failure shows what it printed."""
-    variables = {**os.environ, **(environment or {})}
-    done = subprocess.run(
-        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode:
-        raise AssertionError(
-            f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
-    return done
-
-
-def wait_until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Wait until something holds; fails with its name when patience ends."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {patience} s in vain until {what}")
-        time.sleep(0.1)
-
-
-def find_port() -> int:
-    """Return a port on 127.0.0.1 that is free now, and that this process has not returned before.
-
-    It is below those that the kernel gives to connections, so that none of these takes it until
-    its stack has started.
-    """
-    for port in PORTS:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("every port is taken")
-
-
-def choose_ports(worker: str) -> Iterator[int]:
-    """Return the ports of one of the processes that pytest-xdist starts (gw0, gw1, …), or of all."""
-    first = 20000 + 1000 * (int(worker.removeprefix("gw") or 0) % 12)
-    return iter(range(first, first + 1000))
-
-
-PORTS: Final = choose_ports(os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 
 def generate(

@@ -11,17 +11,17 @@ from pathlib import Path
 from synapse_bundle.planning import Plan
 from tests.bundles import plan_shape
 from tests.settings import SHAPES
-from tests.worker.runtime import Worker
+from tests.worker.runtime import WorkerModule
 
 DOMAINS = [shape for shape in SHAPES if shape.stem != "trial"]
 FOLDER = "/.well-known/matrix/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Promise:
+class ExpectedAnswers:
     """A Worker, and of Apache the documents by name, the errors by status, and the headers."""
 
-    worker: Worker
+    worker: WorkerModule
     documents: Mapping[str, bytes]
     errors: Mapping[int, bytes]
     cors: Mapping[str, str]
@@ -29,12 +29,12 @@ class Promise:
 
 
 @functools.cache
-def read_shape(shape: Path) -> Promise:
+def read_shape(shape: Path) -> ExpectedAnswers:
     """Return what a settings file promises."""
     return read_plan(plan_shape(shape), shape.stem)
 
 
-def read_plan(plan: Plan, name: str) -> Promise:
+def read_plan(plan: Plan, name: str) -> ExpectedAnswers:
     """Return what a bundle promises; the name tells its Worker from others."""
     files = {str(file.path): file.content for file in plan.files}
     apache = files["apache/httpd.conf"].decode()
@@ -44,8 +44,10 @@ def read_plan(plan: Plan, name: str) -> Promise:
     errors["405"] = files["apache/read-only-document.asis"].decode().partition("\n\n")[2]
     cors = re.findall(r'Header always set (Access-Control-\S+) "(.+)"', location)
     (caching,) = re.findall(r'Header set Cache-Control "(.+)"', apache)
-    return Promise(
-        worker=Worker(name=name, host=plan.server_name, source=files["worker/worker.js"].decode()),
+    return ExpectedAnswers(
+        worker=WorkerModule(
+            name=name, host=plan.server_name, source=files["worker/worker.js"].decode()
+        ),
         documents={
             Path(path).stem: content
             for path, content in files.items()

@@ -10,18 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.worker.runtime import Answer, Request, Worker, join_headers
+from tests.support.http import Answer
+from tests.worker.runtime import Request, WorkerModule, join_headers
 
 SCRIPT = Path(__file__).with_name("ask.js")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Importer:
+class NodeImporter:
     """The process; it reads a request from each line and writes an answer for it."""
 
     process: subprocess.Popen[str]
 
-    def visit(self, worker: Worker, request: Request) -> Answer:
+    def fetch(self, worker: WorkerModule, request: Request) -> Answer:
         """Return what the module's fetch handler makes of a request by https."""
         assert self.process.stdin
         assert self.process.stdout
@@ -45,13 +46,13 @@ class Importer:
 
 
 @contextmanager
-def run_importer() -> Iterator[Importer]:
+def run_importer() -> Iterator[NodeImporter]:
     """Start the process, and end it."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
         ["node", str(SCRIPT)], stdin=pipe, stdout=pipe, encoding="utf-8"
     ) as process:
         try:
-            yield Importer(process=process)
+            yield NodeImporter(process=process)
         finally:
             process.kill()

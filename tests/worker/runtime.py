@@ -1,16 +1,18 @@
-"""A request to a Worker and its answer, whatever runs the Worker."""
+"""A Worker, a request to it, and what runs it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from http.client import HTTPMessage
+from typing import Protocol
+
+from tests.support.http import Answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker:
-    """A module, and the host name that its requests are for."""
+class WorkerModule:
+    """A Worker's source, and the host name that its requests are for."""
 
     name: str
     host: str
@@ -19,7 +21,7 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a client sends; the target is the path with its query, as it stands on the wire."""
+    """What a client sends; the target is the path with its query, byte for byte."""
 
     target: str
     method: str = "GET"
@@ -27,32 +29,18 @@ class Request:
     body: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What it gets; the names of headers are in small letters."""
+class Runtime(Protocol):
+    """Runs Workers."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """Return the body's JSON object."""
-        value: dict[str, Any] = json.loads(self.body)
-        return value
-
-
-class Visitor(Protocol):
-    """Puts requests to Workers."""
-
-    def visit(self, worker: Worker, request: Request) -> Answer:
+    def fetch(self, worker: WorkerModule, request: Request) -> Answer:
         """Return what the Worker answers."""
 
 
-def join_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+def join_headers(pairs: Iterable[tuple[str, str]]) -> HTTPMessage:
     """Return headers by name; one that came twice has both values, as HTTP reads them."""
-    joined: dict[str, str] = {}
+    joined = HTTPMessage()
     for name, value in pairs:
-        key = name.lower()
-        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+        before = joined[name]
+        del joined[name]
+        joined[name] = f"{before}, {value}" if before is not None else value
     return joined

@@ -5,7 +5,6 @@ Behind each stands the web server of origin.js, and nothing else: a Worker reach
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import select
@@ -13,15 +12,17 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from io import FileIO
 from pathlib import Path
 
 from synapse_bundle.topology import COMPATIBILITY_DATE
-from tests.worker.runtime import Answer, Request, Worker, join_headers
+from tests.support.http import Answer, send
+from tests.support.waiting import PATIENCE
+from tests.worker.runtime import Request, WorkerModule, join_headers
 
 ORIGIN = Path(__file__).with_name("origin.js")
-PATIENCE = 60
 CONFIGURATION = """\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (services = [{services}], sockets = [{sockets}]);
@@ -37,30 +38,22 @@ SOCKET = """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
+class Workerd:
     """The process: the port of each Worker by the Worker's name."""
 
     ports: Mapping[str, int]
 
-    def visit(self, worker: Worker, request: Request) -> Answer:
+    def fetch(self, worker: WorkerModule, request: Request) -> Answer:
         """Send a request as it stands, by plain HTTP."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[worker.name], PATIENCE)
-        try:
-            headers = {"Host": worker.host, **request.headers}
-            body = None if request.body is None else request.body.encode()
-            connection.request(request.method, request.target, body, headers)
-            answer = connection.getresponse()
-            return Answer(
-                status=answer.status,
-                headers=join_headers(answer.getheaders()),
-                body=answer.read(),
-            )
-        finally:
-            connection.close()
+        connection = HTTPConnection("127.0.0.1", self.ports[worker.name], timeout=PATIENCE)
+        headers = {"Host": worker.host, **request.headers}
+        body = None if request.body is None else request.body.encode()
+        answer = send(connection, request.method, request.target, headers.items(), body)
+        return replace(answer, headers=join_headers(answer.headers.items()))
 
 
 @contextmanager
-def run_workerd(program: Path, folder: Path, workers: Iterable[Worker]) -> Iterator[Runtime]:
+def run_workerd(program: Path, folder: Path, workers: Iterable[WorkerModule]) -> Iterator[Workerd]:
     """Start the process with its files in an empty folder, and end it."""
     names = write_files(folder, workers)
     log = folder / "log"
@@ -71,13 +64,13 @@ def run_workerd(program: Path, folder: Path, workers: Iterable[Worker]) -> Itera
         process = subprocess.Popen(command, cwd=folder, pass_fds=[writer], stderr=errors)
         os.close(writer)
         try:
-            yield Runtime(ports=dict(read_port(control, log) for _ in names))
+            yield Workerd(ports=dict(read_port(control, log) for _ in names))
         finally:
             process.kill()
             process.wait()
 
 
-def write_files(folder: Path, workers: Iterable[Worker]) -> list[str]:
+def write_files(folder: Path, workers: Iterable[WorkerModule]) -> list[str]:
     """Write modules and configuration; return the names of the Workers."""
     sources = {worker.name: worker.source for worker in workers}
     for name, source in sources.items():

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.http import Answer, Body, send
+from tests.support.ports import find_port
+from tests.support.waiting import PATIENCE, wait_for
 from tunnel_tests.authority import HOST
-from tunnel_tests.recording_origin import PATIENCE
 
 DOUBLE = Path(__file__).parents[1]
 TUNNEL = "6ff42ae2-765d-4adf-8112-31c55c1551ef"
@@ -78,22 +78,6 @@ def write_credentials(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(present), encoding="utf-8")
 
 
-def find_port() -> int:
-    """Return a port that is free, and that was not returned before.
-
-    It is below those that the kernel gives to connections.
-    """
-    for port in _PORTS:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    msg = "every port is taken"
-    raise AssertionError(msg)
-
-
-_PORTS = iter(range(20000, 30000))
-
-
 def build_environment(**variables: str) -> dict[str, str]:
     """Return an environment with nothing but what the double needs."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(DOUBLE), **variables}
@@ -123,19 +107,6 @@ def refuse_to_run(files: Files, *words: str, **variables: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a visitor got."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def get(self, name: str) -> list[str]:
-        """Return every value of a header."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Tunnel:
     """A running double."""
 
@@ -150,39 +121,17 @@ class Tunnel:
         *,
         method: str = "GET",
         headers: tuple[tuple[str, str], ...] = (),
-        body: bytes | Iterator[bytes] | None = None,
+        body: Body = None,
         host: str = HOST,
     ) -> Answer:
         """Send one request exactly as written and return the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.public, timeout=PATIENCE)
-        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", host)
-        for name, value in headers:
-            connection.putheader(name, value)
-        # The edge may answer, and close, before it has read everything.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            connection.endheaders(body, encode_chunked=not isinstance(body, bytes | None))
-        response = connection.getresponse()
-        answer = Answer(status=response.status, headers=response.getheaders(), body=response.read())
-        connection.close()
-        return answer
+        connection = HTTPConnection("127.0.0.1", self.public, timeout=PATIENCE)
+        return send(connection, method, target, [("Host", host), *headers], body)
 
     def ask_readiness(self) -> tuple[int, dict[str, Any]]:
         """Return status and content of /ready."""
-        connection = http.client.HTTPConnection(self.metrics, timeout=PATIENCE)
-        connection.request("GET", "/ready")
-        response = connection.getresponse()
-        content = json.loads(response.read())
-        connection.close()
-        return response.status, content
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Return when the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
+        answer = send(HTTPConnection(self.metrics, timeout=PATIENCE), "GET", "/ready")
+        return answer.status, answer.json
 
 
 @contextmanager
@@ -204,7 +153,7 @@ def run_tunnel(files: Files, **variables: str) -> Iterator[Tunnel]:
         return "connIndex=3" in log.read_text()
 
     try:
-        wait_until(registered, "the tunnel")
+        wait_for(registered, "the tunnel")
         yield tunnel
     finally:
         process.kill()

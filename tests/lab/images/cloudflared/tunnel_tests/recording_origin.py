@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-PATIENCE = 15.0
-"""Seconds after which a test stops waiting for something that should have happened."""
+from tests.support.waiting import PATIENCE
 
 
 @dataclass(kw_only=True)
@@ -24,7 +23,7 @@ class Seen:
     connection: int
     body: bytes = b""
 
-    def get(self, name: str) -> list[str]:
+    def get_all(self, name: str) -> list[str]:
         """Return every value of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tunnel_double.edge import Limits
 
+from tests.support.ports import find_port
 from tunnel_tests.authority import Authority
-from tunnel_tests.double_process import Files, Tunnel, find_port, run_tunnel, write_files
+from tunnel_tests.double_process import Files, Tunnel, run_tunnel, write_files
 from tunnel_tests.recording_origin import OriginServer
 
 
@@ -28,7 +29,7 @@ def test_unproven_origin(
     with run_tunnel(write_files(tmp_path, origin.port, authority.certificate, **options)) as tunnel:
         answer = tunnel.visit()
         assert answer.status == 502
-        assert answer.get("Content-Type")[0].startswith("text/html")
+        assert answer.get_all("Content-Type")[0].startswith("text/html")
         assert "Unable to reach the origin service" in tunnel.log.read_text()
     assert origin.seen == []
 

@@ -8,17 +8,17 @@ import threading
 
 import pytest
 
+from tests.support.http import Answer
+from tests.support.ports import find_port
+from tests.support.waiting import PATIENCE, wait_for
 from tunnel_tests.authority import HOST
 from tunnel_tests.double_process import (
-    Answer,
     Files,
     Tunnel,
-    find_port,
     run_double,
     run_tunnel,
-    wait_until,
 )
-from tunnel_tests.recording_origin import PATIENCE, OriginServer
+from tunnel_tests.recording_origin import OriginServer
 
 
 def test_ready(tunnel: Tunnel) -> None:
@@ -44,7 +44,7 @@ def test_stop_waits(tunnel: Tunnel, origin: OriginServer) -> None:
     visitor.start()
     assert origin.held.wait(PATIENCE)
     tunnel.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: tunnel.ask_readiness()[0] == 503, "draining")
+    wait_for(lambda: tunnel.ask_readiness()[0] == 503, "draining")
     probe = run_double("tunnel", "--metrics", tunnel.metrics, "ready")
     assert (probe.returncode, "503" in probe.stderr) == (1, True)
     with pytest.raises(ConnectionRefusedError):
