@@ -35,14 +35,14 @@ WAITS: Final = {"TEST_FLOOR": "0", "TEST_CEILING": "25", "TEST_BLIND": "1"}
 
 
 def generate_bundle(
-    place: Path, name: str, internet: Internet, *, authority: str = "pebble", tunnel: bool = False
+    folder: Path, name: str, internet: Internet, *, authority: str = "pebble", tunnel: bool = False
 ) -> Stack:
     """Generate a bundle for example.test that gets its certificate in the fake internet."""
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "token").write_text(TOKEN + "\n")
-    (place / "pebble.pem").write_bytes(internet.trust.read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "token").write_text(TOKEN + "\n")
+    (folder / "pebble.pem").write_bytes(internet.trust.read_bytes())
     settings = SETTINGS.format(issuer=internet.directory(authority))
-    stack = generate(place, name, settings, tunnel=tunnel)
+    stack = generate(folder, name, settings, tunnel=tunnel)
     override = stack.directory / "compose.override.yaml"
     content = (yaml.safe_load(override.read_text()) if override.exists() else None) or {}
     services = content.setdefault("services", {})
@@ -183,10 +183,10 @@ def write_file(stack: Stack, content: bytes, name: str = "live.pem") -> None:
     subprocess.run(command, input=content, check=True)
 
 
-def copy_faketime(internet: Internet, place: Path) -> Path:
+def copy_faketime(internet: Internet, folder: Path) -> Path:
     """Return the library that moves a process's clock, taken from the fakes' image."""
     source = docker("exec", internet.name, "sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1")
-    target = place / "libfaketime.so.1"
+    target = folder / "libfaketime.so.1"
     docker("cp", f"{internet.name}:{source}", str(target))
     target.chmod(0o755)
     return target

@@ -26,7 +26,7 @@ def internet(running_internet: Internet) -> Iterator[Internet]:
     """The fake internet, in order and with no past; nobody may ask it anything strange."""
     running_internet.reset()
     yield running_internet
-    assert running_internet.look()["violations"] == []
+    assert running_internet.read_state()["violations"] == []
 
 
 @pytest.fixture(scope="session")

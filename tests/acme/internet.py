@@ -41,7 +41,7 @@ class Internet:
 
     name: str
     prefix: str
-    place: Path
+    folder: Path
 
     @property
     def network(self) -> str:
@@ -61,28 +61,28 @@ class Internet:
     @property
     def trust(self) -> Path:
         """A PEM with the roots of the directories' own TLS and of what they issue."""
-        return self.place / "pebble.pem"
+        return self.folder / "pebble.pem"
 
     def directory(self, authority: str = "pebble") -> str:
         """Return the URL of an authority's directory."""
         return f"https://{authority}:14000/dir"
 
     def control(self, **switches: Any) -> None:
-        """Set switches of the fakes; `world.SWITCHES` in the image says which there are."""
+        """Set switches of the fakes; `state.SWITCHES` in the image says which there are."""
         self._ask("PUT", "/switches", switches)
 
     def reset(self) -> None:
         """Mend everything, and forget records and what was asked."""
         self._ask("POST", "/reset", {})
 
-    def look(self) -> dict[str, Any]:
+    def read_state(self) -> dict[str, Any]:
         """Return records, requests, queries and violations so far."""
-        found: dict[str, Any] = self._ask("GET", "/world")
+        found: dict[str, Any] = self._ask("GET", "/state")
         return found
 
     def count(self, path: str, method: str = "POST") -> int:
         """Return how many requests went to a path."""
-        seen = self.look()["requests"]
+        seen = self.read_state()["requests"]
         return sum(path in one["path"] and one["method"] == method for one in seen)
 
     def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
@@ -98,10 +98,10 @@ class Internet:
 
 
 @contextlib.contextmanager
-def run_internet(place: Path) -> Iterator[Internet]:
-    """Start a fake internet with its files in `place`; remove every trace of it at the end."""
+def run_internet(folder: Path) -> Iterator[Internet]:
+    """Start a fake internet with its files in `folder`; remove every trace of it at the end."""
     name = f"acme-{uuid.uuid4().hex[:8]}"
-    internet = Internet(name=name, prefix=make_network(name), place=place)
+    internet = Internet(name=name, prefix=make_network(name), folder=folder)
     try:
         start(internet)
         yield internet
@@ -130,7 +130,7 @@ def start(internet: Internet) -> None:
     for image in ("internet", "pebble"):
         docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image), timeout=400)
     authority = trustme.CA()
-    served = internet.place / "served.pem"
+    served = internet.folder / "served.pem"
     authority.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)
     served.chmod(0o444)
     addresses = {name: f"{internet.prefix}{n}" for n, name in enumerate(LIFETIMES, start=5)}
@@ -160,14 +160,14 @@ def start_authority(internet: Internet, name: str, address: str, served: Path) -
         "externalAccountBindingRequired": False,
         "certificateValidityPeriod": LIFETIMES[name],
     }
-    file = internet.place / f"{name}.json"
+    file = internet.folder / f"{name}.json"
     file.write_text(json.dumps({"pebble": settings}))
     file.chmod(0o444)
     mounts = [f"--volume={file}:/etc/pebble/pebble.json:ro"]
     mounts += [f"--volume={served}:/etc/pebble/served.pem:ro"]
-    place = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
+    options = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
     servers = ["-dnsserver", f"{internet.resolver}:53"]
-    docker("run", "--detach", *place, *mounts, tag("pebble"), *servers)
+    docker("run", "--detach", *options, *mounts, tag("pebble"), *servers)
 
 
 def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path) -> None:
@@ -179,12 +179,12 @@ def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path
         "TLS_FILE": "/etc/served.pem",
     }
     aliases = [f"--network-alias={name}" for name in ("cloudflare", *authorities)]
-    place = [f"--network={internet.network}", f"--ip={internet.resolver}", *aliases]
+    options = [f"--network={internet.network}", f"--ip={internet.resolver}", *aliases]
     # The name servers' addresses are put on the container's interface by itself.
-    options = ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
+    options += ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
     options += [f"--env={key}={value}" for key, value in variables.items()]
     options += [f"--volume={served}:/etc/served.pem:ro"]
-    docker("run", "--detach", *place, *options, tag("internet"))
+    docker("run", "--detach", *options, tag("internet"))
 
 
 def wait_until_answering(internet: Internet) -> None:
@@ -192,7 +192,7 @@ def wait_until_answering(internet: Internet) -> None:
 
     def answers() -> bool:
         with contextlib.suppress(OSError):
-            return bool(internet.look())
+            return bool(internet.read_state())
         return False
 
     if not becomes_true(answers, PATIENCE):

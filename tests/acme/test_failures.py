@@ -71,7 +71,7 @@ def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
     assert internet.count(ORDER) <= 1
     if "delays" in switches:
         assert internet.count(CHALLENGE) == 0
-        assert internet.look()["records"] == []
+        assert internet.read_state()["records"] == []
     internet.reset()
     done = helper.renew()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +83,7 @@ def test_waits_for_the_slowest_name_server(helper: LoneHelper, internet: Interne
     internet.control(delays={"ada": 1, "bob": 5})
     helper.start()
     helper.wait_issued()
-    requests = internet.look()["requests"]
+    requests = internet.read_state()["requests"]
     made = next(r["time"] for r in requests if r["path"].endswith("dns_records"))
     asked = next(r["time"] for r in requests if CHALLENGE in r["path"])
     assert asked - made >= 5
@@ -107,4 +107,4 @@ def test_keeps_the_old_certificate_when_renewal_fails(
     done = helper.renew()
     assert done.returncode == 1, done.stdout + done.stderr
     assert read_live(helper.stack)[0] == first
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []

@@ -49,7 +49,7 @@ def ask(
 
 def find_zone(internet: Internet, name: str = "example.test") -> str:
     """Return the path of a zone's records."""
-    return f"/zones/{internet.look()['zones'][name]}/dns_records"
+    return f"/zones/{internet.read_state()['zones'][name]}/dns_records"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_refuses_and_remembers_what_nobody_should_send(
     status, answer = ask(strange, path.format(zone=find_zone(strange)), document, headers=headers)
     assert status in {400, 404}
     assert answer["errors"][0]["code"] == code
-    assert len(strange.look()["violations"]) == 1
+    assert len(strange.read_state()["violations"]) == 1
 
 
 def test_permits_a_token_its_own_zone_alone(internet: Internet) -> None:
@@ -97,8 +97,8 @@ def test_keeps_a_record_once_and_finds_it_by_value(internet: Internet) -> None:
     exact = f"{zone}?type=TXT&name.exact={RECORD['name']}&content.exact=one"
     assert [r["id"] for r in ask(internet, exact)[1]["result"]] == [answer["result"]["id"]]
     assert ask(internet, f"{exact}&page=2")[1]["result"] == []
-    place = f"{zone}/{answer['result']['id']}"
-    assert [ask(internet, place, method="DELETE")[0] for _ in range(2)] == [200, 404]
+    path = f"{zone}/{answer['result']['id']}"
+    assert [ask(internet, path, method="DELETE")[0] for _ in range(2)] == [200, 404]
 
 
 def test_fails_as_often_as_it_is_told(internet: Internet) -> None:

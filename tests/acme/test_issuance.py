@@ -31,7 +31,7 @@ def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
     leaf = helper.wait_issued()
     assert f"{leaf.serial_number:x}" in str(helper.status()).lower()
     assert internet.count(ORDER) == 1
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []
 
 
 def test_serves_a_placeholder_until_the_real_one_comes(
@@ -100,7 +100,7 @@ def test_two_at_once_do_not_meet(helper: LoneHelper, internet: Internet) -> None
     assert helper.is_issued(other_than=first)
     internet.control(renewal=None)
     assert helper.renew().returncode == 0
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []
 
 
 def test_short_lives_are_renewed_in_time(

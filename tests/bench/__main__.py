@@ -14,7 +14,7 @@ from typing import Final
 from tests.bench import machine
 from tests.bench.budget import Budget, OutOfTime
 from tests.bench.report import Report
-from tests.bench.run_context import Scene
+from tests.bench.run_context import RunContext
 from tests.bench.runner import ROWS, Runner
 from tests.support import engine
 
@@ -59,15 +59,15 @@ def main(arguments: list[str]) -> int:
     refuse(options)
     budget = Budget(seconds=MINUTES * 60 + max(0, options.rest - REST))
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "synapse-bundle/bench")
-    with tempfile.TemporaryDirectory(prefix="bench-") as place, ExitStack() as cleaning:
-        scene = Scene(
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as cleaning:
+        context = RunContext(
             budget=budget,
             rounds=2 if options.quick else options.rounds,
             quick=options.quick,
-            place=Path(place),
+            folder=Path(folder),
             cache=cache,
         )
-        runner = Runner(scene=scene, rows=options.rows, cleaning=cleaning)
+        runner = Runner(context=context, rows=options.rows, cleaning=cleaning)
         try:
             with budget.enforce():
                 runner.run(rest=20 if options.quick else options.rest)

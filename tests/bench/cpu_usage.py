@@ -32,12 +32,12 @@ class EngineConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def time_command(command: list[str], *, environment: Mapping[str, str], place: Path) -> Sample:
+def time_command(command: list[str], *, environment: Mapping[str, str], folder: Path) -> Sample:
     """Run a command in a process of its own; return its wall and CPU seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     done = subprocess.run(
-        command, env=dict(environment), cwd=place, capture_output=True, text=True, check=False
+        command, env=dict(environment), cwd=folder, capture_output=True, text=True, check=False
     )
     wall = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

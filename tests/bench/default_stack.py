@@ -1,4 +1,4 @@
-"""The same server by hand: the images on their own defaults, the seed's virtual host in front."""
+"""The same server by hand: the images on their own defaults, the recipe's virtual host in front."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONFIGURATION: Final = "/data/homeserver.yaml"
 
 
 @dataclass(kw_only=True)
-class PlainStack(Stack):
+class DefaultStack(Stack):
     """A homeserver without the bundle; Apache's certificate is signed by nobody."""
 
     password: str
@@ -45,9 +45,9 @@ class PlainStack(Stack):
 
 
 @contextmanager
-def run_plain(place: Path) -> Iterator[PlainStack]:
+def run_default_stack(folder: Path) -> Iterator[DefaultStack]:
     """Run it, healthy, in a project of its own; remove every trace at the end."""
-    stack = prepare(place)
+    stack = prepare(folder)
     try:
         run(["docker", "run", "--rm", "--volume", f"{stack.project}_media:/data",
              "--env", "SYNAPSE_SERVER_NAME=localhost", "--env", "SYNAPSE_REPORT_STATS=no",
@@ -60,12 +60,12 @@ def run_plain(place: Path) -> Iterator[PlainStack]:
         run(["docker", "volume", "rm", "--force", f"{stack.project}_media"], check=False)
 
 
-def prepare(place: Path) -> PlainStack:
-    """Write the Compose file, and what the seed changes of Synapse's generated settings."""
-    place.mkdir(parents=True)
+def prepare(folder: Path) -> DefaultStack:
+    """Write the Compose file, and what the recipe changes of Synapse's generated settings."""
+    folder.mkdir(parents=True)
     password = secrets.token_urlsafe(24)
-    stack = PlainStack(
-        directory=place,
+    stack = DefaultStack(
+        directory=folder,
         project=f"bench-plain-{find_port()}",
         server_name="localhost",
         homeserver="localhost",
@@ -73,34 +73,34 @@ def prepare(place: Path) -> PlainStack:
         synapse_port=find_port(),
         password=password,
     )
-    (place / "seed.yaml").write_text(yaml.safe_dump(point_to_database(password)))
-    (place / "compose.yaml").write_text(json.dumps(describe(stack)))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(point_to_database(password)))
+    (folder / "compose.yaml").write_text(json.dumps(describe(stack)))
     return stack
 
 
 def point_to_database(password: str) -> dict[str, Any]:
-    """Return the one thing that the seed changes in Synapse's settings."""
+    """Return the one thing that the recipe changes in Synapse's settings."""
     arguments = {"user": "synapse_user", "password": password, "database": "synapse",
                  "host": "postgres", "cp_min": 1, "cp_max": 25}  # fmt: skip
     return {"database": {"name": "psycopg2", "args": arguments}}
 
 
-def describe(stack: PlainStack) -> dict[str, Any]:
+def describe(stack: DefaultStack) -> dict[str, Any]:
     """Return the Compose model: nothing is set that has to be neither chosen nor connected."""
     pins = images.read_pins()
     database = {"POSTGRES_USER": "synapse_user", "POSTGRES_DB": "synapse",
                 "POSTGRES_PASSWORD": stack.password,
                 "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C"}  # fmt: skip
     media = {"type": "volume", "source": "media", "target": "/data"}
-    seed = {"type": "bind", "source": "./seed.yaml", "target": "/seed.yaml", "read_only": True}
+    recipe = {"type": "bind", "source": "./recipe.yaml", "target": "/recipe.yaml", "read_only": True}
     return {
         "name": stack.project,
         "services": {
             "postgres": {"image": pins["postgres"].reference, "environment": database},
             "synapse": {
                 "image": pins["synapse"].reference,
-                "command": ["run", "-c", CONFIGURATION, "-c", "/seed.yaml"],
-                "volumes": [media, seed],
+                "command": ["run", "-c", CONFIGURATION, "-c", "/recipe.yaml"],
+                "volumes": [media, recipe],
                 "ports": [f"127.0.0.1:{stack.synapse_port}:8008"],
                 # Synapse ends where the database is not there yet.
                 "restart": "unless-stopped",

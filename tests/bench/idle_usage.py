@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.bench.cpu_usage import count_cpu, list_containers
-from tests.bench.default_stack import PlainStack
+from tests.bench.default_stack import DefaultStack
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.memory import read_pss
-from tests.bench.run_context import Scene, SignIn
+from tests.bench.run_context import RunContext, SignIn
 from tests.support.stacks import Stack
 
 ROUNDS: Final = 7
@@ -23,12 +23,12 @@ GOALS: Final = {HELPER: Goal(bound=14), "apache": Goal(bound=20)}
 
 
 @dataclass(kw_only=True)
-class Rest:
+class IdleServers:
     """Two servers that rest since their first sign-ins, to be weighed when they have rested enough."""
 
-    scene: Scene
+    context: RunContext
     ours: Stack
-    plain: PlainStack
+    plain: DefaultStack
     sessions: tuple[SignIn, SignIn]
     seconds: float
     ages: list[float] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Rest:
         for number in range(ROUNDS):
             for name in list(sides)[:: -1 if number % 2 else 1]:
                 self.found[name].append(read_pss(list_containers(sides[name])))
-        self.scene.budget.say(f"  weighed both after {self.age:.0f} s of rest")
+        self.context.budget.say(f"  weighed both after {self.age:.0f} s of rest")
 
     def measure(self) -> list[Figure]:
         """Return the memory of both as ratios, waiting for what is left of the rest."""

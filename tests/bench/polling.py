@@ -12,7 +12,7 @@ from typing import Final
 from tests.bench.figures import Figure, Goal, Level, take_percentile
 from tests.bench.memory import read_pss
 from tests.bench.poll_clients import Crowd, probe
-from tests.bench.run_context import VERSIONS, Scene, SignIn
+from tests.bench.run_context import VERSIONS, RunContext, SignIn
 from tests.support.http_stream import open_stream
 from tests.support.stacks import Stack
 
@@ -27,10 +27,12 @@ AFTERWARDS: Final = 60
 KIB: Final = 1024
 
 
-def measure(scene: Scene, stack: Stack, session: SignIn) -> tuple[list[Figure], tuple[Level, ...]]:
+def measure(
+    context: RunContext, stack: Stack, session: SignIn
+) -> tuple[list[Figure], tuple[Level, ...]]:
     """Let a crowd of clients poll, and watch /versions beside it."""
     allow_connections()
-    levels = asyncio.run(climb(scene, stack, session))
+    levels = asyncio.run(climb(context, stack, session))
     time.sleep(AFTERWARDS)
     if not levels:
         raise AssertionError(f"/versions was not answered beside {LEVELS[0]} polls")
@@ -56,7 +58,7 @@ def allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def climb(scene: Scene, stack: Stack, session: SignIn) -> tuple[Level, ...]:
+async def climb(context: RunContext, stack: Stack, session: SignIn) -> tuple[Level, ...]:
     """Measure at one number of polls after the other, as far as all are held."""
     trust = stack.trust()
     connect = functools.partial(open_stream, stack.https_port, stack.homeserver, trust)
@@ -65,16 +67,18 @@ async def climb(scene: Scene, stack: Stack, session: SignIn) -> tuple[Level, ...
     levels = [await observe(stack, crowd, trust, seconds=5, rest=0.0)]
     rest = levels[0].memory
     try:
-        for number in LEVELS[:2] if scene.quick else LEVELS:
+        for number in LEVELS[:2] if context.quick else LEVELS:
             await crowd.grow(number)
-            seconds = HOLD if number >= 1000 and not scene.quick else 10
+            seconds = HOLD if number >= 1000 and not context.quick else 10
             levels.append(await observe(stack, crowd, trust, seconds=seconds, rest=rest))
-            scene.budget.say(f"  {describe(levels[-1])}, {len(crowd.failures)} polls failed")
+            context.budget.say(f"  {describe(levels[-1])}, {len(crowd.failures)} polls failed")
             if crowd.failures or levels[-1].held < number * 0.99:
                 break
     except (OSError, EOFError) as error:
         # A server that breaks down has shown its limit: the level before.
-        scene.budget.say(f"  /versions is no longer answered beside {crowd.waiting} polls: {error}")
+        context.budget.say(
+            f"  /versions is no longer answered beside {crowd.waiting} polls: {error}"
+        )
     finally:
         await crowd.leave()
     return tuple(levels[1:])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tests.bench.cpu_usage import list_containers
 from tests.bench.figures import Figure, Goal
-from tests.bench.run_context import Scene
+from tests.bench.run_context import RunContext
 from tests.support.processes import run
 from tests.support.stacks import Stack
 
 
-def measure(scene: Scene, stack: Stack) -> list[Figure]:
+def measure(context: RunContext, stack: Stack) -> list[Figure]:
     """Regenerate and `up -d` a running bundle; count what is not what it was."""
     files, containers = [], []
     whole = len(read_files(stack.directory))
@@ -21,7 +21,7 @@ def measure(scene: Scene, stack: Stack) -> list[Figure]:
         stack.compose("up", "--detach")
         files.append(float(count_changes(before, read_files(stack.directory))))
         containers.append(float(count_changes(running, read_containers(stack))))
-        scene.budget.say(
+        context.budget.say(
             f"  {number + 1} of 3: {files[-1]:.0f} files, {containers[-1]:.0f} containers"
         )
     return [

@@ -22,13 +22,13 @@ VERSIONS: Final = "/_matrix/client/versions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class RunContext:
     """One run of the bench."""
 
     budget: Budget
     rounds: int
     quick: bool
-    place: Path
+    folder: Path
     cache: Path
 
 

@@ -11,7 +11,7 @@ from tests.lab.debian_mirror import SUITE, find_mirror
 from tests.lab.steps import run
 
 if TYPE_CHECKING:
-    from tests.lab.paths import Place
+    from tests.lab.paths import LabPaths
 
 ROOTS = Path("/usr/local/share/ca-certificates")
 # What makes the slim image slim, and keeps apt's caches out of layers.
@@ -53,14 +53,14 @@ def list_hooks() -> list[str]:
     return [f"--customize-hook={hook}" for hook in hooks]
 
 
-def build_base(place: Place, tag: str, label: str) -> None:
+def build_base(paths: LabPaths, tag: str, label: str) -> None:
     """Build the root file system and import it under `tag` with the label `label`."""
-    archive = place.root / "base.tar"
+    archive = paths.root / "base.tar"
     command = ["mmdebstrap", "--variant=minbase", "--mode=root", "--include=ca-certificates"]
     run([*command, *list_hooks(), SUITE, archive, *find_mirror().list_sources()])
-    docker = [place.docker, "import", "--change", 'CMD ["bash"]']
+    docker = [paths.docker, "import", "--change", 'CMD ["bash"]']
     run(
         [*docker, "--change", f"LABEL {label}", str(archive), tag],
-        environment=place.list_environment(),
+        environment=paths.list_environment(),
     )
     archive.unlink()

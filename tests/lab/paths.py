@@ -14,7 +14,7 @@ RUNTIME = Path("/run/synapse-bundle-lab")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class LabPaths:
     """The lab's two directories: files that stay (`root`), sockets and process id (`runtime`)."""
 
     root: Path
@@ -94,7 +94,7 @@ class Place:
         return {**os.environ, **self.list_exports(), "PATH": path}
 
 
-def find_place() -> Place:
+def find_paths() -> LabPaths:
     """Return the lab of this repository, or the one SYNAPSE_BUNDLE_LAB names."""
     named = os.environ.get(VARIABLE)
-    return Place(root=Path(named).resolve() if named else REPOSITORY / ".lab")
+    return LabPaths(root=Path(named).resolve() if named else REPOSITORY / ".lab")

@@ -66,8 +66,8 @@ class Person:
 
     def download(self, uri: str) -> Answer:
         """Fetch a file by its mxc address, as a signed-in client must."""
-        place = uri.removeprefix("mxc://")
-        path = f"/_matrix/client/v1/media/download/{place}"
+        media = uri.removeprefix("mxc://")
+        path = f"/_matrix/client/v1/media/download/{media}"
         return self.stack.ask("GET", path, token=self.token)
 
 

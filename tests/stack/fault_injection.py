@@ -23,7 +23,7 @@ def kill(stack: Stack, service: str) -> None:
 
     `docker kill` counts as a wish of the operator, so that no restart policy would apply.
     """
-    act(stack, f"kill -9 {stack.inspect(service)['State']['Pid']}")
+    run_on_host(stack, f"kill -9 {stack.inspect(service)['State']['Pid']}")
 
 
 def freeze(stack: Stack, service: str, find: str = "echo $main") -> None:
@@ -32,10 +32,10 @@ def freeze(stack: Stack, service: str, find: str = "echo $main") -> None:
     `find` is a script that prints them, given the main one as $main.
     """
     init = stack.inspect(service)["State"]["Pid"]
-    act(stack, f"read -r main _ </proc/{init}/task/{init}/children; kill -STOP $({find})")
+    run_on_host(stack, f"read -r main _ </proc/{init}/task/{init}/children; kill -STOP $({find})")
 
 
-def act(stack: Stack, script: str) -> None:
+def run_on_host(stack: Stack, script: str) -> None:
     """Run a script as the host's root, with its processes in sight."""
     tools = stack.inspect("helper")["Config"]["Image"]
     flags = ["--rm", "--privileged", "--pid=host", "--user=0", "--entrypoint=/bin/sh"]
@@ -51,7 +51,7 @@ def find_workers(stack: Stack) -> set[str]:
 
 
 @contextmanager
-def occupy(stack: Stack, address: str) -> Iterator[None]:
+def occupy_address(stack: Stack, address: str) -> Iterator[None]:
     """Hold an address that has just become free, and answer there, but not as Synapse would."""
     tools = stack.inspect("helper")["Config"]["Image"]
     network = f"--network={stack.project}_web"
@@ -70,7 +70,7 @@ def occupy(stack: Stack, address: str) -> Iterator[None]:
 
 
 @contextmanager
-def watch_ends(stack: Stack) -> Iterator[dict[str, int]]:
+def watch_exits(stack: Stack) -> Iterator[dict[str, int]]:
     """Yield the exit codes of a project's containers, by service, as they end."""
     layout = (
         '{{index .Actor.Attributes "com.docker.compose.service"}} {{.Actor.Attributes.exitCode}}'
@@ -95,7 +95,7 @@ def ask_database(stack: Stack, database: str, statement: str) -> str:
     return stack.compose(*arguments).stdout.strip()
 
 
-def look_inside(stack: Stack, volume: str, script: str) -> str:
+def run_in_volume(stack: Stack, volume: str, script: str) -> str:
     """Run a script in one of a project's volumes, as root and with the project's own image."""
     services = yaml.safe_load((stack.directory / "compose.yaml").read_text())["services"]
     mount = f"--volume={stack.project}_{volume}:/volume"

@@ -93,15 +93,15 @@ class Sender:
 
     def _read_room(self) -> dict[str, str]:
         events: dict[str, str] = {}
-        place: str | None = ""
-        while place is not None:
-            start = f"&from={place}" if place else ""
+        position: str | None = ""
+        while position is not None:
+            start = f"&from={position}" if position else ""
             page: Any = self.person.call(
                 "GET", f"/rooms/{escape(self.room)}/messages?dir=b&limit=500{start}"
             )
             messages = [event for event in page["chunk"] if event["type"] == "m.room.message"]
             events |= {event["event_id"]: event["content"]["body"] for event in messages}
-            place = page.get("end")
+            position = page.get("end")
         return events
 
 

@@ -63,8 +63,8 @@ class Certified:
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     """A bundle for example.test behind the tunnel's double, with its first certificate."""
     with run_internet(tmp_path_factory.mktemp("internet")) as internet:
-        place = tmp_path_factory.mktemp("certified")
-        stack = acme_bundles.generate_bundle(place, "certified", internet, tunnel=True)
+        folder = tmp_path_factory.mktemp("certified")
+        stack = acme_bundles.generate_bundle(folder, "certified", internet, tunnel=True)
         try:
             stack.up()
             acme_bundles.LoneHelper(stack=stack).wait_issued()
@@ -87,13 +87,13 @@ def serial(certificate: x509.Certificate) -> str:
 
 def test_enters_by_the_front_door(certified: Certified) -> None:
     """The tunnel accepts the authority's chain, and the bundle's own check finds all in order."""
-    assert certified.stack.enter("GET", "/_matrix/client/versions").status == 200
+    assert certified.stack.ask_through_tunnel("GET", "/_matrix/client/versions").status == 200
     leaf = tls_clients.read_served(certified.stack, tls_clients.trust(certified.internet.trust))
     assert "Pebble" in leaf.issuer.rfc4514_string()
     certified.stack.wait_healthy()
     done = certified.stack.check()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert certified.internet.look()["violations"] == []
+    assert certified.internet.read_state()["violations"] == []
 
 
 @pytest.mark.parametrize("fault", ["another key", "cut short", "another name"])
@@ -284,10 +284,10 @@ def serves(stack: Stack, trusted: ssl.SSLContext) -> bool:
     return True
 
 
-def write_files(place: Path, pem: bytes) -> dict[str, str]:
+def write_files(folder: Path, pem: bytes) -> dict[str, str]:
     """Write a certificate and its key where any container may read them; return the settings."""
     chain, begin, key = pem.partition(b"-----BEGIN PRIVATE KEY-----")
-    directory = Path(tempfile.mkdtemp(prefix="own-files-", dir=place))
+    directory = Path(tempfile.mkdtemp(prefix="own-files-", dir=folder))
     directory.chmod(0o755)
     (directory / "certificate.pem").write_bytes(chain)
     (directory / "key.pem").write_bytes(begin + key)

@@ -39,7 +39,7 @@ def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask)
     told = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
     assert told == f"https://{domain.homeserver}"
     host = told.removeprefix("https://")
-    answer = domain.enter("GET", "/_matrix/client/versions", headers={"Host": host})
+    answer = domain.ask_through_tunnel("GET", "/_matrix/client/versions", headers={"Host": host})
     assert "versions" in answer.json
 
 
@@ -47,7 +47,9 @@ def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> 
     """Another server is told of port 443, and finds there the keys of the server name."""
     host, _, port = apex(f"{WELL_KNOWN}/server").json["m.server"].partition(":")
     assert port == "443"
-    document = domain.enter("GET", "/_matrix/key/v2/server", headers={"Host": host}).json
+    document = domain.ask_through_tunnel(
+        "GET", "/_matrix/key/v2/server", headers={"Host": host}
+    ).json
     assert document["server_name"] == domain.server_name
 
 
@@ -56,7 +58,7 @@ def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> 
 def test_worker_and_apache_say_the_same(domain: Stack, apex: Ask, name: str, spelling: str) -> None:
     """Whichever of the two answers: status, body, type, caching and CORS are the same."""
     target = f"{WELL_KNOWN}/{name}{spelling}"
-    worker, apache = apex(target), domain.enter("GET", target)
+    worker, apache = apex(target), domain.ask_through_tunnel("GET", target)
     assert (worker.status, worker.body) == (apache.status, apache.body)
     compared = ["content-type", "cache-control"]
     compared += [f"access-control-allow-{what}" for what in ("origin", "methods", "headers")]

@@ -17,7 +17,7 @@ import yaml
 
 from tests.stack.accounts import register
 from tests.stack.conftest import remove_images
-from tests.stack.fault_injection import ask_database, look_inside
+from tests.stack.fault_injection import ask_database, run_in_volume
 from tests.stack.message_sender import Sender, open_sender
 from tests.support.processes import run
 from tests.support.stacks import Stack, generate
@@ -53,14 +53,14 @@ def small_filesystem(path: Path, mebibytes: int, owner: int = 0) -> Iterator[str
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The trial with small volumes, generated and not started."""
-    place = tmp_path_factory.mktemp("cramped")
-    stack = generate(place, "cramped", "")
+    folder = tmp_path_factory.mktemp("cramped")
+    stack = generate(folder, "cramped", "")
     with ExitStack() as held:
         volumes = {}
         for name, size in SIZES.items():
             # The image gives the place to PostgreSQL, and Docker that owner to a volume of its own.
             owner = 999 if name == "postgres" else 0
-            device = held.enter_context(small_filesystem(place / name, size, owner))
+            device = held.enter_context(small_filesystem(folder / name, size, owner))
             volumes[name] = {"driver_opts": {"type": "ext4", "device": device}}
         override = stack.directory / "compose.override.yaml"
         override.write_text(yaml.safe_dump({"volumes": volumes}))
@@ -75,12 +75,12 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def filled(stack: Stack, *volumes: str) -> Iterator[None]:
     """Leave no room in volumes, and give it back."""
     for volume in volumes:
-        look_inside(stack, volume, FILL)
+        run_in_volume(stack, volume, FILL)
     try:
         yield
     finally:
         for volume in volumes:
-            look_inside(stack, volume, "rm -f ballast ballast.rest")
+            run_in_volume(stack, volume, "rm -f ballast ballast.rest")
 
 
 def read_log(stack: Stack, service: str) -> str:
@@ -108,7 +108,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
                 starting = ("up", "--detach", "--no-deps", "postgres")
                 # Docker makes directories for its mounts there, and says it itself.
                 assert FULL.lower() in cramped.compose(*starting, check=False).stderr
-                look_inside(cramped, "postgres", "truncate --size=-4M ballast")
+                run_in_volume(cramped, "postgres", "truncate --size=-4M ballast")
                 cramped.compose(*starting)
                 wait_told(cramped, "postgres", FULL, times=2)
             cramped.wait_healthy("postgres")
@@ -120,7 +120,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
         cramped.compose("up", "--detach")
         wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
         assert "no usable certificate has been published yet" in probe(cramped, "apache")
-        assert look_inside(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
+        assert run_in_volume(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
     cramped.wait_healthy()
     assert cramped.check().returncode == 0
 
@@ -160,10 +160,10 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
     uri = person.upload(kept).json["content_uri"]
     find = "find . -path './local_content*' -type f | sort"
     with filled(cramped, volume):
-        before = look_inside(cramped, "media", find)
+        before = run_in_volume(cramped, "media", find)
         assert person.upload(os.urandom(LARGE)).status >= 500
         wait_told(cramped, "synapse", FULL)
-        assert look_inside(cramped, "media", find) == before
+        assert run_in_volume(cramped, "media", find) == before
         person.send(room, f"{volume} is full")
         assert person.download(uri).body == kept
         assert cramped.health("synapse") == "healthy"
@@ -174,16 +174,16 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
 def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -> None:
     """What cannot be published is told, Apache goes on with what it has, and room heals it."""
     with filled(cramped, "certificates"):
-        before = look_inside(cramped, "certificates", "cat live.pem")
+        before = run_in_volume(cramped, "certificates", "cat live.pem")
         # In place: what is removed would leave room for what comes next.
         spoil = "printf rubbish | dd of=live.pem conv=notrunc status=none; sync"
-        look_inside(cramped, "certificates", spoil)
+        run_in_volume(cramped, "certificates", spoil)
         wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
         assert cramped.ask("GET", "/_matrix/client/versions").status == 200
         assert FULL in cramped.check().stdout
-        assert before[7:] in look_inside(cramped, "certificates", "cat live.pem")
+        assert before[7:] in run_in_volume(cramped, "certificates", "cat live.pem")
     wait_for(lambda: cramped.check().returncode == 0, "a new one is published and served")
-    assert before[7:] not in look_inside(cramped, "certificates", "cat live.pem")
+    assert before[7:] not in run_in_volume(cramped, "certificates", "cat live.pem")
     cramped.wait_healthy()
 
 

@@ -110,10 +110,10 @@ def test_without_an_engine_generate_works_and_up_says_why_not(
     assert started.stderr.splitlines()[-1].startswith("Error: ")
 
 
-def read_model(place: Path, **environment: str) -> Any:
+def read_model(folder: Path, **environment: str) -> Any:
     """Return the project as Compose sees it from a directory."""
     command = ["docker", "compose", "config", "--format", "json"]
-    return json.loads(run(command, cwd=place, environment=environment).stdout)
+    return json.loads(run(command, cwd=folder, environment=environment).stdout)
 
 
 def test_no_environment_changes_the_project(bundle: Stack) -> None:
@@ -169,9 +169,9 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read_identity(place: Path) -> dict[str, Any]:
+def read_identity(folder: Path) -> dict[str, Any]:
     """Return by what the engine knows a project's belongings, and what it mounts from where."""
-    model = read_model(place)
+    model = read_model(folder)
     return {
         "name": model["name"],
         "volumes": {key: each["name"] for key, each in model["volumes"].items()},

@@ -12,7 +12,7 @@ from http.client import HTTPException
 import pytest
 
 from tests.stack.accounts import register
-from tests.stack.fault_injection import find_workers, kill, occupy, watch_ends
+from tests.stack.fault_injection import find_workers, kill, occupy_address, watch_exits
 from tests.stack.message_sender import open_sender
 from tests.support.http import Answer
 from tests.support.processes import run
@@ -95,7 +95,7 @@ def test_a_killed_tunnel_comes_back_and_the_machine_itself_is_not_disturbed(doma
     One client sends through the tunnel and one on the machine; neither loses an event.
     """
     before = count_restarts(domain, ["cloudflared"])
-    with open_sender(domain) as near, open_sender(domain, domain.enter) as far:
+    with open_sender(domain) as near, open_sender(domain, domain.ask_through_tunnel) as far:
         with far.refused():
             kill(domain, "cloudflared")
         far.wait_for_more()
@@ -117,7 +117,7 @@ def test_apache_finds_synapse_at_a_new_address(trial: Stack) -> None:
     with open_sender(trial) as sender:
         with sender.refused():
             trial.compose("rm", "--stop", "--force", "synapse")
-        with occupy(trial, old):
+        with occupy_address(trial, old):
             trial.compose("up", "--detach", "--no-deps", "synapse")
             assert find_address(trial, "synapse") != old
             lag = measure_lag(trial)
@@ -189,7 +189,7 @@ def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Sta
             subprocess.Popen(
                 follow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             ) as log,
-            watch_ends(trial) as ends,
+            watch_exits(trial) as ends,
         ):
             trial.compose("down")
             told = log.communicate()[0]

@@ -170,10 +170,10 @@ def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbour: Stack, room: 
     alias = f"#across/the//road-{os.getpid()}:{domain.server_name}"
     path = f"/_matrix/federation/v1/query/directory?room_alias={escape(alias)}"
     headers = sign(neighbour, domain, path)
-    answer = domain.enter("GET", path, headers=headers)
+    answer = domain.ask_through_tunnel("GET", path, headers=headers)
     assert answer.status == 200, answer.body
     assert answer.json["room_id"] == room
-    assert domain.enter("GET", path.replace("%2F", "/"), headers=headers).status == 401
+    assert domain.ask_through_tunnel("GET", path.replace("%2F", "/"), headers=headers).status == 401
 
 
 def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> 
     A client that sends through the tunnel all the while finds every acknowledged event.
     """
     before = count_restarts(stack)
-    with open_sender(stack, stack.enter) as sender:
+    with open_sender(stack, stack.ask_through_tunnel) as sender:
         with sender.refused():
             for service in SERVICES:
                 freeze(stack, service)

@@ -217,7 +217,7 @@ def test_no_secret_is_told(stack: Stack, told: dict[str, str]) -> None:
     kept = {path.name for path in (stack.directory / "secrets").iterdir()} - PUBLIC_SECRETS
     assert {name for name, _ in secrets} == kept - {"synapse.yaml"}
     assert min(len(value) for _, value in secrets) >= 16
-    leaks = [(n, place) for n, value in secrets for place, text in told.items() if value in text]
+    leaks = [(n, source) for n, value in secrets for source, text in told.items() if value in text]
     assert leaks == []
 
 

@@ -44,8 +44,8 @@ class State:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A bundle behind a tunnel, healthy, from a checkout that a test may change."""
     source = copy_source(tmp_path_factory.mktemp("source"))
-    place = tmp_path_factory.mktemp("change")
-    yield from keep(generate(place, "change", SETTINGS, tunnel=True, source=source))
+    folder = tmp_path_factory.mktemp("change")
+    yield from keep(generate(folder, "change", SETTINGS, tunnel=True, source=source))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.fault_injection import ask_database, look_inside
+from tests.stack.fault_injection import ask_database, run_in_volume
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -96,7 +96,7 @@ def test_a_secret_that_cannot_be_read_is_named_by_whoever_needs_it(
     No password is empty, and no key is made anew.
     """
     # As bootstrap would, before Synapse first starts.
-    look_inside(bundle, "media", "chown 991:991 .")
+    run_in_volume(bundle, "media", "chown 991:991 .")
     path = bundle.directory / "secrets" / secret
     before = path.read_bytes()
     spoil(path, how)
@@ -187,12 +187,12 @@ def test_data_of_another_major_version_is_refused_and_not_touched(bundle: Stack)
     seed = (
         "mkdir -p 16/docker/base && echo 16 > 16/docker/PG_VERSION && echo row > 16/docker/base/1"
     )
-    look_inside(bundle, "postgres", f"{seed} && chown -R 999:999 .")
-    before = look_inside(bundle, "postgres", LIST)
+    run_in_volume(bundle, "postgres", f"{seed} && chown -R 999:999 .")
+    before = run_in_volume(bundle, "postgres", LIST)
     done = run_once(bundle, "postgres")
     assert done.returncode == 1
     assert "REFUSED: this volume holds PostgreSQL 16 data" in done.stderr
     assert "this image is PostgreSQL 17" in done.stderr
     assert "dump and restore" in done.stderr
-    assert look_inside(bundle, "postgres", LIST) == before
+    assert run_in_volume(bundle, "postgres", LIST) == before
     assert "16/docker/base/1" in before

@@ -40,7 +40,7 @@ def person(domain: Stack) -> Person:
 
 def enter(person: Person, method: str, path: str, **options: Any) -> Answer:
     """Ask by the tunnel as somebody."""
-    return person.stack.enter(method, path, token=person.token, **options)
+    return person.stack.ask_through_tunnel(method, path, token=person.token, **options)
 
 
 def upload(person: Person, size: int) -> Answer:
@@ -64,11 +64,11 @@ def test_cloudflared_verifies_apache_by_name(domain: Stack) -> None:
 
 def test_a_client_finds_the_homeserver(domain: Stack) -> None:
     """The homeserver answers through the tunnel, with its addresses and with CORS."""
-    assert domain.enter("GET", "/_matrix/client/versions").status == 200
-    client = domain.enter("GET", "/.well-known/matrix/client")
+    assert domain.ask_through_tunnel("GET", "/_matrix/client/versions").status == 200
+    client = domain.ask_through_tunnel("GET", "/.well-known/matrix/client")
     assert client.json["m.homeserver"] == {"base_url": "https://matrix.alpha.test"}
     assert client.headers["access-control-allow-origin"] == "*"
-    server = domain.enter("GET", "/.well-known/matrix/server")
+    server = domain.ask_through_tunnel("GET", "/.well-known/matrix/server")
     assert server.json == {"m.server": "matrix.alpha.test:443"}
 
 
@@ -87,7 +87,9 @@ def test_a_world_that_does_not_lead_here_is_told(domain: Stack) -> None:
 
 def test_another_host_name_is_not_passed_on(domain: Stack) -> None:
     """Only the homeserver's own name leads into the tunnel."""
-    answer = domain.enter("GET", "/_matrix/client/versions", headers={"Host": "other.test"})
+    answer = domain.ask_through_tunnel(
+        "GET", "/_matrix/client/versions", headers={"Host": "other.test"}
+    )
     assert answer.status == 404
 
 
@@ -95,20 +97,20 @@ def test_another_host_name_is_not_passed_on(domain: Stack) -> None:
 def test_a_path_arrives_byte_for_byte(domain: Stack, name: str) -> None:
     """Synapse is asked for the very alias that the visitor wrote, whatever its characters."""
     alias = f"#{name}:alpha.test"
-    answer = domain.enter("GET", f"{CLIENT}/directory/room/{escape(alias)}")
+    answer = domain.ask_through_tunnel("GET", f"{CLIENT}/directory/room/{escape(alias)}")
     assert answer.status == 404
     assert alias in answer.json["error"]
 
 
 def test_a_needless_escape_arrives_as_it_was_written(domain: Stack) -> None:
     """Not even an escape that means nothing is rewritten: federation signs the bytes."""
-    answer = domain.enter("GET", "/_matrix/static/clien%74")
+    answer = domain.ask_through_tunnel("GET", "/_matrix/static/clien%74")
     assert answer.headers["location"].endswith("/_matrix/static/clien%74/")
 
 
 def read_address(person: Person, headers: Mapping[str, str], *, tunnel: bool) -> str:
     """Return the address that Synapse noted for somebody who sends these headers."""
-    ask = person.stack.enter if tunnel else person.stack.ask
+    ask = person.stack.ask_through_tunnel if tunnel else person.stack.ask
     noted: list[str | None] = []
 
     def note() -> bool:
@@ -139,7 +141,7 @@ def test_one_guesser_does_not_lock_out_the_others(domain: Stack) -> None:
     def sign_in(visitor: str, attempt: int) -> int:
         body = build_login(f"nobody-{attempt}", "guess")
         headers = FORGED | {"X-Lab-Visitor": visitor}
-        return domain.enter("POST", LOGIN, body=body, headers=headers).status
+        return domain.ask_through_tunnel("POST", LOGIN, body=body, headers=headers).status
 
     assert 429 in [sign_in("203.0.113.10", attempt) for attempt in range(62)]
     assert sign_in("203.0.113.11", 99) == 403
@@ -188,8 +190,8 @@ def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     path = "/_matrix/media/v3/upload"
     uploaded = enter(person, "POST", path, body=data, headers=headers)
-    place = uploaded.json["content_uri"].removeprefix("mxc://")
-    downloaded = enter(person, "GET", f"/_matrix/client/v1/media/download/{place}")
+    media = uploaded.json["content_uri"].removeprefix("mxc://")
+    downloaded = enter(person, "GET", f"/_matrix/client/v1/media/download/{media}")
     assert downloaded.body == data
 
 
@@ -215,7 +217,7 @@ def test_a_file_above_cloudflares_limit_never_comes_in(person: Person) -> None:
 )  # fmt: skip
 def test_the_admin_api_is_closed_to_the_world(domain: Stack, path: str) -> None:
     """No spelling of the admin API leads through the tunnel."""
-    answer = domain.enter("GET", path)
+    answer = domain.ask_through_tunnel("GET", path)
     assert answer.status in {400, 403, 404}
     assert b"nonce" not in answer.body
     assert b"server_version" not in answer.body

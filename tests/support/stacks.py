@@ -145,7 +145,7 @@ class Stack:
         connection = HTTPConnection("127.0.0.1", self.synapse_port, timeout=PATIENCE)
         return ask(connection, method, path, **options)
 
-    def enter(
+    def ask_through_tunnel(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **options: Any
     ) -> Answer:
         """Ask by the front door: through the tunnel's double, as the internet would."""
@@ -155,7 +155,7 @@ class Stack:
 
 
 def generate(
-    place: Path,
+    folder: Path,
     name: str,
     settings: str,
     *,
@@ -164,11 +164,11 @@ def generate(
     tunnel: bool = False,
     source: Path = REPOSITORY,
 ) -> Stack:
-    """Generate a bundle into `place`/bundle, for a project of its own with ports of its own.
+    """Generate a bundle into `folder`/bundle, for a project of its own with ports of its own.
 
     `override` holds services for compose.override.yaml, `synapse` is homeserver.override.yaml.
     """
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     https, loopback, public = find_port(), find_port(), find_port() if tunnel else 0
     project = f"test-{name}-{os.getpid()}"
     text = (
@@ -176,12 +176,12 @@ def generate(
         + f"project: {project}\nports: {{https: {https}, synapse: {loopback}}}\n"
     )
     if tunnel:
-        (place / "tunnel.json").write_bytes(TUNNEL_CREDENTIALS.read_bytes())
+        (folder / "tunnel.json").write_bytes(TUNNEL_CREDENTIALS.read_bytes())
         text += "tunnel: {credentials: tunnel.json}\n"
-    (place / "settings.yaml").write_text(text)
+    (folder / "settings.yaml").write_text(text)
     stack = Stack(
-        directory=place / "bundle",
-        settings=place / "settings.yaml",
+        directory=folder / "bundle",
+        settings=folder / "settings.yaml",
         project=project,
         server_name=read_value(text, "server_name"),
         homeserver=read_value(text, "homeserver"),
@@ -204,15 +204,15 @@ def generate(
     return stack
 
 
-def copy_source(place: Path) -> Path:
+def copy_source(folder: Path) -> Path:
     """Copy what makes bundles, so that a test may change it; its images were never built before."""
     for name in ("generator", "compose", "images"):
         shutil.copytree(
-            REPOSITORY / name, place / name, ignore=shutil.ignore_patterns("__pycache__")
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
         )
     for path in ("images/apache/healthcheck", "images/helper/bundle_helper/__init__.py"):
-        change_source(place / path)
-    return place
+        change_source(folder / path)
+    return folder
 
 
 def change_source(path: Path) -> None:

@@ -95,18 +95,18 @@ def test_wrangler_deploys_the_same_worker(shape: Path) -> None:
     """The file for wrangler says what the facts say, and leaves no second door to the Worker."""
     files = {str(file.path): file.content for file in plan_shape(shape).files}
     chosen = loading.load(shape)
-    place = topology.place_worker(chosen.server_name)
+    deployed = topology.place_worker(chosen.server_name)
     assert json.loads(files["worker/wrangler.json"]) == {
-        "name": place.script,
+        "name": deployed.script,
         "main": "worker.js",
         "no_bundle": True,
         "compatibility_date": topology.COMPATIBILITY_DATE,
         "workers_dev": False,
         "preview_urls": False,
-        "routes": [place.route],
+        "routes": [deployed.route],
     }
     assert files["worker/worker.js"] == planning.plan_worker(chosen)
-    parse_route(place.route, chosen.server_name)
+    parse_route(deployed.route, chosen.server_name)
 
 
 def test_the_trial_has_no_worker() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from fake_internet.state import Rule, World
+from fake_internet.state import Rule, State
 
 PORT: Final = 14000
 # What belongs to one hop alone (RFC 9110, section 7.6.1), or is written anew.
@@ -22,12 +22,12 @@ _WINDOWS = {"past": -30, "future": 30}
 _META: Final = {"caaIdentities": ["pebble.test"], "profiles": {"classic": "as ever"}}
 
 
-class Front:
+class AuthorityProxy:
     """One door for several authorities, told apart by the host name that a client asks for."""
 
-    def __init__(self, world: World, authorities: dict[str, str]) -> None:
+    def __init__(self, state: State, authorities: dict[str, str]) -> None:
         """Know the address of each authority by its host name."""
-        self._world = world
+        self._state = state
         self._authorities = authorities
         self._session: aiohttp.ClientSession | None = None
 
@@ -47,7 +47,7 @@ class Front:
 
     async def _pass(self, request: web.Request) -> web.Response:
         answer = await self._answer(request)
-        self._world.requests.append(
+        self._state.requests.append(
             {
                 "to": "acme",
                 "method": request.method,
@@ -59,10 +59,10 @@ class Front:
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
-        rule = self._world.find_rule("acme", request.method, request.path)
+        rule = self._state.find_rule("acme", request.method, request.path)
         if rule:
             return fail(rule)
-        window = self._world.switches["renewal"]
+        window = self._state.switches["renewal"]
         if "renewalInfo" not in request.path:
             return await self._forward(request)
         answer = suggest(window) if window else await self._forward(request)

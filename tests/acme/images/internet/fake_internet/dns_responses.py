@@ -1,4 +1,4 @@
-"""Answers to DNS questions, as pure functions of the world."""
+"""Answers to DNS questions, as pure functions of the state."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Final
 
 from dnslib import AAAA, CAA, CNAME, NS, QTYPE, RCODE, RR, SOA, TXT, A, DNSLabel, DNSRecord
 
-from fake_internet.state import World
+from fake_internet.state import State
 
 _TTL: Final = 5
 _CLASSES: Final = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "TXT": TXT}
 
 
-class Names:
+class DnsResponses:
     """The whole name space: what any name server here, and a resolver over all of them, says."""
 
-    def __init__(self, world: World, addresses: dict[str, str]) -> None:
+    def __init__(self, state: State, addresses: dict[str, str]) -> None:
         """Know the addresses of the name servers, by their first label."""
-        self._world = world
+        self._state = state
         self._addresses = addresses
 
     def answer(self, packet: bytes, server: str) -> bytes:
         """Return the reply of a name server, or of the resolver where `server` is empty."""
         request = DNSRecord.parse(packet)
         name, kind = str(request.q.qname).lower().rstrip("."), QTYPE.get(request.q.qtype)
-        self._world.queries.append([server or "resolver", name, str(kind)])
+        self._state.queries.append([server or "resolver", name, str(kind)])
         reply = request.reply(ra=0 if server else 1, aa=1 if server else 0)
         zone = self._find_zone(name)
         if server and not zone:
@@ -33,7 +33,7 @@ class Names:
             return bytes(reply.pack())
         self._fill(reply, name, str(kind), server)
         if not reply.rr:
-            reply.add_auth(build_soa(zone or ".", self._world.switches["nameservers"][0]))
+            reply.add_auth(build_soa(zone or ".", self._state.switches["nameservers"][0]))
             if not self._exists(name, server):
                 reply.header.rcode = RCODE.NXDOMAIN
         return bytes(reply.pack())
@@ -46,38 +46,38 @@ class Names:
             wanted = ["CNAME"] if alias else [kind]
             for record in build_records(name, [pair for pair in found if pair[0] in wanted]):
                 reply.add_answer(record)
-            if name in self._world.zones and kind == "SOA":
-                reply.add_answer(build_soa(name, self._world.switches["nameservers"][0]))
+            if name in self._state.zones and kind == "SOA":
+                reply.add_answer(build_soa(name, self._state.switches["nameservers"][0]))
             if server or not alias or kind == "CNAME":
                 return
             name = alias[0].lower().rstrip(".")
 
     def _find(self, name: str, server: str) -> Iterable[tuple[str, str]]:
         """Return the types and values at a name."""
-        for owner, kind, value in self._world.switches["records"]:
+        for owner, kind, value in self._state.switches["records"]:
             if owner == name:
                 yield kind, value
-        for record in self._world.records:
-            if record.name == name and self._world.is_visible(record, server):
+        for record in self._state.records:
+            if record.name == name and self._state.is_visible(record, server):
                 yield record.kind, record.content
-        if name in self._world.zones:
-            yield from (("NS", one) for one in self._world.switches["nameservers"])
+        if name in self._state.zones:
+            yield from (("NS", one) for one in self._state.switches["nameservers"])
         label, _, rest = name.partition(".")
         if rest == "ns.cloudflare.com" and label in self._addresses:
             yield "A", self._addresses[label]
 
     def _exists(self, name: str, server: str) -> bool:
         """Say whether a name has anything at or below it."""
-        owners = [record.name for record in self._world.records]
-        owners += [owner for owner, _, _ in self._world.switches["records"]]
-        owners += [*self._world.zones, *(f"{label}.ns.cloudflare.com" for label in self._addresses)]
-        if name in {"", *self._world.zones}:
+        owners = [record.name for record in self._state.records]
+        owners += [owner for owner, _, _ in self._state.switches["records"]]
+        owners += [*self._state.zones, *(f"{label}.ns.cloudflare.com" for label in self._addresses)]
+        if name in {"", *self._state.zones}:
             return True
         below = any(owner.endswith(f".{name}") for owner in owners)
         return below or any(True for _ in self._find(name, server))
 
     def _find_zone(self, name: str) -> str:
-        zones = (zone for zone in self._world.zones if name == zone or name.endswith(f".{zone}"))
+        zones = (zone for zone in self._state.zones if name == zone or name.endswith(f".{zone}"))
         return next(zones, "")
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# Names as Cloudflare gives them to its customers' zones.
+# DnsResponses as Cloudflare gives them to its customers' zones.
 NAMESERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 SWITCHES: dict[str, Any] = {
     # Which tokens exist, and the zones each may edit.
@@ -29,7 +29,7 @@ SWITCHES: dict[str, Any] = {
 
 
 class UnknownSwitchError(Exception):
-    """A test asked for something this world does not have."""
+    """A test asked for something this state does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Record:
 
 
 @dataclass(kw_only=True)
-class World:
+class State:
     """Everything that the servers share."""
 
     zones: tuple[str, ...] = ("example.test", "other.test")
