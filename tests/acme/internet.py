@@ -128,7 +128,7 @@ def make_network(name: str) -> str:
 def start(internet: Internet) -> None:
     """Build the two images and start the containers; wait until all answer."""
     for image in ("internet", "pebble"):
-        docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image), timeout=400)
+        docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image))
     authority = trustme.CA()
     served = internet.folder / "served.pem"
     authority.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)

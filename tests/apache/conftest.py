@@ -28,7 +28,7 @@ IMAGE = HERE.parents[1] / "images" / "apache"
 @pytest.fixture(scope="session")
 def image() -> Iterator[str]:
     """Build the image of the bundle."""
-    docker("build", "--tag", PROJECT, str(IMAGE), timeout=600)
+    docker("build", "--tag", PROJECT, str(IMAGE))
     yield PROJECT
     docker("image", "rm", PROJECT)
 
@@ -51,7 +51,7 @@ def network(gateway: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def backend_image() -> Iterator[str]:
     """Build the stand-in for Synapse."""
-    docker("build", "--tag", f"{PROJECT}-backend", str(HERE / "backend"), timeout=600)
+    docker("build", "--tag", f"{PROJECT}-backend", str(HERE / "backend"))
     yield f"{PROJECT}-backend"
     docker("image", "rm", f"{PROJECT}-backend")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Sample
-from tests.support.processes import run
+from tests.support.engine import docker
 
 
 class EngineConnection(HTTPConnection):
@@ -51,7 +51,7 @@ def time_command(command: list[str], *, environment: Mapping[str, str], folder: 
 def find_engine() -> str:
     """Return the path of the engine's socket; only a local engine can be measured."""
     form = "{{.Endpoints.docker.Host}}"
-    host = run(["docker", "context", "inspect", "--format", form]).stdout.strip()
+    host = docker("context", "inspect", "--format", form)
     host = os.environ.get("DOCKER_HOST", host)
     if not host.startswith("unix://"):
         raise AssertionError(f"the engine at {host} is not on this machine")
@@ -81,5 +81,5 @@ def list_containers(project: str) -> dict[str, str]:
     """Return the running containers of a Compose project: service -> id."""
     form = '{{.Label "com.docker.compose.service"}} {{.ID}}'
     chosen = f"label=com.docker.compose.project={project}"
-    lines = run(["docker", "ps", "--no-trunc", "--filter", chosen, "--format", form]).stdout
+    lines = docker("ps", "--no-trunc", "--filter", chosen, "--format", form)
     return dict(line.split() for line in lines.splitlines())

@@ -15,6 +15,8 @@ import yaml
 
 from synapse_bundle import images
 from tests.bench.run_context import RIVALS, SignIn, build_rival, open_session
+from tests.support.engine import try_docker
+from tests.support.http import trust_any
 from tests.support.ports import find_port
 from tests.support.processes import run
 from tests.support.stacks import Stack
@@ -31,10 +33,7 @@ class DefaultStack(Stack):
 
     def trust(self) -> ssl.SSLContext:
         """Return a context that trusts the rival's certificate."""
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
+        return trust_any()
 
     def sign_in(self) -> SignIn:
         """Make the first account as Synapse's documentation says, and sign in."""
@@ -57,7 +56,7 @@ def run_default_stack(folder: Path) -> Iterator[DefaultStack]:
         yield stack
     finally:
         stack.down()
-        run(["docker", "volume", "rm", "--force", f"{stack.project}_media"], check=False)
+        try_docker("volume", "rm", "--force", f"{stack.project}_media")
 
 
 def prepare(folder: Path) -> DefaultStack:
@@ -92,7 +91,12 @@ def describe(stack: DefaultStack) -> dict[str, Any]:
                 "POSTGRES_PASSWORD": stack.password,
                 "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C"}  # fmt: skip
     media = {"type": "volume", "source": "media", "target": "/data"}
-    recipe = {"type": "bind", "source": "./recipe.yaml", "target": "/recipe.yaml", "read_only": True}
+    recipe = {
+        "type": "bind",
+        "source": "./recipe.yaml",
+        "target": "/recipe.yaml",
+        "read_only": True,
+    }
     return {
         "name": stack.project,
         "services": {

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.bench.figures import Figure, Goal
 from tests.bench.memory import IMAGE
-from tests.support.processes import run
+from tests.support.engine import docker
 from tests.support.stacks import Stack
 
 MEGABYTE: Final = 1e6
@@ -29,4 +29,4 @@ def measure(stack: Stack) -> list[Figure]:
 
 def read_size(image: str) -> int:
     """Return an image's bytes."""
-    return int(run(["docker", "image", "inspect", "--format", "{{.Size}}", image]).stdout)
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from tests.support.engine import docker
 from tests.support.processes import run
 
 # The kernel shows other users' smaps_rollup to root alone, and the engine's processes may live in a
@@ -24,7 +25,7 @@ IMAGE: Final = "debian:trixie-slim"
 
 def list_processes(container: str) -> list[str]:
     """Return the ids of a container's processes, as the engine's machine numbers them."""
-    return run(["docker", "top", container, "-eo", "pid"]).stdout.split()[1:]
+    return docker("top", container, "-eo", "pid").split()[1:]
 
 
 def read_pss(containers: Mapping[str, str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.bench.cpu_usage import list_containers
 from tests.bench.figures import Figure, Goal
 from tests.bench.run_context import RunContext
-from tests.support.processes import run
+from tests.support.engine import docker
 from tests.support.stacks import Stack
 
 
@@ -52,5 +52,5 @@ def read_containers(stack: Stack) -> dict[str, object]:
     """Return every container of the project, and since when it runs unless it is a one-shot."""
     form = "{{.Name}} {{.Id}} {{if .State.Running}}{{.State.StartedAt}}{{end}}"
     identities = stack.compose("ps", "--all", "--quiet").stdout.split()
-    lines = run(["docker", "inspect", "--format", form, *identities]).stdout.splitlines()
+    lines = docker("inspect", "--format", form, *identities).splitlines()
     return {line.split()[0]: line for line in lines}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tests.bench.budget import Budget
+from tests.support.engine import docker, try_docker
 from tests.support.matrix import LOGIN, build_login
 from tests.support.processes import run
 from tests.support.stacks import Stack
@@ -65,19 +66,19 @@ def expect(answer: Any) -> Any:
 def start_rival(name: str, network: str) -> Iterator[str]:
     """Run a rival proxy in a network where `synapse` is Synapse; yield its container's name."""
     container = f"bench-{name}-{os.getpid()}"
-    run(["docker", "run", "--detach", "--rm", "--name", container, "--network", network,
-         build_rival(name)])  # fmt: skip
+    docker("run", "--detach", "--rm", "--name", container, "--network", network,
+         build_rival(name))  # fmt: skip
     try:
         wait_for(lambda: listens(container), f"{name} listens", patience=30)
         yield container
     finally:
-        run(["docker", "rm", "--force", container], check=False)
+        try_docker("rm", "--force", container)
 
 
 def build_rival(name: str) -> str:
     """Build a rival's image; return its name."""
     image = f"synapse-bundle-bench/{name}:rival"
-    run(["docker", "build", "--quiet", "--tag", image, str(RIVALS / name)])
+    docker("build", "--quiet", "--tag", image, str(RIVALS / name))
     return image
 
 

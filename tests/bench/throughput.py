@@ -18,7 +18,7 @@ from tests.bench.cpu_usage import count_cpu
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.rounds import interleave
 from tests.bench.run_context import VERSIONS, RunContext, build_rival, start_rival
-from tests.support.processes import run
+from tests.support.engine import docker, try_docker
 from tests.support.stacks import Stack
 
 CONNECTIONS: Final = 16
@@ -53,9 +53,9 @@ class LoadGenerator:
 
     def ask(self, route: Route, *, connections: int, seconds: int) -> str:
         """Ask one way as fast as it answers; return what `wrk` printed."""
-        told = run(["docker", "exec", self.container, "wrk", "--threads=1", "--latency",
+        told = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
-                    f"--header=Host: {self.host}", route.url]).stdout  # fmt: skip
+                    f"--header=Host: {self.host}", route.url)  # fmt: skip
         if "Non-2xx" in told or "Socket errors" in told:
             raise AssertionError(f"{route.url} was not answered cleanly:\n{told}")
         return told
@@ -91,12 +91,12 @@ def describe_route(base: str, *containers: str) -> Route:
 def start_load(network: str) -> Iterator[str]:
     """Run an idle container with `wrk` in a network; yield its name."""
     container = f"bench-wrk-{os.getpid()}"
-    run(["docker", "run", "--detach", "--rm", "--init", "--name", container,
-         "--network", network, build_rival("wrk")])  # fmt: skip
+    docker("run", "--detach", "--rm", "--init", "--name", container,
+         "--network", network, build_rival("wrk"))  # fmt: skip
     try:
         yield container
     finally:
-        run(["docker", "rm", "--force", container], check=False)
+        try_docker("rm", "--force", container)
 
 
 def load_all(

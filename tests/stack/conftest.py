@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import run
+from tests.support.engine import docker, try_docker
 from tests.support.stacks import REPOSITORY, Stack, generate
 
 DOMAIN = """\
@@ -87,5 +87,5 @@ def remove_images(stack: Stack) -> None:
     """Remove the images that were built for a test's own checkout; others may use the shared ones."""
     if stack.source != REPOSITORY:
         built = ["--filter", f"label=com.docker.compose.project={stack.project}"]
-        found = run(["docker", "image", "ls", "--quiet", *built]).stdout.split()
-        run(["docker", "image", "rm", "--force", *sorted(set(found))], check=False)
+        found = docker("image", "ls", "--quiet", *built).split()
+        try_docker("image", "rm", "--force", *sorted(set(found)))

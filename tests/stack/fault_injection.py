@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import yaml
 
+from tests.support.engine import docker
 from tests.support.processes import run
 from tests.support.stacks import Stack
 
@@ -39,7 +40,12 @@ def run_on_host(stack: Stack, script: str) -> None:
     """Run a script as the host's root, with its processes in sight."""
     tools = stack.inspect("helper")["Config"]["Image"]
     flags = ["--rm", "--privileged", "--pid=host", "--user=0", "--entrypoint=/bin/sh"]
-    run(["docker", "run", *flags, tools, "-c", script])
+    docker("run", *flags, tools, "-c", script)
+
+
+def count_restarts(stack: Stack, services: Iterable[str]) -> dict[str, int]:
+    """Return how often the engine has restarted each container."""
+    return {service: stack.inspect(service)["RestartCount"] for service in services}
 
 
 def find_workers(stack: Stack) -> set[str]:
@@ -66,7 +72,7 @@ def occupy_address(stack: Stack, address: str) -> Iterator[None]:
             held.append(run(["docker", "inspect", "-f", layout, squatters[-1]]).stdout.strip())
         yield
     finally:
-        run(["docker", "rm", "--force", *squatters])
+        docker("rm", "--force", *squatters)
 
 
 @contextmanager

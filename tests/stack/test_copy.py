@@ -14,6 +14,7 @@ import pytest
 
 from tests.stack.accounts import register
 from tests.stack.conftest import keep
+from tests.support.engine import try_docker
 from tests.support.matrix import LOGIN, build_login
 from tests.support.processes import run
 from tests.support.stacks import Stack, copy_source, generate
@@ -62,7 +63,7 @@ def unpacked(
     own = [i for i in original.compose("config", "--images").stdout.split() if "bundle/" in i]
     assert len(set(own)) == 2
     for image in own:
-        assert run(["docker", "image", "inspect", image], check=False).returncode == 1
+        assert try_docker("image", "inspect", image).returncode == 1
     yield from keep(original)
 
 

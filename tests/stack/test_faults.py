@@ -12,10 +12,16 @@ from http.client import HTTPException
 import pytest
 
 from tests.stack.accounts import register
-from tests.stack.fault_injection import find_workers, kill, occupy_address, watch_exits
+from tests.stack.fault_injection import (
+    count_restarts,
+    find_workers,
+    kill,
+    occupy_address,
+    watch_exits,
+)
 from tests.stack.message_sender import open_sender
+from tests.support.engine import docker
 from tests.support.http import Answer
-from tests.support.processes import run
 from tests.support.stacks import Stack
 from tests.support.waiting import wait_for
 
@@ -40,11 +46,6 @@ def measure_lag(stack: Stack) -> float:
     began = time.monotonic()
     wait_for(lambda: is_fine(stack.ask), "Synapse answers through Apache")
     return time.monotonic() - began
-
-
-def count_restarts(stack: Stack, services: list[str]) -> dict[str, int]:
-    """Return how often the engine has restarted each container."""
-    return {service: stack.inspect(service)["RestartCount"] for service in services}
 
 
 def find_address(stack: Stack, service: str) -> str:
@@ -139,8 +140,8 @@ def test_a_reboot_converges_in_any_order(trial: Stack) -> None:
     orders = [SERVICES, *(random.Random(n).sample(SERVICES, len(SERVICES)) for n in (1, 2))]
     for order in orders:
         containers = [trial.container(service) for service in order]
-        run(["docker", "stop", *containers])
-        run(["docker", "start", *containers])
+        docker("stop", *containers)
+        docker("start", *containers)
         trial.wait_healthy()
         wait_for(lambda: is_fine(trial.ask), "Synapse answers through Apache")
         said.append(person.send(room, f"after {order}"))
@@ -196,7 +197,7 @@ def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Sta
         assert "database system is shut down" in told
         assert set(ends) == set(SERVICES)
         assert 137 not in ends.values(), ends
-        assert run(["docker", "volume", "ls", "-q", f"--filter=name={trial.project}_"]).stdout
+        assert docker("volume", "ls", "-q", f"--filter=name={trial.project}_")
         trial.up("--pull", "never", "--no-build")
         sender.wait_for_more()
     sender.assert_nothing_is_lost()

@@ -14,8 +14,8 @@ from signedjson.sign import sign_json
 
 from tests.stack.accounts import Person, register
 from tests.stack.conftest import NEIGHBOURS_ROOT
+from tests.support.engine import docker, try_docker
 from tests.support.matrix import escape
-from tests.support.processes import run
 from tests.support.stacks import Stack
 from tests.support.waiting import wait_for
 
@@ -33,7 +33,7 @@ def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
     along, and each bundle's Apache would find two containers by the name of `synapse`.
     """
     network = f"test-road-{os.getpid()}"
-    run(["docker", "network", "create", network])
+    docker("network", "create", network)
     joined = []
     try:
         for stack, extra in ((domain, []), (neighbour, [IMPOSTOR])):
@@ -41,13 +41,13 @@ def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
             aliases = [option for name in names for option in ("--alias", name)]
             for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
                 container = stack.container(service)
-                run(["docker", "network", "connect", *options, network, container])
+                docker("network", "connect", *options, network, container)
                 joined.append(container)
         yield network
     finally:
         for container in joined:
-            run(["docker", "network", "disconnect", "--force", network, container], check=False)
-        run(["docker", "network", "rm", network], check=False)
+            try_docker("network", "disconnect", "--force", network, container)
+        try_docker("network", "rm", network)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,7 @@ def list_owned(stack: Stack) -> set[str]:
         ["volume", "ls", "--format", "{{.Name}}"],
         ["network", "ls", "--format", "{{.Name}}"],
     )
-    return {
-        name for listing in listings for name in run(["docker", *listing, *project]).stdout.split()
-    }
+    return {name for listing in listings for name in docker(*listing, *project).split()}
 
 
 def read_key_names(stack: Stack) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.stack.fault_injection import ask_database
 from tests.support.processes import run
 from tests.support.stacks import Stack, generate
 
@@ -78,18 +79,12 @@ def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage:
 def test_a_database_that_holds_something_is_never_made_anew(bundle: Stack, database: str) -> None:
     """What looks half done and holds a database or a table stays as it is, byte for byte."""
     start(bundle)
-    asking = 'PGPASSWORD=$(<"$POSTGRES_PASSWORD_FILE") psql -Atq -U postgres -d "$0" -c "$1"'
-
-    def ask(name: str, statement: str) -> str:
-        arguments = ["exec", "--no-TTY", "postgres", "bash", "-c", asking, name, statement]
-        return bundle.compose(*arguments).stdout.strip()
-
-    ask("postgres", "DROP DATABASE synapse")
+    ask_database(bundle, "postgres", "DROP DATABASE synapse")
     if database != "postgres":
-        ask("postgres", f"CREATE DATABASE {database}")
-    ask(database, "CREATE TABLE answers AS SELECT 42 AS answer")
+        ask_database(bundle, "postgres", f"CREATE DATABASE {database}")
+    ask_database(bundle, database, "CREATE TABLE answers AS SELECT 42 AS answer")
     shut = f"sed -i '/^host all all all/d' {HOME}/17/docker/pg_hba.conf"
     bundle.compose("exec", "--no-TTY", "postgres", "bash", "-c", shut)
     bundle.compose("restart", "postgres")
     bundle.compose("up", "--detach", "--wait", "postgres")
-    assert ask(database, "SELECT answer FROM answers") == "42"
+    assert ask_database(bundle, database, "SELECT answer FROM answers") == "42"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from synapse_bundle import images
-from tests.stack.fault_injection import freeze
+from tests.stack.fault_injection import count_restarts, freeze
 from tests.stack.message_sender import open_sender
 from tests.support.processes import run
 from tests.support.stacks import REPOSITORY, Stack, generate
@@ -43,17 +43,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-def count_restarts(stack: Stack) -> dict[str, int]:
-    """Return how often the engine has restarted each container."""
-    return {service: stack.inspect(service)["RestartCount"] for service in SERVICES}
-
-
 def wait_restarted(stack: Stack, before: dict[str, int], *services: str) -> None:
     """Wait until some services, and no others, were restarted once and are healthy again."""
     expected = before | {service: before[service] + 1 for service in services}
-    wait_for(lambda: count_restarts(stack) == expected, f"{services} are restarted")
+    wait_for(lambda: count_restarts(stack, SERVICES) == expected, f"{services} are restarted")
     stack.wait_healthy(*SERVICES)
-    assert count_restarts(stack) == expected
+    assert count_restarts(stack, SERVICES) == expected
 
 
 def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> None:
@@ -61,7 +56,7 @@ def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> 
 
     A client that sends through the tunnel all the while finds every acknowledged event.
     """
-    before = count_restarts(stack)
+    before = count_restarts(stack, SERVICES)
     with open_sender(stack, stack.ask_through_tunnel) as sender:
         with sender.refused():
             for service in SERVICES:
@@ -76,7 +71,7 @@ def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> 
 
 def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None:
     """The child that serves stands still: Apache is restarted."""
-    before = count_restarts(stack)
+    before = count_restarts(stack, SERVICES)
     freeze(stack, "apache", "cat /proc/$main/task/$main/children | tr ' ' '\\n' | grep .")
     wait_restarted(stack, before, "apache")
     assert stack.ask("GET", "/_matrix/client/versions").status == 200
@@ -84,7 +79,7 @@ def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None
 
 def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> None:
     """The watcher is started anew beside an Apache that serves on, and takes up a new certificate."""
-    before = count_restarts(stack)
+    before = count_restarts(stack, SERVICES)
 
     def inside(script: str) -> str:
         return stack.compose("exec", "--no-TTY", "apache", "bash", "-c", script).stdout.strip()
@@ -105,7 +100,7 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
     # While it looks at something it is two processes.
     living = "cat /proc/[0-9]*/comm 2>/dev/null | grep -c watch-certifica"
     wait_for(lambda: inside(living) == "1", "one watcher lives")
-    assert count_restarts(stack) == before
+    assert count_restarts(stack, SERVICES) == before
 
 
 @pytest.mark.parametrize(

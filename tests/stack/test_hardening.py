@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from tests.stack.accounts import Person, register
+from tests.stack.fault_injection import ask_database
+from tests.support.engine import docker
 from tests.support.matrix import CLIENT, LOGIN, build_login
-from tests.support.processes import run
 from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
@@ -48,15 +49,6 @@ PUBLIC_SECRETS = {"authority.pem", "trust.pem"}
 def read_inside(stack: Stack, service: str, path: str) -> str:
     """Return a file of a running container."""
     return stack.compose("exec", "--no-TTY", service, "cat", path).stdout
-
-
-def query(stack: Stack, statement: str, *, database: str = "postgres") -> str:
-    """Ask PostgreSQL as its superuser; rows are lines, columns parted by bars."""
-    command = (
-        "PGPASSWORD=$(cat /run/secrets/postgres_password)"
-        f' psql -h 127.0.0.1 -U postgres -d {database} -At -c "{statement}"'
-    )
-    return stack.compose("exec", "--no-TTY", "postgres", "bash", "-c", command).stdout.strip()
 
 
 def test_the_engine_confines_every_container(stack: Stack) -> None:
@@ -132,7 +124,7 @@ def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
     outward = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"]
     tried = stack.compose("exec", "--no-TTY", "postgres", *outward, check=False)
     assert "Network is unreachable" in tried.stderr
-    network = json.loads(run(["docker", "network", "inspect", f"{stack.project}_database"]).stdout)
+    network = json.loads(docker("network", "inspect", f"{stack.project}_database"))
     assert network[0]["Internal"] is True
     members = {c["Name"].split("-")[-2] for c in network[0]["Containers"].values()}
     assert members == {"postgres", "synapse"}
@@ -140,22 +132,23 @@ def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
 
 def test_the_database_was_made_as_synapse_needs_it(stack: Stack) -> None:
     """Checksums are on, the locale is C, and every way in asks for a SCRAM password."""
-    assert query(stack, "SHOW data_checksums") == "on"
-    locales = query(
+    assert ask_database(stack, "postgres", "SHOW data_checksums") == "on"
+    locales = ask_database(
         stack,
+        "postgres",
         "SELECT DISTINCT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database",
     )
     assert locales == "UTF8|C|C"
-    methods = query(stack, "SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+    methods = ask_database(stack, "postgres", "SELECT DISTINCT auth_method FROM pg_hba_file_rules")
     assert methods == "scram-sha-256"
-    verifiers = query(
-        stack, "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin"
+    verifiers = ask_database(
+        stack, "postgres", "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin"
     )
     assert set(verifiers.splitlines()) == {
         "postgres|SCRAM-SHA-256$",
         "synapse_user|SCRAM-SHA-256$",
     }
-    assert query(stack, "SELECT count(*) > 100 FROM pg_tables", database="synapse") == "t"
+    assert ask_database(stack, "synapse", "SELECT count(*) > 100 FROM pg_tables") == "t"
 
 
 def read_secrets(stack: Stack) -> Iterator[tuple[str, str]]:
@@ -190,10 +183,10 @@ def told(stack: Stack) -> dict[str, str]:
     running = [container for service, container in containers.items() if service != "bootstrap"]
     images = stack.compose("images", "--quiet").stdout.split()
     return {
-        "inspect": run(["docker", "inspect", *containers.values(), *images]).stdout,
+        "inspect": docker("inspect", *containers.values(), *images),
         "config": stack.compose("config").stdout,
         "logs": stack.compose("logs", "--no-color").stdout,
-        "processes": "".join(run(["docker", "top", c, "axww"]).stdout for c in running),
+        "processes": "".join(docker("top", c, "axww") for c in running),
         "environments": "".join(
             read_inside(stack, service, "/proc/1/environ") for service in LOOKED_INTO
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.stack.accounts import Person
 from tests.stack.conftest import keep
 from tests.support.http import Answer
 from tests.support.matrix import LOGIN, build_login
+from tests.support.processes import run
 from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
@@ -62,16 +62,7 @@ def environment(server: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 def type_in(server: Stack, environment: dict[str, str], command: str) -> str:
     """Type one command in the bundle, as the page has it, and return what it prints."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=server.directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return run(["bash", "-c", command], cwd=server.directory, environment=environment).stdout
 
 
 def sign_in(server: Stack, user: str, password: str) -> Answer:

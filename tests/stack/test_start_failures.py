@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.fault_injection import ask_database, run_in_volume
+from tests.support.processes import run
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -53,9 +54,7 @@ def bundle(generated: Stack) -> Iterator[Stack]:
 def run_once(stack: Stack, service: str) -> subprocess.CompletedProcess[str]:
     """Run a service in the foreground, without those it depends on, to see how it ends."""
     command = ["docker", "compose", "run", "--rm", "--no-deps", "--no-TTY", service]
-    return subprocess.run(
-        command, cwd=stack.directory, capture_output=True, text=True, check=False, timeout=PATIENCE
-    )
+    return run(command, cwd=stack.directory, check=False, timeout=PATIENCE)
 
 
 def spoil(path: Path, how: str) -> None:

@@ -12,8 +12,8 @@ from tests.support.processes import run
 if TYPE_CHECKING:
     import subprocess
 
-# Seconds; an image's build takes longer.
-_TIMEOUT: Final = 180
+# Seconds: an image's build may take as long.
+_TIMEOUT: Final = 600
 
 
 def try_docker(*arguments: str, timeout: float = _TIMEOUT) -> subprocess.CompletedProcess[str]:

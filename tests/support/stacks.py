@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from tests.support.engine import docker, try_docker
 from tests.support.http import Answer, ask, connect_tls
 from tests.support.ports import find_port
 from tests.support.processes import run
@@ -88,7 +89,7 @@ class Stack:
             fcntl.flock(lock, fcntl.LOCK_EX)
             named = self.compose("config", "--images", check=False).stdout.split()
             own = {image for image in named if image.startswith("synapse-bundle/")}
-            inspected = run(["docker", "image", "inspect", *own], check=False)
+            inspected = try_docker("image", "inspect", *own)
             if own and inspected.returncode:
                 self.compose("build", check=False)
 
@@ -106,12 +107,12 @@ class Stack:
 
     def inspect(self, service: str) -> Any:
         """Return what the engine knows about a service's container."""
-        return json.loads(run(["docker", "inspect", self.container(service)]).stdout)[0]
+        return json.loads(docker("inspect", self.container(service)))[0]
 
     def inspect_all(self) -> dict[str, Any]:
         """Return what the engine knows about every container, by service."""
         containers = self.compose("ps", "--all", "--quiet").stdout.split()
-        found = json.loads(run(["docker", "inspect", *containers]).stdout)
+        found = json.loads(docker("inspect", *containers))
         return {c["Config"]["Labels"]["com.docker.compose.service"]: c for c in found}
 
     def wait_healthy(self, *services: str) -> None:
