@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once, in one line, what was skipped for want of an engine or of a program."""
+    """Say once, in one line, what was skipped because an engine or a program is missing."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     for mark, what, find_fault in (
         (NO_ENGINE, "a Docker Engine", engine.find_fault),

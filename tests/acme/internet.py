@@ -30,7 +30,7 @@ TOKEN: Final = "token-of-the-helper-00000000000000000000"
 # Seconds that a certificate of each authority lives.
 # Of the brief life a third is left when the helper asks: a minute, for a machine that is very busy.
 LIFETIMES: Final = {"pebble": 90 * 86400, "brief": 180}
-# Where pebble takes orders and is told that a challenge is ready.
+# Where pebble takes orders and learns that a challenge is ready.
 ORDER: Final = "/order-plz"
 CHALLENGE: Final = "/chalZ/"
 
@@ -72,7 +72,7 @@ class Internet:
         self._ask("PUT", "/switches", switches)
 
     def reset(self) -> None:
-        """Mend everything, and forget records and what was asked."""
+        """Undo every fault, and forget records and what was asked."""
         self._ask("POST", "/reset", {})
 
     def read_state(self) -> dict[str, Any]:
@@ -213,5 +213,5 @@ def fetch_root(address: str) -> bytes:
             found.append(answer.read())
         return bool(found)
 
-    wait_for(fetch, f"{address} tells its root")
+    wait_for(fetch, f"{address} serves its root")
     return found[0]

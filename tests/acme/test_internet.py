@@ -66,10 +66,10 @@ def find_zone(internet: Internet, name: str = "example.test") -> str:
         ("{zone}", RECORD | {"name": "example.com"}, {}, 1004),
     ],
 )
-def test_refuses_and_remembers_what_nobody_should_send(
+def test_refuses_and_records_what_no_client_should_send(
     strange: Internet, path: str, document: object, headers: dict[str, str], code: int
 ) -> None:
-    """The API answers only what a DNS-01 client needs, and tells the test about the rest."""
+    """The API answers only what a DNS-01 client needs, and reports the rest to the test."""
     status, answer = ask(strange, path.format(zone=find_zone(strange)), document, headers=headers)
     assert status in {400, 404}
     assert answer["errors"][0]["code"] == code
@@ -82,8 +82,8 @@ def test_permits_a_token_its_own_zone_alone(internet: Internet) -> None:
     assert ask(internet, "/zones?name=other.test")[1]["result"] == []
     status, answer = ask(internet, find_zone(internet, "other.test"), RECORD)
     assert (status, answer["errors"][0]["code"]) == (403, 10000)
-    nobody = {"Authorization": f"Bearer {'x' * 40}"}
-    status, answer = ask(internet, "/zones?name=example.test", headers=nobody)
+    stranger = {"Authorization": f"Bearer {'x' * 40}"}
+    status, answer = ask(internet, "/zones?name=example.test", headers=stranger)
     assert (status, answer["errors"][0]["code"]) == (403, 9109)
 
 

@@ -1,4 +1,4 @@
-"""The helper, real certbot and a real ACME authority: what becomes of a certificate, and when."""
+"""The helper, real certbot and a real ACME authority: when a certificate is issued and renewed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
 def test_serves_a_placeholder_until_the_real_one_comes(
     helper: LoneHelper, internet: Internet
 ) -> None:
-    """While nobody issues, a certificate of the own authority is published at once."""
+    """While no authority issues, a certificate of the bundle's own is published at once."""
     internet.control(acme=[{"status": 503}])
     helper.start()
     wait_for(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)

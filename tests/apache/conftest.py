@@ -121,7 +121,7 @@ def orphaned(start: Start) -> Iterator[ApacheContainer]:
 
 @pytest.fixture(scope="session")
 def domain(start: Start, backend: str, orphaned: ApacheContainer) -> Iterator[ApacheContainer]:
-    """Start the domain's shape, in which the host stands where cloudflared does.
+    """Start the domain's shape, in which the host has the address of cloudflared.
 
     `orphaned` is asked for because its health takes its time to turn, best while tests run.
     """

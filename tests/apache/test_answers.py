@@ -59,7 +59,7 @@ def test_discovery_documents_are_served(domain: ApacheContainer, spelling: str) 
 def test_discovery_errors_are_json(
     domain: ApacheContainer, method: str, name: str, status: int, errcode: str
 ) -> None:
-    """What is not there, or can not be done, is said in JSON that a browser may read."""
+    """What does not exist, or cannot be done, is answered in JSON that a browser may read."""
     answer = domain.ask(f"/.well-known/matrix/{name}", method=method, body=b"{}")
     assert (answer.status, answer.json["errcode"]) == (status, errcode)
     assert answer.headers["Content-Type"] == "application/json"
@@ -85,7 +85,7 @@ def test_malformed_requests_are_told_in_json(
     "target", ["/", "/nowhere", "/_synapse/admin", "/_matrix", "/.well-known/matrix/client"]
 )
 def test_no_answer_of_apache_is_guessed_at(domain: ApacheContainer, target: str) -> None:
-    """Browsers take pages and errors of Apache for what they are called, and are told so once."""
+    """Browsers must not guess the type of Apache's pages and errors; one header says so."""
     answer = domain.ask(target)
     assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
 
@@ -184,7 +184,7 @@ def test_synapse_is_found_at_its_new_address(
 
 
 def test_the_age_of_the_packages_is_told_inside_alone(domain: ApacheContainer) -> None:
-    """`check` reads it from an empty file; whoever comes through the tunnel is refused."""
+    """`check` reads it from an empty file; a client from the tunnel is refused."""
     answer = domain.ask("/packages-date")
     assert (answer.status, answer.body) == (200, b"")
     assert parsedate_to_datetime(answer.headers["Last-Modified"]) <= datetime.now(UTC)

@@ -107,7 +107,7 @@ def test_unusable_certificate_is_never_served(watched: ApacheContainer, authorit
 def test_a_certificate_without_room_is_served_as_soon_as_there_is(
     watched: ApacheContainer, authority: Leaf
 ) -> None:
-    """A file that finds no room for its copy is told once, and taken up when there is room."""
+    """A file without room for its copy is logged once, and used as soon as there is room."""
     before, ballast = watched.serial(), "/run/apache2/ballast"
     try_docker("exec", watched.container, "bash", "-c", f"cat /dev/zero >{ballast}")
     leaf = issue(NAME, authority)

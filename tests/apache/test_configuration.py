@@ -29,7 +29,7 @@ def test_apache_accepts_the_configuration(image: str, shape: str, tmp_path: Path
     """Apache's own parser accepts what each shape becomes, without a word of warning."""
     folder = SHAPES[shape]().write(tmp_path / "apache")
     tmp_path.chmod(0o755)
-    # The parser wants a certificate that is not empty, but never looks into it.
+    # The parser requires a certificate that is not empty, but never reads it.
     script = "echo x >/run/apache2/certificate.pem && apache2 -t -f /etc/homeserver/httpd.conf"
     mounts = ("--tmpfs=/run/apache2:uid=33,gid=33", f"--volume={folder}:/etc/homeserver:ro")
     done = try_docker("run", "--rm", *mounts, "--entrypoint=sh", image, "-c", script)
@@ -93,7 +93,7 @@ def test_a_slow_body_ends_in_time() -> None:
 
 
 def test_client_address_is_believed_only_behind_a_tunnel() -> None:
-    """mod_remoteip, which believes everybody when it trusts nobody, is absent without a tunnel."""
+    """mod_remoteip, which without a list trusts every peer, is absent without a tunnel."""
     assert "remoteip" not in plan_trial().files["httpd.conf"].lower()
     subnet = derive_tunnel_subnet(PROJECT)
     assert f"RemoteIPTrustedProxy {subnet[2]}\n" in plan_domain().files["httpd.conf"]

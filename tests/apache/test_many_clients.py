@@ -69,8 +69,8 @@ def test_a_thousand_polls_leave_room_for_others(domain: ApacheContainer) -> None
 
 def weigh_children(front: ApacheContainer) -> dict[int, int]:
     """Return how many memory pages of its own each child of Apache has, by its process id."""
-    told = docker("exec", front.container, "bash", "-c", LIST_CHILDREN)
-    return {int(child): int(pages) for child, pages in map(str.split, told.splitlines())}
+    output = docker("exec", front.container, "bash", "-c", LIST_CHILDREN)
+    return {int(child): int(pages) for child, pages in map(str.split, output.splitlines())}
 
 
 def test_memory_is_given_back_after_a_burst(start: Start, backend: str) -> None:

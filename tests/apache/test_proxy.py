@@ -113,7 +113,7 @@ def test_client_address_of_others_is_not_believed(domain: ApacheContainer, backe
     assert "CF-Connecting-IP" not in seen
 
 
-def test_trial_believes_nobody(trial: ApacheContainer, gateway: str) -> None:
+def test_trial_trusts_no_proxy(trial: ApacheContainer, gateway: str) -> None:
     """Without a tunnel the peer is the client."""
     answer = trial.ask("/_matrix/x", ("CF-Connecting-IP", "203.0.113.9"), *SPOOFED)
     assert list_received(answer, "X-Forwarded-For") == [gateway]
@@ -211,7 +211,7 @@ def test_body_of_unknown_length_is_refused(domain: ApacheContainer) -> None:
 
 
 def test_proxied_answers_stay_out_of_shared_caches(domain: ApacheContainer) -> None:
-    """Cloudflare is told to store no answer of Synapse; browsers are told to stay with https."""
+    """Cloudflare must not store Synapse's answers; browsers must stay with https."""
     headers = domain.ask("/_matrix/x").headers
     assert headers["Cloudflare-CDN-Cache-Control"] == "no-store"
     assert headers["Strict-Transport-Security"] == "max-age=63072000"

@@ -38,7 +38,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.rows = set(options.rows.split(","))
     if unknown := options.rows - set(ROWS):
-        parser.error(f"there is no row {', '.join(sorted(unknown))}")
+        parser.error(f"unknown rows: {', '.join(sorted(unknown))}")
     if options.json and (options.quick or options.rows != set(ROWS)):
         parser.error("--document needs a whole run")
     return options

@@ -27,7 +27,7 @@ CONFIGURATION: Final = "/data/homeserver.yaml"
 
 @dataclass(kw_only=True)
 class DefaultStack(Stack):
-    """A homeserver without the bundle; Apache's certificate is signed by nobody."""
+    """A homeserver without the bundle; Apache's certificate is self-signed."""
 
     password: str
 

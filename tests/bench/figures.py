@@ -107,7 +107,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """What `held` long polls at once did to everybody else; times in ms, memory in KiB per poll."""
+    """What `held` long polls at once did to other requests; times in ms, memory in KiB per poll."""
 
     held: int
     median: float

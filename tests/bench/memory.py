@@ -34,8 +34,8 @@ def read_pss(containers: Mapping[str, str]) -> dict[str, float]:
     files = [f"/proc/{process}/smaps_rollup" for process in owners]
     # A process that has ended meanwhile uses nothing.
     script = 'for f; do sed -n "s|^Pss: *|$f |p" "$f" 2>/dev/null || true; done'
-    told = run([*READER, "--entrypoint=/bin/sh", IMAGE, "-c", script, "sh", *files]).stdout
+    output = run([*READER, "--entrypoint=/bin/sh", IMAGE, "-c", script, "sh", *files]).stdout
     used = dict.fromkeys(containers, 0.0)
-    for process, kib in re.findall(r"^/proc/(\d+)/smaps_rollup (\d+) kB$", told, re.MULTILINE):
+    for process, kib in re.findall(r"^/proc/(\d+)/smaps_rollup (\d+) kB$", output, re.MULTILINE):
         used[owners[process]] += float(kib)
     return used

@@ -39,7 +39,7 @@ def measure(
     top = max((level for level in levels if level.p99 < LIMIT), key=count, default=NONE)
     most = max(levels, key=count)
     left = read_pss({"apache": stack.container("apache")})["apache"] / KIB
-    note = f"up to {most.held} tried; {tell(top if top.held else levels[0])}"
+    note = f"up to {most.held} tried; {write_note(top if top.held else levels[0])}"
     return [
         Figure(row="5a", what="long polls of 30 s held, `/versions` p99 < 100 ms",
                values=(float(top.held),), unit="polls", goal=Goal(bound=1000, at_least=True), note=note),
@@ -89,7 +89,7 @@ async def observe(
 ) -> Level:
     """Time /versions through Apache and direct, side by side; then weigh Apache.
 
-    `rest` is Apache's memory without polls, in KiB; without it the level tells that memory.
+    `rest` is Apache's memory without polls, in KiB; without it the level has that memory.
     """
     await asyncio.sleep(1)
     through, direct = await asyncio.gather(
@@ -119,7 +119,7 @@ def count(level: Level) -> int:
     return level.held
 
 
-def tell(level: Level) -> str:
+def write_note(level: Level) -> str:
     """Return both times of a level, for the note."""
     return (
         f"at {level.held} the p99 of /versions was {level.p99:.0f} ms,"

@@ -39,7 +39,7 @@ def count_changes(before: dict[str, object], after: dict[str, object]) -> int:
 
 
 def read_files(directory: Path) -> dict[str, object]:
-    """Return what tells whether a file was written: its inode and both of its times."""
+    """Return what shows whether a file was written: its inode and both of its times."""
     found = ((path, path.stat()) for path in directory.rglob("*") if path.is_file())
     return {
         str(path): (state.st_ino, state.st_mtime_ns, state.st_ctime_ns)

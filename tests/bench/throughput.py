@@ -53,12 +53,12 @@ class LoadGenerator:
 
     def ask(self, route: Route, *, connections: int, seconds: int) -> str:
         """Ask one way as fast as it answers; return what `wrk` printed."""
-        told = docker("exec", self.container, "wrk", "--threads=1", "--latency",
+        output = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
                     f"--header=Host: {self.host}", route.url)  # fmt: skip
-        if "Non-2xx" in told or "Socket errors" in told:
-            raise AssertionError(f"{route.url} was not answered cleanly:\n{told}")
-        return told
+        if "Non-2xx" in output or "Socket errors" in output:
+            raise AssertionError(f"{route.url} was not answered cleanly:\n{output}")
+        return output
 
 
 def measure(context: RunContext, stack: Stack) -> list[Figure]:
@@ -126,16 +126,18 @@ def time_each(
 def burst(load: LoadGenerator, route: Route, *, seconds: int) -> Sample:
     """Return requests/s, and the containers' CPU-seconds for 1000 requests."""
     before = count_cpu(route.containers)
-    told = load.ask(route, connections=CONNECTIONS, seconds=seconds)
+    output = load.ask(route, connections=CONNECTIONS, seconds=seconds)
     used = count_cpu(route.containers) - before
-    count = int(find(r"(\d+) requests in", told)[0])
-    return Sample(value=float(find(r"Requests/sec:\s+([\d.]+)", told)[0]), cpu=used / count * 1000)
+    count = int(find(r"(\d+) requests in", output)[0])
+    return Sample(
+        value=float(find(r"Requests/sec:\s+([\d.]+)", output)[0]), cpu=used / count * 1000
+    )
 
 
 def time_one(load: LoadGenerator, route: Route, *, seconds: int) -> Sample:
     """Return the median time of a request in ms."""
-    told = load.ask(route, connections=1, seconds=seconds)
-    value, unit = find(r"50%\s+([\d.]+)(us|ms|s)", told)
+    output = load.ask(route, connections=1, seconds=seconds)
+    value, unit = find(r"50%\s+([\d.]+)(us|ms|s)", output)
     return Sample(value=float(value) * MILLISECONDS[unit], cpu=0.0)
 
 

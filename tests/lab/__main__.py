@@ -13,7 +13,7 @@ from tests.lab.daemon import find_daemon, refuse_second_lab, start_daemon, stop_
 from tests.lab.images import prepare_images, serve_all
 from tests.lab.packages import prepare_engine
 from tests.lab.paths import LabPaths, find_paths
-from tests.lab.steps import LabError, tell, time_step
+from tests.lab.steps import LabError, report, time_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def hold_lock(paths: LabPaths) -> Iterator[None]:
 def bring_up(paths: LabPaths) -> None:
     """Start the lab, unless the machine's own engine already serves every image."""
     if find_daemon(paths) is None and serve_all():
-        tell("a Docker Engine with every image already answers: nothing to do")
+        report("a Docker Engine with every image already answers: nothing to do")
         return
     with hold_lock(paths), time_step("lab is up"):
         refuse_second_lab(paths)
@@ -44,21 +44,21 @@ def bring_down(paths: LabPaths) -> None:
     """End the lab; its directory stays, so that the next start takes seconds."""
     with hold_lock(paths):
         stop_daemon(paths)
-    tell("down")
+    report("down")
 
 
 def print_status(paths: LabPaths) -> None:
-    """Tell whether the lab runs; raise LabError when it does not."""
+    """Report whether the lab runs; raise LabError when it does not."""
     pid = find_daemon(paths)
     if pid is None:
         raise LabError(f"not running ({paths.root})")
-    tell(f"running, process {pid} ({paths.root})")
+    report(f"running, process {pid} ({paths.root})")
 
 
 def print_exports(paths: LabPaths) -> None:
     """Print shell lines for the lab, none when the machine's own engine is in use."""
     if find_daemon(paths) is None:
-        tell("not running: the machine's own docker is in use")
+        report("not running: the machine's own docker is in use")
         return
     print(f'export PATH={shlex.quote(str(paths.bin))}:"$PATH"')
     for key, value in paths.list_exports().items():
@@ -80,7 +80,7 @@ def main() -> int:
     try:
         COMMANDS[parser.parse_args().command](find_paths())
     except LabError as error:
-        tell(str(error))
+        report(str(error))
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.paths import VARIABLE, LabPaths
-from tests.lab.steps import LabError, answers, run, tell, time_step
+from tests.lab.steps import LabError, answers, report, run, time_step
 from tests.support.waiting import becomes_true
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ BRIDGE = Path("/sys/class/net/docker0")
 
 
 def read_executable(pid: int) -> Path | None:
-    """Return the file a process runs, or None when it is gone or a zombie."""
+    """Return the file a process runs, or None when it has ended or is a zombie."""
     try:
         target = Path(f"/proc/{pid}/exe").readlink()
     except OSError:
@@ -31,7 +31,7 @@ def read_executable(pid: int) -> Path | None:
 
 
 def read_words(pid: int) -> list[str]:
-    """Return the command line of a process, empty when it is gone."""
+    """Return the command line of a process, empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -39,7 +39,7 @@ def read_words(pid: int) -> list[str]:
 
 
 def read_parent(pid: int) -> int:
-    """Return the process id of a process's parent, 0 when the process is gone."""
+    """Return the process id of a process's parent, 0 when the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -49,7 +49,7 @@ def read_parent(pid: int) -> int:
 def runs_lab(pid: int, paths: LabPaths) -> bool:
     """Return whether a process is the lab's daemon, its containerd or one of its shims.
 
-    Their command lines name the runtime directory; a docker command somebody typed does
+    Their command lines name the runtime directory; a docker command that a person typed does
     not, and is not ours to end.
     """
     executable = read_executable(pid)
@@ -160,7 +160,7 @@ def clear_engine(paths: LabPaths) -> None:
 
 
 def end_process(pid: int, number: signal.Signals, seconds: float) -> bool:
-    """Send a signal to a process and return whether it is gone within `seconds`."""
+    """Send a signal to a process and return whether it ended within `seconds`."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -191,7 +191,7 @@ def stop_daemon(paths: LabPaths) -> None:
             try:
                 clear_engine(paths)
             except LabError as error:
-                tell(str(error))
+                report(str(error))
             if not end_process(pid, signal.SIGTERM, STOP_SECONDS):
                 end_process(pid, signal.SIGKILL, 5)
     end_leftovers(paths)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.lab.paths import LabPaths
 
-# The engine wants runc and iptables of the machine's own release: the newer runc does not
+# The engine needs runc and iptables of the machine's own release: the newer runc does not
 # start on the C library of Debian 12.
 TOOLS = {
     "runc": "runc",

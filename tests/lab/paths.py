@@ -77,7 +77,7 @@ class LabPaths:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever changes the lab."""
+        """Held by the process that changes the lab."""
         return self.root / "lock"
 
     def list_exports(self) -> dict[str, str]:

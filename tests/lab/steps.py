@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class LabError(Exception):
-    """The lab can not do what was asked; the message says why and what to do next."""
+    """The lab cannot do what was asked; the message says why and what to do next."""
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """Write one line for the person who waits; stdout stays free for `env`."""
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def time_step(title: str) -> Iterator[None]:
-    """Tell the title and the elapsed seconds when the step is over, however it ends."""
+    """Report the title and the elapsed seconds when the step is over, however it ends."""
     start = time.monotonic()
     try:
         yield
     except BaseException:
-        tell(f"{title}: failed after {time.monotonic() - start:.1f} s")
+        report(f"{title}: failed after {time.monotonic() - start:.1f} s")
         raise
-    tell(f"{title}: {time.monotonic() - start:.1f} s")
+    report(f"{title}: {time.monotonic() - start:.1f} s")
 
 
 def run(

@@ -24,7 +24,7 @@ NUMBERS: Iterator[int] = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody with an account and an access token."""
+    """A user with an access token."""
 
     stack: Stack
     user_id: str

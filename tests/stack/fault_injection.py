@@ -28,7 +28,7 @@ def kill(stack: Stack, service: str) -> None:
 
 
 def freeze(stack: Stack, service: str, find: str = "echo $main") -> None:
-    """Let processes of a service stand still, by default the main one; they keep their sockets.
+    """Freeze processes of a service, by default the main one; they keep their sockets.
 
     `find` is a script that prints them, given the main one as $main.
     """

@@ -157,7 +157,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
     helper = certified.stack.container("helper")
     with tls_clients.keep_connecting(certified.stack, context) as log:
         certified.internet.control(renewal="past")
-        # The service itself would publish what a killed command left behind. Its init stands still
+        # The service itself would publish what a killed command left behind. Its init is frozen
         # too, so that the container stays when the health check ends what hangs.
         freeze(certified.stack, "helper")
         docker("kill", "--signal", "STOP", helper)
@@ -276,7 +276,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
 
 
 def serves(stack: Stack, trusted: ssl.SSLContext) -> bool:
-    """Tell whether Apache serves a certificate that somebody trusts."""
+    """Return whether Apache serves a certificate that a context trusts."""
     try:
         tls_clients.read_served(stack, trusted)
     except ssl.SSLCertVerificationError:

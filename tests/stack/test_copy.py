@@ -27,7 +27,7 @@ email: you@travel.test
 certificates: own-authority
 admin: traveller
 """
-# Somebody whom no container knows.
+# A user that no container knows.
 STRANGER = 4242
 
 
@@ -48,7 +48,7 @@ def signing_key(original: Stack) -> str:
 def unpacked(
     original: Stack, signing_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The same folder after a journey in a tar archive; the original is gone."""
+    """The same folder after a journey in a tar archive; the original is deleted."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     archive = elsewhere / "bundle.tar"
     owner = [f"--owner={STRANGER}", f"--group={STRANGER}", "--numeric-owner"]
@@ -68,7 +68,7 @@ def unpacked(
 
 
 def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
-    """The own images, which nobody had, were built from what the archive carried."""
+    """The own images, which the engine did not have, were built from what the archive carried."""
     for service, path, inside in (
         ("apache", "healthcheck", "/usr/local/lib/homeserver/healthcheck"),
         ("helper", "launchers/check", "/opt/helper/bin/check"),
@@ -108,7 +108,7 @@ def test_people_use_the_copy(unpacked: Stack) -> None:
 
 
 def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
-    """The commands under "Moving", as they stand there, bring rooms and files to another place."""
+    """The commands under "Moving", typed as they are, bring rooms and files to another place."""
     person = register(unpacked)
     room = person.create_room()
     person.send(room, "before the journey")
@@ -128,7 +128,7 @@ def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
 
 
 def test_the_folder_alone_starts_nothing(unpacked: Stack) -> None:
-    """Beside empty volumes it is refused, until somebody types that its data is given up."""
+    """With empty volumes it is refused, until the operator types that its data is given up."""
     unpacked.down()
     refused = unpacked.compose("up", "--detach", check=False)
     assert refused.returncode
@@ -145,6 +145,6 @@ def test_secrets_stay_private_on_the_way(unpacked: Stack) -> None:
     directory: Path = unpacked.directory / "secrets"
     assert directory.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
-    # The bootstrap writes the server's id, in a directory that lets nobody else in.
+    # The bootstrap writes the server's id, in a directory that is closed to other users.
     assert modes.pop("instance") == 0o666
     assert set(modes.values()) == {0o444}

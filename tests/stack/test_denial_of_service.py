@@ -128,7 +128,7 @@ def fill(size: int) -> bytes:
 def test_large_bodies_do_not_end_synapse(
     trial: Stack, method: str, path: str, size: int, statuses: set[int]
 ) -> None:
-    """Four strangers at once send the largest bodies that there are, and nobody is cut off."""
+    """Four strangers at once send the largest bodies that are allowed, and no client is cut off."""
     before = trial.inspect("synapse")["State"]["StartedAt"]
 
     def send(_: int) -> Answer:

@@ -36,15 +36,15 @@ def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
 
 def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask) -> None:
     """Who knows the server name alone finds the address there, and the homeserver answers at it."""
-    told = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
-    assert told == f"https://{domain.homeserver}"
-    host = told.removeprefix("https://")
+    base_url = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
+    assert base_url == f"https://{domain.homeserver}"
+    host = base_url.removeprefix("https://")
     answer = domain.ask_through_tunnel("GET", "/_matrix/client/versions", headers={"Host": host})
     assert "versions" in answer.json
 
 
 def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> None:
-    """Another server is told of port 443, and finds there the keys of the server name."""
+    """Another server learns of port 443, and finds there the keys of the server name."""
     host, _, port = apex(f"{WELL_KNOWN}/server").json["m.server"].partition(":")
     assert port == "443"
     document = domain.ask_through_tunnel(

@@ -1,6 +1,6 @@
 """Full disks, for real: each volume on a small filesystem of its own, filled and freed again.
 
-Whoever lacks room says so, nothing is corrupted, and room alone heals it. The tests are in order:
+A service that lacks room says so, nothing is corrupted, and room alone heals it. The tests are in order:
 the first ones see the first start, and the others what runs since.
 """
 
@@ -89,7 +89,7 @@ def read_log(stack: Stack, service: str) -> str:
     return done.stdout + done.stderr
 
 
-def wait_told(stack: Stack, service: str, text: str, times: int = 1) -> None:
+def wait_logged(stack: Stack, service: str, text: str, times: int = 1) -> None:
     """Wait until a service has said something at least so often."""
     wait_for(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
 
@@ -101,7 +101,7 @@ def probe(stack: Stack, service: str) -> str:
 
 
 def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) -> None:
-    """PostgreSQL is started anew until it has room; bootstrap and the helper say what they lack."""
+    """PostgreSQL is restarted until it has room; bootstrap and the helper say what they lack."""
     with filled(cramped, "certificates"):
         with filled(cramped, "report"):
             with filled(cramped, "postgres"):
@@ -110,15 +110,15 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
                 assert FULL.lower() in cramped.compose(*starting, check=False).stderr
                 run_in_volume(cramped, "postgres", "truncate --size=-4M ballast")
                 cramped.compose(*starting)
-                wait_told(cramped, "postgres", FULL, times=2)
+                wait_logged(cramped, "postgres", FULL, times=2)
             cramped.wait_healthy("postgres")
             done = cramped.compose("up", "--detach", check=False)
             assert done.returncode != 0
-            told = read_log(cramped, "bootstrap")
-            assert f"database.json can not be written ({FULL})" in told
-            assert "it must not be full" in told
+            output = read_log(cramped, "bootstrap")
+            assert f"database.json can not be written ({FULL})" in output
+            assert "it must not be full" in output
         cramped.compose("up", "--detach")
-        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
         assert "no usable certificate has been published yet" in probe(cramped, "apache")
         assert run_in_volume(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
     cramped.wait_healthy()
@@ -143,7 +143,7 @@ def test_a_full_database_refuses_and_loses_nothing(cramped: Stack) -> None:
         with filled(cramped, "postgres"):
             with sender.refused():
                 exhaust_log(cramped, sender)
-            wait_told(cramped, "postgres", FULL, times=3)
+            wait_logged(cramped, "postgres", FULL, times=3)
         sender.wait_for_more()
         cramped.wait_healthy()
     sender.assert_nothing_is_lost()
@@ -153,7 +153,7 @@ def test_a_full_database_refuses_and_loses_nothing(cramped: Stack) -> None:
 
 @pytest.mark.parametrize("volume", ["media", "uploads"])
 def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> None:
-    """An upload that finds no room is refused and told, nothing of it stays, and text goes on."""
+    """An upload without room is refused and logged, nothing of it stays, and messages still pass."""
     person = register(cramped)
     room = person.create_room()
     kept = os.urandom(LARGE)
@@ -162,7 +162,7 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
     with filled(cramped, volume):
         before = run_in_volume(cramped, "media", find)
         assert person.upload(os.urandom(LARGE)).status >= 500
-        wait_told(cramped, "synapse", FULL)
+        wait_logged(cramped, "synapse", FULL)
         assert run_in_volume(cramped, "media", find) == before
         person.send(room, f"{volume} is full")
         assert person.download(uri).body == kept
@@ -172,13 +172,13 @@ def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> Non
 
 
 def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -> None:
-    """What cannot be published is told, Apache goes on with what it has, and room heals it."""
+    """What cannot be published is reported, Apache goes on with what it has, and room heals it."""
     with filled(cramped, "certificates"):
         before = run_in_volume(cramped, "certificates", "cat live.pem")
         # In place: what is removed would leave room for what comes next.
         spoil = "printf rubbish | dd of=live.pem conv=notrunc status=none; sync"
         run_in_volume(cramped, "certificates", spoil)
-        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
         assert cramped.ask("GET", "/_matrix/client/versions").status == 200
         assert FULL in cramped.check().stdout
         assert before[7:] in run_in_volume(cramped, "certificates", "cat live.pem")
@@ -192,13 +192,13 @@ def test_without_room_for_the_helpers_own_state_it_starts_anew(cramped: Stack) -
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
-    wait_told(cramped, "helper", f"can not be written ({FULL})")
+    wait_logged(cramped, "helper", f"can not be written ({FULL})")
     wait_for(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
 
 
 def test_a_copy_without_room_fails_and_the_source_is_whole(tmp_path: Path) -> None:
-    """`generate` onto a full filesystem says so in a line, and the old bundle stands."""
+    """`generate` onto a full filesystem says so in a line, and the old bundle stays."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     with small_filesystem(tmp_path / "bundle.img", 8) as device:

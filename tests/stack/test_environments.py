@@ -42,13 +42,13 @@ def run_command(stack: Stack, command: str, **environment: str) -> subprocess.Co
 
 @pytest.fixture
 def occupied(bundle: Stack) -> Iterator[socket.socket]:
-    """Somebody else listens on Apache's published port."""
+    """Another process listens on Apache's published port."""
     with socket.create_server(("127.0.0.1", bundle.https_port)) as server:
         yield server
 
 
 def test_a_taken_port_is_named_and_the_rest_is_not_affected(trial: Stack) -> None:
-    """A taken port fails `up` by name, disturbs nobody else, and heals with the next `up`."""
+    """A taken port fails `up` by name, affects no other service, and heals with the next `up`."""
     trial.compose("rm", "--stop", "--force", "apache")
     with socket.create_server(("127.0.0.1", trial.https_port)):
         done = trial.compose("up", "--detach", check=False)
@@ -71,7 +71,7 @@ def test_up_names_a_taken_port_before_it_starts_anything(bundle: Stack, occupied
     assert bundle.compose("ps", "--all", "--quiet").stdout == ""
 
 
-@pytest.fixture(params=["nobody listens", "forbidden"])
+@pytest.fixture(params=["not running", "forbidden"])
 def engineless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """An environment in which no engine is to be had: none runs, or its socket is for others."""
     address, wrapper = tmp_path / "docker.sock", tmp_path / "bin" / "docker"
@@ -213,7 +213,7 @@ def test_the_project_is_the_same_from_every_place(checkout: Path) -> None:
 
 
 def same_files(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Tell whether two projects are the same, though the paths to their files may differ."""
+    """Return whether two projects are the same, though the paths to their files may differ."""
     resolved = [{**each, "mounts": [m.resolve() for m in each["mounts"]]} for each in (one, other)]
     return resolved[0] == resolved[1]
 

@@ -29,12 +29,12 @@ pytestmark = pytest.mark.engine
 
 SERVICES = ["apache", "helper", "synapse", "postgres"]
 VERSIONS = "/_matrix/client/versions"
-# mod_proxy shuns a backend that failed for a minute, unless it is told otherwise.
+# mod_proxy shuns a backend that failed for a minute, unless it is configured otherwise.
 PENALTY = 60
 
 
 def is_fine(ask: Callable[..., Answer]) -> bool:
-    """Tell whether a request is answered with 200."""
+    """Return whether a request is answered with 200."""
     with suppress(OSError, HTTPException):
         return ask("GET", VERSIONS).status == 200
     return False
@@ -157,7 +157,7 @@ def read_end(stack: Stack, service: str) -> int | None:
 def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack) -> None:
     """A Synapse that outgrows its limit is ended (137) and started again, and others stay well.
 
-    A client is told to come back, and with enough memory all is as before.
+    A client learns to come back, and with enough memory all is as before.
     """
     override = trial.directory / "compose.override.yaml"
     before = override.read_text()
@@ -181,7 +181,7 @@ def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack)
 def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Stack) -> None:
     """`down` under load ends every container in time, and `up` without a registry loses nothing.
 
-    Nobody is killed (137), PostgreSQL shuts down cleanly, no image is pulled or built, and the
+    No container is killed (137), PostgreSQL shuts down cleanly, no image is pulled or built, and the
     client, which kept on trying, finds every acknowledged event.
     """
     follow = ["docker", "logs", "--follow", "--tail=0", trial.container("postgres")]
@@ -193,8 +193,8 @@ def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Sta
             watch_exits(trial) as ends,
         ):
             trial.compose("down")
-            told = log.communicate()[0]
-        assert "database system is shut down" in told
+            output = log.communicate()[0]
+        assert "database system is shut down" in output
         assert set(ends) == set(SERVICES)
         assert 137 not in ends.values(), ends
         assert docker("volume", "ls", "-q", f"--filter=name={trial.project}_")

@@ -27,7 +27,7 @@ IMPOSTOR = "gamma.test"
 
 @pytest.fixture(scope="module")
 def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
-    """A network that stands for the internet, where both Apaches have their names.
+    """A network in place of the internet, where both Apaches have their names.
 
     The containers join it one by one: as a network of Compose it would bring the service names
     along, and each bundle's Apache would find two containers by the name of `synapse`.
@@ -52,19 +52,19 @@ def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def alice(domain: Stack) -> Person:
-    """Somebody on alpha."""
+    """A user on alpha."""
     return register(domain, f"alice-{os.getpid()}")
 
 
 @pytest.fixture(scope="module")
 def bob(neighbour: Stack) -> Person:
-    """Somebody on beta, whose name holds a slash: every path that names him needs %2F."""
+    """A user on beta, whose name holds a slash: every path that names him needs %2F."""
     return register(neighbour, f"bob/by-{os.getpid()}")
 
 
 @pytest.fixture(scope="module")
 def room(road: str, alice: Person, bob: Person) -> str:
-    """A room of alpha that somebody of beta joined by an alias with a slash."""
+    """A room of alpha that a user of beta joined by an alias with a slash."""
     name = f"across/the//road-{os.getpid()}"
     room = alice.create_room(preset="public_chat", room_alias_name=name)
     alias = f"#{name}:{alice.stack.server_name}"
@@ -128,17 +128,17 @@ def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
 
 
 def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, room: str) -> None:
-    """Each server was told of port 443 by the other's well-known document, and came in there.
+    """Each server learned of port 443 from the other's well-known document, and used it.
 
     Nothing listens on 8448, the port of a server name without delegation.
     """
     joining, sending = "/_matrix/federation/v1/make_join/", "/_matrix/federation/v1/send/"
     for here, there, request in ((neighbour, domain, joining), (domain, neighbour, sending)):
-        told = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
+        learned = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
         asked = f"matrix-federation://{there.server_name}{request}"
         wait_for(
-            functools.partial(has_logged, here, (told,), ("Completed request: 200", asked)),
-            f"{here.server_name} was told and went there",
+            functools.partial(has_logged, here, (learned,), ("Completed request: 200", asked)),
+            f"{here.server_name} learned the address and went there",
             patience=60,
         )
         assert not is_open(here, there.server_name, 8448)
@@ -146,13 +146,13 @@ def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, 
 
 
 def has_logged(stack: Stack, *wanted: tuple[str, ...]) -> bool:
-    """Tell whether Synapse logged, for each wanted, a line with all its parts."""
+    """Return whether Synapse logged, for each wanted, a line with all its parts."""
     lines = stack.compose("logs", "--no-color", "synapse").stdout.splitlines()
     return all(any(all(part in line for part in parts) for line in lines) for parts in wanted)
 
 
 def is_open(stack: Stack, host: str, port: int) -> bool:
-    """Tell whether a host accepts connections from Synapse on a port."""
+    """Return whether a host accepts connections from Synapse on a port."""
     code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
     command = ["exec", "--no-TTY", "synapse", "python3", "-c", code, host, str(port)]
     done = stack.compose(*command, check=False)

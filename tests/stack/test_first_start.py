@@ -70,7 +70,7 @@ def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
 
 @pytest.mark.parametrize("stage", ["directories", "database postgres", "control file"])
 def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage: str) -> None:
-    """A database that was cut off in its final place, before it could hold anything, is made anew."""
+    """A database that was cut off in its final place, before it could hold anything, is made again."""
     run_in_place(bundle, CUT.format(home=HOME, start=EARLIER, stage=STAGES[stage]))
     start(bundle)
 

@@ -52,7 +52,7 @@ def wait_restarted(stack: Stack, before: dict[str, int], *services: str) -> None
 
 
 def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> None:
-    """All five main processes stand still at once, and soon all serve again, each restarted once.
+    """All five main processes freeze at once, and soon all serve again, each restarted once.
 
     A client that sends through the tunnel all the while finds every acknowledged event.
     """
@@ -70,7 +70,7 @@ def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> 
 
 
 def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None:
-    """The child that serves stands still: Apache is restarted."""
+    """The child that serves freezes: Apache is restarted."""
     before = count_restarts(stack, SERVICES)
     freeze(stack, "apache", "cat /proc/$main/task/$main/children | tr ' ' '\\n' | grep .")
     wait_restarted(stack, before, "apache")
@@ -78,7 +78,7 @@ def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None
 
 
 def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> None:
-    """The watcher is started anew beside an Apache that serves on, and takes up a new certificate."""
+    """The watcher is restarted while Apache serves on, and takes up a new certificate."""
     before = count_restarts(stack, SERVICES)
 
     def inside(script: str) -> str:
@@ -93,7 +93,7 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
         "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
     )
     serial = inside(served)
-    # The helper makes another certificate when the published one is gone.
+    # The helper makes another certificate when the published one is missing.
     stack.compose("exec", "--no-TTY", "helper", "rm", "/certificates/live.pem")
     wait_for(lambda: inside(served) != serial, "another certificate is served")
     stack.wait_healthy("apache")

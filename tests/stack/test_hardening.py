@@ -110,7 +110,7 @@ def test_only_loopback_ports_are_published(stack: Stack) -> None:
         for binding in ports or []
     ]
     assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
-    # The third is the public side of the tunnel's double, which stands for the internet.
+    # The third is the public side of the tunnel's double, in place of the internet.
     expected = {stack.https_port, stack.synapse_port, stack.tunnel_port} - {0}
     assert {int(binding["HostPort"]) for binding in bindings} == expected
 
@@ -175,8 +175,8 @@ def read_secrets(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def told(stack: Stack) -> dict[str, str]:
-    """Everything that a bundle tells anyone who may not read its secrets, after some use."""
+def visible(stack: Stack) -> dict[str, str]:
+    """Everything that a bundle shows to people who may not read its secrets, after some use."""
     person = use(stack)
     stack.check()
     containers = {service: c["Id"] for service, c in stack.inspect_all().items()}
@@ -204,29 +204,31 @@ def use(stack: Stack) -> Person:
     return person
 
 
-def test_no_secret_is_told(stack: Stack, told: dict[str, str]) -> None:
+def test_no_secret_is_shown(stack: Stack, visible: dict[str, str]) -> None:
     """No secret is in what `docker inspect`, `config`, `logs` and `top` show, nor in an environment."""
     secrets = list(read_secrets(stack))
     kept = {path.name for path in (stack.directory / "secrets").iterdir()} - PUBLIC_SECRETS
     assert {name for name, _ in secrets} == kept - {"synapse.yaml"}
     assert min(len(value) for _, value in secrets) >= 16
-    leaks = [(n, source) for n, value in secrets for source, text in told.items() if value in text]
+    leaks = [
+        (n, source) for n, value in secrets for source, text in visible.items() if value in text
+    ]
     assert leaks == []
 
 
-def test_what_is_told_is_not_empty(stack: Stack, told: dict[str, str]) -> None:
+def test_what_is_shown_is_not_empty(stack: Stack, visible: dict[str, str]) -> None:
     """The search for secrets looks where they would be."""
-    assert "homeserver.override.yaml" in told["inspect"]
-    assert "/run/secrets/postgres_password" in told["config"]
-    assert "/_matrix/client/v3/nothing" in told["logs"]
-    assert "apache2" in told["processes"]
-    assert f"HOMESERVER={stack.homeserver}" in told["environments"]
+    assert "homeserver.override.yaml" in visible["inspect"]
+    assert "/run/secrets/postgres_password" in visible["config"]
+    assert "/_matrix/client/v3/nothing" in visible["logs"]
+    assert "apache2" in visible["processes"]
+    assert f"HOMESERVER={stack.homeserver}" in visible["environments"]
 
 
-def test_no_access_token_is_logged(told: dict[str, str]) -> None:
+def test_no_access_token_is_logged(visible: dict[str, str]) -> None:
     """An access token that a client puts into the address stays out of the logs."""
-    assert told["token"] not in told["logs"]
-    assert told["token"].split("_")[2] not in told["logs"]
+    assert visible["token"] not in visible["logs"]
+    assert visible["token"].split("_")[2] not in visible["logs"]
 
 
 def test_the_host_keeps_the_secrets_directory_to_its_owner(stack: Stack) -> None:
@@ -258,5 +260,5 @@ def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
 
 
 def test_synapse_starts_without_a_word_about_its_files(trial: Stack) -> None:
-    """The override that nobody has touched is no reason for a warning."""
+    """An override that was never edited causes no warning."""
     assert "IGNORING" not in trial.compose("logs", "synapse").stdout

@@ -57,7 +57,7 @@ def identity(bundle: Stack) -> Iterator[None]:
 
 
 def read_keys(stack: Stack) -> str:
-    """Return the keys that a server signs with, as it tells the world."""
+    """Return the keys that a server signs with, as it publishes them."""
     return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").json["verify_keys"])
 
 
@@ -68,7 +68,7 @@ def read_state(stack: Stack) -> State:
     return State(
         files={str(p): (p.stat().st_mtime_ns, p.stat().st_ino) for p in paths},
         containers={service: container["Id"] for service, container in containers.items()},
-        # Bootstrap proves the database anew at every `up`.
+        # Bootstrap proves the database again at every `up`.
         starts={s: c["State"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
     )
 
@@ -183,7 +183,7 @@ def test_a_rotated_database_password_is_the_only_one_that_opens(bundle: Stack) -
 
 
 def log_in(stack: Stack, password: str) -> bool:
-    """Tell whether PostgreSQL lets the role in with a password."""
+    """Return whether PostgreSQL lets the role in with a password."""
     script = ["env", f"PGPASSWORD={password}", "psql", "-h", "127.0.0.1", "-U", "synapse_user"]
     query = [*script, "-d", "synapse", "-Atc", "SELECT 1"]
     done = stack.compose("exec", "--no-TTY", "postgres", *query, check=False)

@@ -83,7 +83,7 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
     anna, ben = read_commands("Another user")
     first = type_in(server, environment, anna).strip()
     session = open_session(server, "anna", first)
-    # No session that nobody holds: neither from the registration nor from the first start.
+    # No unused session: neither from the registration nor from the first start.
     assert len(session.call("GET", "/devices")["devices"]) == 1
     admin = open_session(server, "ben", type_in(server, environment, ben).strip())
     path = "/_synapse/admin/v1/server_version"

@@ -29,7 +29,7 @@ PHOTOS = 30
 
 @pytest.fixture(scope="module")
 def family(trial: Stack) -> list[Person]:
-    """Everybody at home has an account."""
+    """Each person at home has an account."""
     return [register(trial) for _ in range(FAMILY)]
 
 
@@ -47,9 +47,9 @@ def count(answers: Iterable[Answer]) -> Counter[int]:
 def test_a_family_signs_in_from_one_address(family: list[Person]) -> None:
     """Eight people with three devices each sign in through one address, one after the other."""
     stack = family[0].stack
-    everybody = [person.user_id for person in family for _ in range(DEVICES)]
-    answers = (sign_in(stack, user, PASSWORD, HOME) for user in everybody)
-    assert count(answers) == {200: len(everybody)}
+    users = [person.user_id for person in family for _ in range(DEVICES)]
+    answers = (sign_in(stack, user, PASSWORD, HOME) for user in users)
+    assert count(answers) == {200: len(users)}
 
 
 def test_a_person_signs_in_on_every_device_and_in_every_client(family: list[Person]) -> None:
@@ -85,13 +85,13 @@ def test_a_guesser_from_many_addresses_has_ten_tries_for_an_account(family: list
     ]
     assert 1 <= count(answers)[403] <= 11, count(answers)
     assert count(answers)[200] == 0
-    # The account's other limit is told in time, not in tries: 5 minutes, not 6 seconds.
+    # The account's other limit shows in the waiting time, not in tries: 5 minutes, not 6 seconds.
     assert answers[-1].json["retry_after_ms"] > 60_000
-    # Nobody who is signed in is disturbed.
+    # A session that is signed in stays.
     assert family[2].call("GET", "/account/whoami")["user_id"] == victim
 
 
-def test_a_guesser_of_names_is_stopped_by_address_and_nobody_else_is(family: list[Person]) -> None:
+def test_a_guesser_of_names_is_stopped_by_address_and_no_one_else_is(family: list[Person]) -> None:
     """One address has sixty tries over all accounts; a right password elsewhere signs in meanwhile."""
     stack = family[0].stack
 

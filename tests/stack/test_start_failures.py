@@ -87,12 +87,12 @@ def spoil(path: Path, how: str) -> None:
         ("helper", "admin_password", "private"),
     ],
 )
-def test_a_secret_that_cannot_be_read_is_named_by_whoever_needs_it(
+def test_a_secret_that_cannot_be_read_is_named_by_the_service_that_needs_it(
     bundle: Stack, service: str, secret: str, how: str
 ) -> None:
     """A service whose secret is missing, a directory, private or empty does not start and names it.
 
-    No password is empty, and no key is made anew.
+    No password is empty, and no key is replaced.
     """
     # As bootstrap would, before Synapse first starts.
     run_in_volume(bundle, "media", "chown 991:991 .")
@@ -113,8 +113,8 @@ def test_generate_repairs_the_modes_of_secrets(bundle: Stack) -> None:
     for path in secrets.iterdir():
         path.chmod(0o600)
     secrets.chmod(0o755)
-    told = bundle.generate().stdout
-    assert "update    secrets/signing.key" in told
+    output = bundle.generate().stdout
+    assert "update    secrets/signing.key" in output
     assert {path.name: path.read_bytes() for path in secrets.iterdir()} == before
     modes = {path.name: path.stat().st_mode & 0o777 for path in secrets.iterdir()}
     assert modes.pop("instance") == 0o666
@@ -136,8 +136,8 @@ def test_a_slow_start_of_postgresql_is_waited_for(bundle: Stack) -> None:
         assert bundle.inspect("synapse")["State"]["Status"] == "created"
         assert starting.poll() is None
         bundle.compose("exec", "--no-TTY", "postgres", "touch", "/run/postgresql/go")
-        told = starting.communicate()[1]
-    assert starting.returncode == 0, told
+        output = starting.communicate()[1]
+    assert starting.returncode == 0, output
     assert bundle.inspect("postgres")["RestartCount"] == 0
     assert bundle.inspect("bootstrap")["State"]["ExitCode"] == 0
     assert bundle.inspect("synapse")["State"]["Running"]
@@ -162,9 +162,9 @@ def test_a_database_of_another_locale_keeps_synapse_from_starting(bundle: Stack)
     done = bundle.compose("up", "--detach", check=False)
     assert done.returncode != 0
     assert bundle.inspect("synapse")["State"]["Status"] == "created"
-    told = bundle.compose("logs", "--no-log-prefix", "bootstrap").stdout
-    assert "collation is C.UTF-8 and must be C" in told
-    advice = next(each for each in told.split("`") if "RENAME" in each)
+    output = bundle.compose("logs", "--no-log-prefix", "bootstrap").stdout
+    assert "collation is C.UTF-8 and must be C" in output
+    advice = next(each for each in output.split("`") if "RENAME" in each)
     typed = subprocess.run(
         ["sh", "-c", advice.replace(" exec ", " exec --no-TTY ")],
         cwd=bundle.directory,

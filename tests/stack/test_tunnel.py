@@ -34,12 +34,12 @@ FORGED = {
 
 @pytest.fixture(scope="module")
 def person(domain: Stack) -> Person:
-    """Somebody with an account."""
+    """A user of the bundle."""
     return register(domain)
 
 
 def enter(person: Person, method: str, path: str, **options: Any) -> Answer:
-    """Ask by the tunnel as somebody."""
+    """Ask through the tunnel as a user."""
     return person.stack.ask_through_tunnel(method, path, token=person.token, **options)
 
 
@@ -109,7 +109,7 @@ def test_a_needless_escape_arrives_as_it_was_written(domain: Stack) -> None:
 
 
 def read_address(person: Person, headers: Mapping[str, str], *, tunnel: bool) -> str:
-    """Return the address that Synapse noted for somebody who sends these headers."""
+    """Return the address that Synapse recorded for a user who sends these headers."""
     ask = person.stack.ask_through_tunnel if tunnel else person.stack.ask
     noted: list[str | None] = []
 
@@ -128,8 +128,8 @@ def test_the_visitors_address_is_known_through_the_tunnel(domain: Stack) -> None
     assert read_address(register(domain), headers, tunnel=True) == VISITOR
 
 
-def test_nobody_else_is_believed_about_addresses(domain: Stack) -> None:
-    """Whoever comes in beside the tunnel cannot claim an address by CF-Connecting-IP or another."""
+def test_only_the_tunnel_may_name_the_client_address(domain: Stack) -> None:
+    """A client beside the tunnel cannot claim an address by CF-Connecting-IP or another header."""
     networks = domain.inspect("apache")["NetworkSettings"]["Networks"].values()
     gateways = {network["Gateway"] for network in networks}
     assert read_address(register(domain), FORGED, tunnel=False) in gateways

@@ -1,4 +1,4 @@
-"""A running bundle does what a person wants of it, in both shapes."""
+"""What users do with a running bundle, in both shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_UPLOAD = 90 * 1024**2
 
 @pytest.fixture(scope="module")
 def person(stack: Stack) -> Person:
-    """Somebody with an account on the bundle."""
+    """A user of the bundle."""
     return register(stack)
 
 
@@ -133,7 +133,7 @@ def test_an_event_id_with_slashes_is_looked_up(person: Person) -> None:
 
 
 def test_strangers_cannot_register(stack: Stack) -> None:
-    """Nobody makes an account without the administrator."""
+    """An account needs the administrator."""
     body = {"username": "stranger", "password": "a long password"}
     answer = stack.ask("POST", "/_matrix/client/v3/register", body=body)
     assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")

@@ -1,4 +1,4 @@
-"""The helper's watch on a running server: a database that is gone is found, and is found again."""
+"""The helper's watch on a running server: a database that stops is reported, and so is its return."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def look(stack: Stack) -> dict[str, Any]:
     return {name: part["problem"] for name, part in json.loads(left).items()}
 
 
-def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -> None:
+def test_a_stopped_database_is_reported_and_the_helper_stays_healthy(trial: Stack) -> None:
     """Nothing else is blamed; the status has it without another round; its end is found too."""
     well = dict.fromkeys(("apache", "database", "disk"))
     wait_for(lambda: look(trial) == well, "all is well")
@@ -45,5 +45,5 @@ def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -
         trial.wait_healthy()
     wait_for(lambda: look(trial) == well, "all is well again")
     wait_for(
-        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is told"
+        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is logged"
     )

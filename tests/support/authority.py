@@ -80,7 +80,7 @@ def issue(
 ) -> Leaf:
     """Issue a certificate for `name`; without an `issuer` it is an authority of its own.
 
-    Unless it is `named`, the name stands where clients do not look for it any more.
+    Unless it is `named`, the name is the common name alone, which clients no longer read.
     """
     own = key or ec.generate_private_key(ec.SECP256R1())
     subject = name_subject(name)

@@ -43,7 +43,7 @@ class Answer:
 
 
 def trust_any() -> ssl.SSLContext:
-    """Return a context for a look at a certificate, whoever issued it."""
+    """Return a context that accepts any certificate, for a look at it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

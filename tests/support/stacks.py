@@ -62,7 +62,7 @@ class Stack:
         return (self.directory / "secrets" / name).read_text().removesuffix("\n")
 
     def trust(self) -> ssl.SSLContext:
-        """Return a context that trusts the bundle's own authority and nobody else."""
+        """Return a context that trusts the bundle's own authority alone."""
         return ssl.create_default_context(cafile=str(self.directory / "secrets" / "authority.pem"))
 
     def generate(self, *options: str) -> subprocess.CompletedProcess[str]:
@@ -128,7 +128,7 @@ class Stack:
         )
 
     def check(self, *, outside: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run the bundle's own check; around a tunnel's double there is no world to go through."""
+        """Run the bundle's own check; with the tunnel's double no public name leads to it."""
         options = ["--inside"] if self.tunnel_port and not outside else []
         return self.ask_helper("check", "--json", *options)
 

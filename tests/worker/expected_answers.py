@@ -30,17 +30,17 @@ class ExpectedAnswers:
 
 @functools.cache
 def read_shape(shape: Path) -> ExpectedAnswers:
-    """Return what a settings file promises."""
+    """Return what the Worker of a settings file must answer."""
     return read_plan(plan_shape(shape), shape.stem)
 
 
 def read_plan(plan: Plan, name: str) -> ExpectedAnswers:
-    """Return what a bundle promises; the name tells its Worker from others."""
+    """Return what the Worker of a bundle must answer; the name distinguishes it from others."""
     files = {str(file.path): file.content for file in plan.files}
     apache = files["apache/httpd.conf"].decode()
     location = apache.partition(f'<Location "{FOLDER}">')[2].partition("</Location>")[0]
     errors = dict(re.findall(r"ErrorDocument (\d+) '(.+)'", location))
-    # Apache sends this one as it stands in a file of its own, with its headers.
+    # Apache sends this one from a file of its own, with its headers.
     errors["405"] = files["apache/read-only-document.asis"].decode().partition("\n\n")[2]
     cors = re.findall(r'Header always set (Access-Control-\S+) "(.+)"', location)
     (caching,) = re.findall(r'Header set Cache-Control "(.+)"', apache)

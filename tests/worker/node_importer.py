@@ -23,7 +23,7 @@ class NodeImporter:
     process: subprocess.Popen[str]
 
     def fetch(self, worker: WorkerModule, request: Request) -> Answer:
-        """Return what the module's fetch handler makes of a request by https."""
+        """Return what the module's fetch handler answers to a request by https."""
         assert self.process.stdin
         assert self.process.stdout
         question = {
@@ -36,12 +36,12 @@ class NodeImporter:
         print(json.dumps(question), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         assert line, "node has ended, and said why on its error output"
-        told = json.loads(line)
-        assert "error" not in told, told["error"]
+        reply = json.loads(line)
+        assert "error" not in reply, reply["error"]
         return Answer(
-            status=told["status"],
-            headers=join_headers(told["headers"]),
-            body=base64.b64decode(told["body"]),
+            status=reply["status"],
+            headers=join_headers(reply["headers"]),
+            body=base64.b64decode(reply["body"]),
         )
 
 

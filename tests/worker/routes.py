@@ -21,7 +21,7 @@ class Route:
     path: str
 
     def matches(self, url: str) -> bool:
-        """Tell whether a request for the URL is the Worker's.
+        """Return whether a request for the URL is the Worker's.
 
         The host is compared without regard to case, path and query together and to the letter.
         """

@@ -114,7 +114,7 @@ def test_preflights_succeed_everywhere(
 def test_documents_can_only_be_read(
     runtime: Runtime, expected: ExpectedAnswers, method: str
 ) -> None:
-    """Any other method is refused in Apache's words, and told which there are."""
+    """Any other method is refused in Apache's words, with the list of those allowed."""
     for name in expected.documents:
         answer = runtime.fetch(expected.worker, Request(method=method, target=FOLDER + name))
         assert_error(answer, expected, 405, "M_UNRECOGNIZED")
@@ -123,7 +123,7 @@ def test_documents_can_only_be_read(
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_unknown_paths_are_not_found(runtime: Runtime, plain: ExpectedAnswers, name: str) -> None:
-    """What is no document is Apache's 404 in JSON, and nobody else is asked for it."""
+    """An unknown path is Apache's 404 in JSON, and no other server is asked."""
     for method in ("GET", "POST"):
         answer = runtime.fetch(plain.worker, Request(method=method, target=FOLDER + name))
         assert_error(answer, plain, 404, "M_NOT_FOUND")
@@ -133,7 +133,7 @@ def test_unknown_paths_are_not_found(runtime: Runtime, plain: ExpectedAnswers, n
 def test_unknown_paths_are_passed_through_on_demand(
     runtime: Runtime, passing: ExpectedAnswers, name: str
 ) -> None:
-    """With `pass-through` the domain's web server answers what is no document."""
+    """With `pass-through` the domain's web server answers unknown paths."""
     answer = runtime.fetch(passing.worker, Request(target=FOLDER + name))
     assert (answer.status, answer.headers["x-origin"]) == (203, "here")
     assert_cors(answer, passing)
@@ -157,7 +157,7 @@ def test_a_redirect_is_passed_through(runtime: Runtime, passing: ExpectedAnswers
 
 
 def test_an_absent_web_server_is_told(runtime: Runtime, passing: ExpectedAnswers) -> None:
-    """Where nobody answers what is passed through, the error is JSON that a browser may read."""
+    """Where no server answers what is passed through, the error is JSON that a browser may read."""
     answer = runtime.fetch(passing.worker, Request(target=f"{FOLDER}broken"))
     assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
     assert answer.headers["content-type"] == "application/json"

@@ -133,7 +133,7 @@ def test_no_two_server_names_share_a_script(names: list[str]) -> None:
 
 
 def test_a_script_is_called_after_its_server() -> None:
-    """A name says in the dashboard whose Worker it is; a long one is told apart by its digest."""
+    """A name says in the dashboard whose Worker it is; a long one is distinguished by its digest."""
     assert topology.place_worker("example.org").script == "matrix-well-known-example-org"
     assert topology.place_worker("a-b.org").script == "matrix-well-known-a--b-org"
     ends = [topology.place_worker(f"{'a' * 60}.{end}").script for end in ("org", "net")]

@@ -1,4 +1,4 @@
-"""Whatever stands in the settings comes out of the Worker as it went in."""
+"""The Worker answers with what the settings say, unchanged."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def test_any_text_survives_the_module(importer: Runtime, support: dict[str, str]
     expected = read_plan(plan_settings(chosen), "any")
     answer = importer.fetch(expected.worker, Request(target=f"{FOLDER}support"))
     assert answer.body == expected.documents["support"]
-    told: dict[str, Any] = json.loads(answer.body)
+    reply: dict[str, Any] = json.loads(answer.body)
     contact = {"role": "m.role.admin", **{k: v for k, v in support.items() if k != "page"}}
-    assert told == {"contacts": [contact], "support_page": support["page"]}
+    assert reply == {"contacts": [contact], "support_page": support["page"]}
 
 
 @MANY
 @given(server_name=HOST, homeserver=HOST)
 def test_any_domain_is_told_as_it_is(importer: Runtime, server_name: str, homeserver: str) -> None:
-    """The names in the settings are the ones that clients and servers are told."""
+    """The names in the settings are the ones that clients and servers learn."""
     chosen = Settings(server_name=server_name, homeserver=homeserver, email="you@example.org")
     worker = read_plan(plan_settings(chosen), "any").worker
     client = importer.fetch(worker, Request(target=f"{FOLDER}client")).json

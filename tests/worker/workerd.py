@@ -1,6 +1,6 @@
 """Cloudflare's own runtime with Workers in it, each on a port of 127.0.0.1.
 
-Behind each stands the web server of origin.js, and nothing else: a Worker reaches no network.
+Behind each is the web server of origin.js, and nothing else: a Worker reaches no network.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Workerd:
     ports: Mapping[str, int]
 
     def fetch(self, worker: WorkerModule, request: Request) -> Answer:
-        """Send a request as it stands, by plain HTTP."""
+        """Send a request as it is, by plain HTTP."""
         connection = HTTPConnection("127.0.0.1", self.ports[worker.name], timeout=PATIENCE)
         headers = {"Host": worker.host, **request.headers}
         body = None if request.body is None else request.body.encode()
@@ -88,5 +88,5 @@ def read_port(control: FileIO, log: Path) -> tuple[str, int]:
     ready, _, _ = select.select([control], [], [], PATIENCE)
     line = control.readline() if ready else b""
     assert line, f"workerd does not listen:\n{log.read_text(encoding='utf-8')}"
-    told = json.loads(line)
-    return told["socket"], told["port"]
+    reply = json.loads(line)
+    return reply["socket"], reply["port"]

@@ -1,4 +1,4 @@
-"""Stands where Synapse stands: says what reached it, byte for byte, or misbehaves when told to.
+"""Takes Synapse's place: answers with what it received, byte for byte, or misbehaves on request.
 
 The query decides: `hold=SECONDS` answers late, `release=1` lets all that wait go, `status=CODE`
 answers with that status, `break=1` closes the connection without an answer.

@@ -18,7 +18,7 @@ DEFAULT_ID = "991"
 
 
 def fail(text: str) -> None:
-    """Tell what is wrong and end."""
+    """Print what is wrong and end."""
     print(text, file=sys.stderr)
     sys.exit(2)
 

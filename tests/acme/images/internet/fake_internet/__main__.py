@@ -63,7 +63,7 @@ async def serve() -> None:
         await start_site(
             AuthorityProxy(state, read_pairs("AUTHORITIES")).build(), authority.PORT, tls
         ),
-        # The last one: whoever can ask it knows that the others answer.
+        # The last one: once it answers, the others do.
         await start_site(control.build(state, apply), control.PORT),
     ]
     stop = asyncio.Event()

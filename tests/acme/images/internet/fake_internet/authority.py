@@ -15,15 +15,15 @@ from aiohttp import web
 from fake_internet.state import Rule, State
 
 PORT: Final = 14000
-# What belongs to one hop alone (RFC 9110, section 7.6.1), or is written anew.
+# What belongs to one hop alone (RFC 9110, section 7.6.1), or is written again.
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date"})
 _WINDOWS = {"past": -30, "future": 30}
-# What real directories tell beside their addresses, and pebble does not.
+# What real directories contain besides their addresses, and pebble's does not.
 _META: Final = {"caaIdentities": ["pebble.test"], "profiles": {"classic": "as ever"}}
 
 
 class AuthorityProxy:
-    """One door for several authorities, told apart by the host name that a client asks for."""
+    """One entrance to several authorities; the host name decides which."""
 
     def __init__(self, state: State, authorities: dict[str, str]) -> None:
         """Know the address of each authority by its host name."""

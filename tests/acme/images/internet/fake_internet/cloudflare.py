@@ -124,7 +124,7 @@ class Cloudflare:
             "paused": False,
             "type": "full",
             "name_servers": self._state.switches["nameservers"],
-            "account": {"id": "a" * 32, "name": "Somebody"},
+            "account": {"id": "a" * 32, "name": "An account"},
         }
 
     async def _list_records(self, request: web.Request) -> web.Response:
@@ -184,7 +184,7 @@ class Cloudflare:
 
 
 def expect_parameters(request: web.Request, known: frozenset[str], needed: set[str]) -> None:
-    """Refuse parameters that nobody should send, and the want of one that everybody must."""
+    """Refuse parameters that no client should send, and the lack of one that every client must."""
     strange = sorted((set(request.query) - known) | (needed - set(request.query)))
     if strange:
         raise StrangeRequestError(400, 1000, f"unexpected or missing parameters: {strange}")

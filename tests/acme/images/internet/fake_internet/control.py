@@ -1,4 +1,4 @@
-"""The door for tests: what happened, and what shall go wrong."""
+"""The tests' own API: what happened, and what is to fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Apply = Callable[[], Awaitable[None]]
 def build(state: State, apply: Apply) -> web.Application:
     """Return the application: GET /state, PUT /switches, POST /reset."""
 
-    async def tell(_request: web.Request) -> web.Response:
+    async def show(_request: web.Request) -> web.Response:
         return web.json_response(state.describe())
 
     async def turn(request: web.Request) -> web.Response:
@@ -33,7 +33,7 @@ def build(state: State, apply: Apply) -> web.Application:
         return web.json_response({})
 
     app = web.Application()
-    app.router.add_get("/state", tell)
+    app.router.add_get("/state", show)
     app.router.add_put("/switches", turn)
     app.router.add_post("/reset", reset)
     return app

@@ -39,7 +39,7 @@ class DnsResponses:
         return bytes(reply.pack())
 
     def _fill(self, reply: DNSRecord, name: str, kind: str, server: str) -> None:
-        """Add what stands at a name; the resolver follows aliases, a name server does not."""
+        """Add the records of a name; the resolver follows aliases, a name server does not."""
         for _ in range(8):
             found = list(self._find(name, server))
             alias = [value for one, value in found if one == "CNAME"]

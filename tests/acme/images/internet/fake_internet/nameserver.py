@@ -1,4 +1,4 @@
-"""A DNS server on one address, by UDP and TCP, which can refuse or ignore whoever asks."""
+"""A DNS server on one address, by UDP and TCP, which can refuse or ignore questions."""
 
 from __future__ import annotations
 

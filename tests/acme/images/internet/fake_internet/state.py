@@ -94,7 +94,7 @@ class State:
         self.identities = {zone: secrets.token_hex(16) for zone in self.zones}
 
     def reset(self) -> None:
-        """Forget what happened and mend what was broken; zones keep their ids."""
+        """Forget what happened and undo every fault; zones keep their ids."""
         self.switches = dict(SWITCHES)
         for log in (self.records, self.requests, self.queries, self.violations):
             log.clear()

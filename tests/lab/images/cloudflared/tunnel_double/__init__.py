@@ -12,4 +12,4 @@ VERSION = "2026.8.2"
 
 
 class RefusalError(Exception):
-    """What keeps the double from doing as it was told; ends the process with exit code 1."""
+    """What keeps the double from its work; ends the process with exit code 1."""

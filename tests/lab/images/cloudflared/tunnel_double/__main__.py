@@ -29,7 +29,7 @@ def find_configuration(invocation: Invocation) -> Path | None:
 
 
 def print_version(invocation: Invocation, _environment: Mapping[str, str]) -> None:
-    """Print which release of cloudflared this double stands for."""
+    """Print which release of cloudflared this double models."""
     short = invocation.given.get("short")
     print(VERSION if short else f"cloudflared version {VERSION} (built for the lab: a double)")
 

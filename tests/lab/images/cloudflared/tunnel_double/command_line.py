@@ -2,7 +2,7 @@
 
 Source: cmd/cloudflared/tunnel/cmd.go and subcommands.go of release 2026.8.2, with Go's flag
 package. A flag belongs to the level that declares it: `--token-file` only after `run`, `--metrics`
-only before it. Parsing of a level ends at its first word that is no flag.
+only before it. Parsing of a level ends at its first word that is not a flag.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def read_configuration(path: Path) -> Configuration:
         raise RefusalError(msg) from None
     content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
-        msg = f"Configuration file {path} was empty or is no mapping"
+        msg = f"Configuration file {path} was empty or is not a mapping"
         raise RefusalError(msg)
     problems = list(_find_problems(content))
     if problems:

@@ -28,6 +28,8 @@ def parse_duration(text: str, where: str) -> float:
     if text == "0":
         return 0.0
     if not _WHOLE.fullmatch(text):
-        msg = f"{where}: {text!r} is no duration; write a number and a unit, such as 30s or 1m30s"
+        msg = (
+            f"{where}: {text!r} is not a duration; write a number and a unit, such as 30s or 1m30s"
+        )
         raise RefusalError(msg)
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -21,7 +21,7 @@ _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """One flag: how it is spelled, where it stands and what it takes."""
+    """One flag: how it is spelled, where it is allowed and what it takes."""
 
     name: str
     kind: Kind = "string"
@@ -108,7 +108,7 @@ FLAGS: tuple[Flag, ...] = (
 
 
 def parse_text(flag: Flag, text: str, where: str) -> Value:
-    """Return the value that a flag's text stands for; raise RefusalError, naming `where`, if none."""
+    """Return the value that a flag's text means; raise RefusalError, naming `where`, if none."""
     if flag.kind == "bool":
         return _parse_bool(text, where)
     if flag.kind == "duration":
@@ -135,6 +135,6 @@ def _parse_bool(text: str, where: str) -> bool:
 
 def _parse_integer(text: str, where: str) -> int:
     if not text.isascii() or not text.isdigit():
-        msg = f"{where}: {text!r} is no whole number"
+        msg = f"{where}: {text!r} is not a whole number"
         raise RefusalError(msg)
     return int(text)

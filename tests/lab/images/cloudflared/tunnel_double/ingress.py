@@ -39,7 +39,7 @@ class Rule:
     origin: OriginRequest
 
     def matches(self, hostname: str, path: str) -> bool:
-        """Tell whether a request for the host and the decoded path belongs to this rule."""
+        """Return whether a request for the host and the decoded path belongs to this rule."""
         fits = self.hostname in {"", "*", hostname} or (
             self.hostname.startswith("*.") and hostname.endswith(self.hostname[1:])
         )

@@ -40,7 +40,7 @@ class Outgoing:
 def load_authorities(rule: Rule) -> ssl.SSLContext:
     """Return whom the rule's origin may be certified by: the system's authorities and caPool.
 
-    The file is read here and never again. Raises RefusalError when it can not be read or holds no
+    The file is read here and never again. Raises RefusalError when it cannot be read or holds no
     certificate (cloudflared only logs the latter).
     """
     context = ssl.create_default_context()
@@ -104,7 +104,7 @@ class Origin:
     async def send(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the origin's response with its body still unread.
 
-        Raises aiohttp.ClientError when the origin can not be reached, proves to be another or
+        Raises aiohttp.ClientError when the origin cannot be reached, proves to be another or
         breaks off. A request without body that met a connection closed by the origin goes out
         again, like in Go; any other fails.
         """

@@ -83,7 +83,7 @@ class PublicSide:
         """Ask for the awaited body only when the edge would take the request."""
         if edge.find_refusal(request.raw_path, request.headers, self._limits) is None:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            # These bytes are no part of the answer, which may still turn out to be an error.
+            # These bytes are not part of the answer, which may still turn out to be an error.
             request.writer.output_size = 0
         return None
 

@@ -39,7 +39,7 @@ class Plan:
 async def serve(plan: Plan, log: Logger) -> None:
     """Serve the tunnel until SIGTERM or SIGINT; a second one cuts the grace period short.
 
-    Raises RefusalError when an address can not be listened on or a pool of authorities can not be read.
+    Raises RefusalError when an address cannot be listened on or a pool of authorities cannot be read.
     """
     stop, hurry = _watch_signals(log)
     log.info("Starting tunnel tunnelID=%s", plan.tunnel)

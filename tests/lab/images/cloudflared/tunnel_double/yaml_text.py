@@ -1,4 +1,4 @@
-"""YAML as Go's yaml.v3 reads it, as far as a configuration file of cloudflared can tell."""
+"""YAML as Go's yaml.v3 reads it, as far as a configuration file of cloudflared needs it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GoLoader.add_implicit_resolver(
 
 
 def parse_yaml(text: str, where: str) -> object:
-    """Return what the one document of the text says; raise RefusalError where it is no YAML."""
+    """Return what the one document of the text says; raise RefusalError where it is not YAML."""
     try:
         return yaml.load(text, Loader=_GoLoader)  # a SafeLoader  # noqa: S506
     except yaml.YAMLError as error:

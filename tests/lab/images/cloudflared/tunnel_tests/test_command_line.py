@@ -45,7 +45,7 @@ def test_command_accepted(line: str, command: str) -> None:
         ("tunnel run NAME --protocol http2", "accepts at most 1 argument"),
         ("tunnel --loglevel loud run", "'loud' is none of"),
         ("tunnel --edge-ip-version 5 run", "'5' is none of"),
-        ("tunnel --grace-period 30 run", "'30' is no duration"),
+        ("tunnel --grace-period 30 run", "'30' is not a duration"),
         ("tunnel --no-autoupdate=yes run", "neither true nor false"),
     ],
 )
@@ -89,7 +89,7 @@ def test_unknown_flag_exit_code() -> None:
 
 
 def test_version() -> None:
-    """`version` names the release that the double stands for."""
+    """`version` names the release that the double models."""
     ended = run_double("version")
     assert ended.returncode == 0
     assert "2026.8.2" in ended.stdout

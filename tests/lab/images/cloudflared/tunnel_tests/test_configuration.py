@@ -28,7 +28,7 @@ SITE = {"hostname": HOST, "service": "https://apache:443"}
         ({"ingress": [SITE | {"host": HOST}, CATCH_ALL]}, "unknown key 'host'"),
         ({"ingress": [SITE | {"originRequest": {"noTlsVerify": True}}, CATCH_ALL]}, "noTlsVerify"),
         ({"originRequest": {"connectTimeout": 30}}, "connectTimeout: 30 is of the wrong kind"),
-        ({"originRequest": {"connectTimeout": "30"}}, "'30' is no duration"),
+        ({"originRequest": {"connectTimeout": "30"}}, "'30' is not a duration"),
         ({"originRequest": {"keepAliveConnections": "9"}}, "keepAliveConnections"),
         ({"originRequest": {"http2Origin": True}}, "http2Origin"),
         ({"ingress": [SITE]}, "The last ingress rule must match all URLs"),

@@ -42,7 +42,7 @@ def test_credentials_refused(files: Files, changes: dict[str, Any], expected: st
 
 
 def test_credentials_malformed(files: Files) -> None:
-    """A credentials file that is no JSON is refused without showing it."""
+    """A credentials file that is not JSON is refused without showing it."""
     files.credentials.write_text(SECRET)
     message = refuse_to_run(files)
     assert "invalid JSON" in message
