@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HOMESERVER: Final = "matrix.example.test"
 # Seconds until a certificate must be there.
-PATIENCE: Final = 60
+ISSUED_WITHIN: Final = 60
 SETTINGS: Final = """\
 server_name: example.test
 email: you@example.test
@@ -120,7 +120,9 @@ class LoneHelper:
         done = self.stack.compose("logs", "--no-color", "helper", check=False)
         return done.stdout + done.stderr
 
-    def wait_issued(self, *, other_than: str = "", patience: int = PATIENCE) -> x509.Certificate:
+    def wait_issued(
+        self, *, other_than: str = "", patience: int = ISSUED_WITHIN
+    ) -> x509.Certificate:
         """Wait for a certificate of an authority that is not the bundle's own."""
         try:
             wait_for(lambda: self.is_issued(other_than), "it is issued", patience)
@@ -141,7 +143,7 @@ class LoneHelper:
             return all(word.lower() in text for word in words)
 
         try:
-            wait_for(reports, f"the status reports {words}", PATIENCE)
+            wait_for(reports, f"the status reports {words}", ISSUED_WITHIN)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
         return find_problem(self.status())

@@ -58,7 +58,7 @@ FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
+def test_reports_what_is_wrong_and_recovers(
     helper: LoneHelper, internet: Internet, name: str
 ) -> None:
     """Each failure is in the status in words, asks for nothing in a loop, and heals."""

@@ -101,7 +101,7 @@ def test_keeps_a_record_once_and_finds_it_by_value(internet: Internet) -> None:
     assert [ask(internet, path, method="DELETE")[0] for _ in range(2)] == [200, 404]
 
 
-def test_fails_as_often_as_it_is_told(internet: Internet) -> None:
+def test_fails_as_often_as_configured(internet: Internet) -> None:
     """A failure that is switched on meets the named requests, and then ends."""
     rule = {"status": 429, "code": 971, "message": "slow down", "times": 1, "method": "GET"}
     internet.control(cloudflare=[rule])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acme.acme_bundles import (
-    PATIENCE,
+    ISSUED_WITHIN,
     LoneHelper,
     change_helper,
     copy_faketime,
@@ -119,7 +119,7 @@ def test_short_lives_are_renewed_in_time(
         assert alone.is_issued()
         serial = f"{leaf.serial_number:x}"
         assert f"{read_live(alone.stack)[0].serial_number:x}" == serial
-        renewed = alone.wait_issued(other_than=serial, patience=LIFETIMES["brief"] + PATIENCE)
+        renewed = alone.wait_issued(other_than=serial, patience=LIFETIMES["brief"] + ISSUED_WITHIN)
         life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
         assert leaf.not_valid_before_utc + life / 2 < renewed.not_valid_before_utc
         assert renewed.not_valid_before_utc < leaf.not_valid_after_utc

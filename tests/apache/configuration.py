@@ -31,7 +31,7 @@ SUPPORT: Final = "{email_address: help@example.org, page: 'https://example.org/h
 
 
 @dataclass(frozen=True, kw_only=True)
-class Configuration:
+class ApacheConfiguration:
     """The folder at /etc/homeserver: the text of each file, by its path."""
 
     homeserver: str
@@ -59,15 +59,15 @@ class Configuration:
         return folder
 
 
-def plan_trial() -> Configuration:
+def plan_trial() -> ApacheConfiguration:
     """Return the trial's configuration."""
-    return Configuration(homeserver="localhost", files=_plan(TRIAL))
+    return ApacheConfiguration(homeserver="localhost", files=_plan(TRIAL))
 
 
-def plan_domain(support: str = SUPPORT) -> Configuration:
+def plan_domain(support: str = SUPPORT) -> ApacheConfiguration:
     """Return the configuration of a domain behind a tunnel, with contacts as YAML."""
     files = _plan(f"{DOMAIN}support: {support}\n")
-    return Configuration(homeserver="matrix.example.org", files=files)
+    return ApacheConfiguration(homeserver="matrix.example.org", files=files)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.apache.apache_container import HARDENING, ApacheContainer, find_port_of
-from tests.apache.configuration import PROJECT, Configuration, plan_domain, plan_trial
+from tests.apache.configuration import PROJECT, ApacheConfiguration, plan_domain, plan_trial
 from tests.support.authority import Leaf, issue, publish, trust
 from tests.support.engine import docker
 from tests.support.waiting import wait_for
@@ -79,7 +79,7 @@ def start(
 
     @contextmanager
     def run(
-        configuration: Configuration, *, ready: bool = True, **directives: str
+        configuration: ApacheConfiguration, *, ready: bool = True, **directives: str
     ) -> Iterator[ApacheContainer]:
         folder = configuration.write(tmp_path_factory.mktemp("apache"), **directives)
         published = tmp_path_factory.mktemp("certificates")

@@ -70,7 +70,7 @@ def test_discovery_errors_are_json(
     ("target", "status"),
     [("/_matrix/%zz", 400), ("/_matrix/" + 20_000 * "a", 414), ("/%zz", 400)],
 )
-def test_malformed_requests_are_told_in_json(
+def test_malformed_requests_are_refused_in_json(
     domain: ApacheContainer, target: str, status: int
 ) -> None:
     """What Apache refuses before it knows the path is JSON that a browser may read."""
@@ -114,7 +114,7 @@ def test_preflight_of_a_discovery_document_succeeds(domain: ApacheContainer, met
     assert_cors(answer)
 
 
-def test_landing_page_tells_how_to_sign_in(trial: ApacheContainer) -> None:
+def test_landing_page_says_how_to_sign_in(trial: ApacheContainer) -> None:
     """The page at / names the server and the address that a client asks for, and loads nothing."""
     answer = trial.ask("/")
     text = answer.body.decode()
@@ -183,7 +183,7 @@ def test_synapse_is_found_at_its_new_address(
         wait_for(lambda: find_host(front) == first, "the old Synapse", 10)
 
 
-def test_the_age_of_the_packages_is_told_inside_alone(domain: ApacheContainer) -> None:
+def test_the_age_of_the_packages_is_served_inside_alone(domain: ApacheContainer) -> None:
     """`check` reads it from an empty file; a client from the tunnel is refused."""
     answer = domain.ask("/packages-date")
     assert (answer.status, answer.body) == (200, b"")

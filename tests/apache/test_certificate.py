@@ -74,7 +74,7 @@ def describe_unusable(authority: Leaf) -> list[tuple[str, str]]:
     ]
 
 
-def test_unusable_certificates_are_told_apart(watched: ApacheContainer, authority: Leaf) -> None:
+def test_unusable_certificates_are_distinguished(watched: ApacheContainer, authority: Leaf) -> None:
     """Each kind of unusable file is refused with its own reason, and a good one is not."""
     script = (
         "source /usr/local/lib/homeserver/certificate-checks; for number in {0..10};"
@@ -166,7 +166,9 @@ def test_private_key_is_readable_for_apache_alone(watched: ApacheContainer) -> N
     assert seen == ["700 33 directory", "600 33 regular file"]
 
 
-def test_a_dead_watcher_is_told_and_replaced(orphaned: ApacheContainer, authority: Leaf) -> None:
+def test_a_dead_watcher_is_reported_and_replaced(
+    orphaned: ApacheContainer, authority: Leaf
+) -> None:
     """An Apache that would never learn of a new certificate is not healthy, and learns of it again."""
     reason = "the certificate watcher had stopped, and was started anew"
     wait_for(lambda: orphaned.find_fault() == reason, "a red health", 60)

@@ -92,7 +92,7 @@ def test_a_slow_body_ends_in_time() -> None:
     assert int(found[2]) >= 4000
 
 
-def test_client_address_is_believed_only_behind_a_tunnel() -> None:
+def test_client_address_is_trusted_only_behind_a_tunnel() -> None:
     """mod_remoteip, which without a list trusts every peer, is absent without a tunnel."""
     assert "remoteip" not in plan_trial().files["httpd.conf"].lower()
     subnet = derive_tunnel_subnet(PROJECT)

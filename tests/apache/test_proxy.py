@@ -95,7 +95,7 @@ def test_client_address_comes_from_the_tunnel(domain: ApacheContainer, claimed: 
     assert list_received(answer, "Forwarded") + list_received(answer, "X-Real-IP") == []
 
 
-def test_client_address_of_others_is_not_believed(domain: ApacheContainer, backend: str) -> None:
+def test_client_address_of_others_is_not_trusted(domain: ApacheContainer, backend: str) -> None:
     """A peer that is not cloudflared is the client itself, whatever its headers claim."""
     script = (
         "import http.client as h, ssl, sys;"

@@ -21,14 +21,14 @@ pytestmark = pytest.mark.engine
 # More than there are threads.
 SLOW = 1300
 # In seconds; the bodies of these tests are awaited ten times as long.
-PATIENCE = 60
+ANSWERED_WITHIN = 60
 ASKED = ("/.well-known/matrix/client", "/_matrix/client/versions", "/_matrix/client/v3/sync")
 
 
 @pytest.fixture(scope="module")
 def patient(start: Start, backend: str) -> Iterator[ApacheContainer]:
     """Start an Apache that waits for bodies longer than a test may last on a busy machine."""
-    timeouts = f"handshake=60 header=60 body={10 * PATIENCE}"
+    timeouts = f"handshake=60 header=60 body={10 * ANSWERED_WITHIN}"
     with start(plan_domain(), RequestReadTimeout=timeouts, Timeout="600") as front:
         yield front
 
@@ -51,7 +51,7 @@ async def ask_beside(front: ApacheContainer, target: str, length: int) -> list[i
     streams = await asyncio.gather(*(begin(front, gate, target, length) for _ in range(SLOW)))
     statuses = []
     for asked in ASKED:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(ANSWERED_WITHIN):
             stream = await front.open_stream()
             statuses.append((await stream.ask("GET", asked))[0])
         streams.append(stream)

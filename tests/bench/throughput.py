@@ -37,7 +37,7 @@ MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
+class ProxyRoute:
     """One way to Synapse: its address in the network, and the containers that serve it."""
 
     url: str
@@ -51,7 +51,7 @@ class LoadGenerator:
     container: str
     host: str
 
-    def ask(self, route: Route, *, connections: int, seconds: int) -> str:
+    def ask(self, route: ProxyRoute, *, connections: int, seconds: int) -> str:
         """Ask one way as fast as it answers; return what `wrk` printed."""
         output = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
@@ -82,9 +82,9 @@ def measure(context: RunContext, stack: Stack) -> list[Figure]:
         return [*figures, compare_latency(time_each(context, load, pair, seconds))]
 
 
-def describe_route(base: str, *containers: str) -> Route:
+def describe_route(base: str, *containers: str) -> ProxyRoute:
     """Return the way through `base` to /versions."""
-    return Route(url=f"{base}{VERSIONS}", containers=containers)
+    return ProxyRoute(url=f"{base}{VERSIONS}", containers=containers)
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def start_load(network: str) -> Iterator[str]:
 
 
 def load_all(
-    context: RunContext, load: LoadGenerator, routes: Mapping[str, Route], seconds: int
+    context: RunContext, load: LoadGenerator, routes: Mapping[str, ProxyRoute], seconds: int
 ) -> dict[str, tuple[Sample, ...]]:
     """Return requests/s of each route, after a burst that starts threads and fills caches."""
     for route in routes.values():
@@ -113,7 +113,7 @@ def load_all(
 
 
 def time_each(
-    context: RunContext, load: LoadGenerator, routes: Mapping[str, Route], seconds: int
+    context: RunContext, load: LoadGenerator, routes: Mapping[str, ProxyRoute], seconds: int
 ) -> dict[str, tuple[Sample, ...]]:
     """Return the median time of a request on a single connection, in ms, of each route."""
     runs = {
@@ -123,7 +123,7 @@ def time_each(
     return interleave(runs, rounds=context.rounds, budget=context.budget)
 
 
-def burst(load: LoadGenerator, route: Route, *, seconds: int) -> Sample:
+def burst(load: LoadGenerator, route: ProxyRoute, *, seconds: int) -> Sample:
     """Return requests/s, and the containers' CPU-seconds for 1000 requests."""
     before = count_cpu(route.containers)
     output = load.ask(route, connections=CONNECTIONS, seconds=seconds)
@@ -134,7 +134,7 @@ def burst(load: LoadGenerator, route: Route, *, seconds: int) -> Sample:
     )
 
 
-def time_one(load: LoadGenerator, route: Route, *, seconds: int) -> Sample:
+def time_one(load: LoadGenerator, route: ProxyRoute, *, seconds: int) -> Sample:
     """Return the median time of a request in ms."""
     output = load.ask(route, connections=1, seconds=seconds)
     value, unit = find(r"50%\s+([\d.]+)(us|ms|s)", output)

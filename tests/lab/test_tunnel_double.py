@@ -53,8 +53,8 @@ def test_visitor_address(tunnel: Tunnel, origin: OriginServer) -> None:
     assert seen.get_all("X-Lab-Visitor") == []
 
 
-def test_visitor_without_word(tunnel: Tunnel, origin: OriginServer) -> None:
-    """Without the test's word the visitor is the peer of the connection."""
+def test_visitor_without_header(tunnel: Tunnel, origin: OriginServer) -> None:
+    """Without the test's header the visitor is the peer of the connection."""
     tunnel.visit()
     assert origin.seen[0].get_all("X-Forwarded-For") == ["127.0.0.1"]
     assert origin.seen[0].get_all("CF-Connecting-IP") == ["127.0.0.1"]

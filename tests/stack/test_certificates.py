@@ -30,7 +30,7 @@ pytestmark = pytest.mark.engine
 # Five years of a certificate of 90 days.
 RENEWALS = 30
 # Seconds in which Apache must serve what was published.
-PATIENCE = 30
+SERVED_WITHIN = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Certified:
 
     def wait_served(self) -> None:
         """Wait until Apache serves what is published."""
-        wait_for(lambda: self.served() == self.published(), "it is served", PATIENCE)
+        wait_for(lambda: self.served() == self.published(), "it is served", SERVED_WITHIN)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
             wait_for(
                 lambda: serial(tls_clients.read_served(stack, both)) == found.published(),
                 "the first certificate is served",
-                PATIENCE,
+                SERVED_WITHIN,
             )
             yield found
         finally:
@@ -107,7 +107,7 @@ def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
         acme_bundles.write_file(certified.stack, break_pem(good, fault))
         seen = f"certificate: keeping the one in use: /certificates/live.pem {WORDS[fault]}"
         logs = ("logs", "--no-color", "--no-log-prefix", "apache")
-        wait_for(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
+        wait_for(lambda: seen in certified.stack.compose(*logs).stdout, seen, SERVED_WITHIN)
         assert certified.renew() == 0
         certified.wait_served()
     assert log.failures == []
@@ -266,7 +266,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
             stack.generate()
             stack.up()
             wait_for(
-                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", PATIENCE
+                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", SERVED_WITHIN
             )
             serials.append(serial(tls_clients.read_served(stack, trusted)))
     assert log.failures == []

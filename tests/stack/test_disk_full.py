@@ -187,7 +187,7 @@ def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -
     cramped.wait_healthy()
 
 
-def test_without_room_for_the_helpers_own_state_it_starts_anew(cramped: Stack) -> None:
+def test_without_room_for_its_own_state_the_helper_restarts(cramped: Stack) -> None:
     """A helper that cannot write its status says so and ends; the next one finds room again."""
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"

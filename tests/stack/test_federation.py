@@ -185,7 +185,7 @@ def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:
     return {"Authorization": "X-Matrix " + ",".join(f'{k}="{v}"' for k, v in parts.items())}
 
 
-def test_a_server_without_the_right_certificate_is_not_believed(
+def test_a_server_without_the_right_certificate_is_not_trusted(
     neighbour: Stack, alice: Person, room: str
 ) -> None:
     """A name that leads to a server whose certificate is for others is not talked to."""
@@ -226,7 +226,7 @@ def test_a_bundle_proves_itself_by_its_own_authority(domain: Stack, road: str) -
     assert one["Info"] == {"TrustedBy": "this bundle's own roots"}
 
 
-def test_a_private_authority_is_not_believed_unasked(
+def test_a_private_authority_is_not_trusted_by_default(
     domain: Stack, neighbour: Stack, road: str
 ) -> None:
     """Without its root the neighbour is a stranger, and the report says why."""

@@ -76,7 +76,7 @@ def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage:
 
 
 @pytest.mark.parametrize("database", ["kept", "postgres"])
-def test_a_database_that_holds_something_is_never_made_anew(bundle: Stack, database: str) -> None:
+def test_a_database_that_holds_something_is_never_replaced(bundle: Stack, database: str) -> None:
     """What looks half done and holds a database or a table stays as it is, byte for byte."""
     start(bundle)
     ask_database(bundle, "postgres", "DROP DATABASE synapse")

@@ -259,6 +259,6 @@ def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
         assert stack.ask("GET", path, token=person.token).status == 200
 
 
-def test_synapse_starts_without_a_word_about_its_files(trial: Stack) -> None:
+def test_synapse_starts_without_a_warning_about_its_files(trial: Stack) -> None:
     """An override that was never edited causes no warning."""
     assert "IGNORING" not in trial.compose("logs", "synapse").stdout

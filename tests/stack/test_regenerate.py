@@ -27,14 +27,14 @@ BEYOND = 90 * 1024**2 + 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class Snapshot:
     """What a bundle is at one moment: its files, and its containers by service."""
 
     files: dict[str, tuple[int, int]]
     containers: dict[str, str]
     starts: dict[str, str]
 
-    def recreated(self, before: State) -> set[str]:
+    def recreated(self, before: Snapshot) -> set[str]:
         """Return the services that have another container than before."""
         assert set(self.containers) == set(before.containers)
         return {s for s, container in self.containers.items() if container != before.containers[s]}
@@ -61,15 +61,15 @@ def read_keys(stack: Stack) -> str:
     return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").json["verify_keys"])
 
 
-def read_state(stack: Stack) -> State:
+def take_snapshot(stack: Stack) -> Snapshot:
     """Return what the bundle is now."""
     paths = [path for path in stack.directory.rglob("*") if path.name != ".lock"]
     containers = stack.inspect_all()
-    return State(
+    return Snapshot(
         files={str(p): (p.stat().st_mtime_ns, p.stat().st_ino) for p in paths},
         containers={service: container["Id"] for service, container in containers.items()},
         # Bootstrap proves the database again at every `up`.
-        starts={s: c["State"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
+        starts={s: c["Snapshot"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
     )
 
 
@@ -81,10 +81,10 @@ def change_settings(stack: Stack, key: str, line: str) -> None:
 
 def regenerate(stack: Stack) -> set[str]:
     """Generate, start, and return the services whose containers are new."""
-    before = read_state(stack)
+    before = take_snapshot(stack)
     stack.generate()
     stack.up()
-    return read_state(stack).recreated(before)
+    return take_snapshot(stack).recreated(before)
 
 
 def expect_recreated(stack: Stack, *changed: str) -> None:
@@ -101,11 +101,11 @@ def expect_recreated(stack: Stack, *changed: str) -> None:
 
 def test_a_second_run_changes_nothing(bundle: Stack) -> None:
     """Generate and `up -d` again: every file, container and start is the one from before."""
-    before = read_state(bundle)
+    before = take_snapshot(bundle)
     assert len(before.files) > 30
     said = bundle.generate().stdout
     bundle.up()
-    assert read_state(bundle) == before
+    assert take_snapshot(bundle) == before
     assert not re.search(r"^(create|update|remove|conflict)\b", said, re.MULTILINE)
 
 

@@ -109,7 +109,9 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
         (["password", "nobody"], "there is no account @nobody:localhost"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence(server: Stack, command: list[str], words: str) -> None:
+def test_a_mistake_is_explained_in_a_sentence(
+    server: Stack, command: list[str], words: str
+) -> None:
     """The message says what is wrong; there is no traceback and no password."""
     done = server.ask_helper("user", *command)
     assert done.returncode == 1

@@ -72,7 +72,7 @@ def test_a_client_finds_the_homeserver(domain: Stack) -> None:
     assert server.json == {"m.server": "matrix.alpha.test:443"}
 
 
-def test_a_world_that_does_not_lead_here_is_told(domain: Stack) -> None:
+def test_public_names_that_do_not_lead_here_are_reported(domain: Stack) -> None:
     """Where no public name leads to the tunnel, the rows for it fail and say why; others hold."""
     checked = domain.check(outside=True)
     failed = [row for row in json.loads(checked.stdout)["checks"] if not row["ok"]]
@@ -215,7 +215,7 @@ def test_a_file_above_cloudflares_limit_never_comes_in(person: Person) -> None:
     ["/_synapse/admin/v1/server_version", "/_synapse/client/../admin/v1/server_version",
      "/_matrix/..%2f_synapse/admin/v1/register", "//_synapse/admin/v1/register"],
 )  # fmt: skip
-def test_the_admin_api_is_closed_to_the_world(domain: Stack, path: str) -> None:
+def test_the_admin_api_is_closed_to_the_internet(domain: Stack, path: str) -> None:
     """No spelling of the admin API leads through the tunnel."""
     answer = domain.ask_through_tunnel("GET", path)
     assert answer.status in {400, 403, 404}

@@ -153,7 +153,7 @@ def test_the_certificate_is_the_authoritys_and_for_this_name(stack: Stack) -> No
         connect_tls(stack.https_port, "another.example", stack.trust())
 
 
-def test_a_person_at_the_front_door_is_told_how_to_sign_in(stack: Stack) -> None:
+def test_the_landing_page_says_how_to_sign_in(stack: Stack) -> None:
     """The landing page names the server that a person types into a client."""
     page = stack.ask("GET", "/")
     assert page.status == 200

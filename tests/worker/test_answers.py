@@ -156,7 +156,7 @@ def test_a_redirect_is_passed_through(runtime: Runtime, passing: ExpectedAnswers
     assert_cors(answer, passing)
 
 
-def test_an_absent_web_server_is_told(runtime: Runtime, passing: ExpectedAnswers) -> None:
+def test_an_absent_web_server_is_reported(runtime: Runtime, passing: ExpectedAnswers) -> None:
     """Where no server answers what is passed through, the error is JSON that a browser may read."""
     answer = runtime.fetch(passing.worker, Request(target=f"{FOLDER}broken"))
     assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")

@@ -41,7 +41,9 @@ def test_any_text_survives_the_module(importer: Runtime, support: dict[str, str]
 
 @MANY
 @given(server_name=HOST, homeserver=HOST)
-def test_any_domain_is_told_as_it_is(importer: Runtime, server_name: str, homeserver: str) -> None:
+def test_any_domain_is_answered_as_it_is(
+    importer: Runtime, server_name: str, homeserver: str
+) -> None:
     """The names in the settings are the ones that clients and servers learn."""
     chosen = Settings(server_name=server_name, homeserver=homeserver, email="you@example.org")
     worker = read_plan(plan_settings(chosen), "any").worker

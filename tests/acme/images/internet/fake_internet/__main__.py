@@ -15,7 +15,7 @@ from fake_internet.authority import AuthorityProxy
 from fake_internet.cloudflare import Cloudflare
 from fake_internet.dns_responses import DnsResponses
 from fake_internet.nameserver import Nameserver
-from fake_internet.state import State
+from fake_internet.state import InternetState
 
 
 def read_pairs(variable: str) -> dict[str, str]:
@@ -41,7 +41,7 @@ async def start_site(
 
 async def serve() -> None:
     """Run the name servers, the API, the authority's front and the tests' door."""
-    state, addresses = State(), read_pairs("NAMESERVERS")
+    state, addresses = InternetState(), read_pairs("NAMESERVERS")
     take_addresses(list(addresses.values()))
     names = DnsResponses(state, addresses)
     resolver = Nameserver(os.environ["ADDRESS"], lambda packet: names.answer(packet, ""))

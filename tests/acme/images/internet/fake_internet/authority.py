@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from fake_internet.state import Rule, State
+from fake_internet.state import FaultRule, InternetState
 
 PORT: Final = 14000
 # What belongs to one hop alone (RFC 9110, section 7.6.1), or is written again.
@@ -25,7 +25,7 @@ _META: Final = {"caaIdentities": ["pebble.test"], "profiles": {"classic": "as ev
 class AuthorityProxy:
     """One entrance to several authorities; the host name decides which."""
 
-    def __init__(self, state: State, authorities: dict[str, str]) -> None:
+    def __init__(self, state: InternetState, authorities: dict[str, str]) -> None:
         """Know the address of each authority by its host name."""
         self._state = state
         self._authorities = authorities
@@ -59,7 +59,7 @@ class AuthorityProxy:
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
-        rule = self._state.find_rule("acme", request.method, request.path)
+        rule = self._state.find_fault("acme", request.method, request.path)
         if rule:
             return fail(rule)
         window = self._state.switches["renewal"]
@@ -96,7 +96,7 @@ def complete(directory: bytes) -> bytes:
     return json.dumps(document).encode()
 
 
-def fail(rule: Rule) -> web.Response:
+def fail(rule: FaultRule) -> web.Response:
     """Return a problem document (RFC 8555, section 6.7), or a bare page where it has no kind."""
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after is not None else {}
     if not rule.kind:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from fake_internet.state import Record, Rule, State
+from fake_internet.state import FaultRule, InternetState, Record
 
 BASE: Final = "/client/v4"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -43,7 +43,7 @@ class StrangeRequestError(CloudflareError):
 class Cloudflare:
     """The API over the shared state."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: InternetState) -> None:
         self._state = state
 
     def build(self) -> web.Application:
@@ -70,7 +70,7 @@ class Cloudflare:
         return answer
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        rule = self._state.find_rule("cloudflare", request.method, request.path)
+        rule = self._state.find_fault("cloudflare", request.method, request.path)
         if rule:
             return fail(rule)
         try:
@@ -218,7 +218,7 @@ def wrap(
     return web.json_response(document, status=status)
 
 
-def fail(rule: Rule) -> web.Response:
+def fail(rule: FaultRule) -> web.Response:
     """Return a rule's answer: an envelope where it has a code, else the edge's page of HTML."""
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after is not None else {}
     if not rule.code:

@@ -7,13 +7,13 @@ from typing import Final
 
 from aiohttp import web
 
-from fake_internet.state import State, UnknownSwitchError
+from fake_internet.state import InternetState, UnknownSwitchError
 
 PORT: Final = 8081
 Apply = Callable[[], Awaitable[None]]
 
 
-def build(state: State, apply: Apply) -> web.Application:
+def build(state: InternetState, apply: Apply) -> web.Application:
     """Return the application: GET /state, PUT /switches, POST /reset."""
 
     async def show(_request: web.Request) -> web.Response:

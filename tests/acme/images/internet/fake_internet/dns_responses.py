@@ -7,7 +7,7 @@ from typing import Final
 
 from dnslib import AAAA, CAA, CNAME, NS, QTYPE, RCODE, RR, SOA, TXT, A, DNSLabel, DNSRecord
 
-from fake_internet.state import State
+from fake_internet.state import InternetState
 
 _TTL: Final = 5
 _CLASSES: Final = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "TXT": TXT}
@@ -16,7 +16,7 @@ _CLASSES: Final = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "TXT": TXT}
 class DnsResponses:
     """The whole name space: what any name server here, and a resolver over all of them, says."""
 
-    def __init__(self, state: State, addresses: dict[str, str]) -> None:
+    def __init__(self, state: InternetState, addresses: dict[str, str]) -> None:
         """Know the addresses of the name servers, by their first label."""
         self._state = state
         self._addresses = addresses

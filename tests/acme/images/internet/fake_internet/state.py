@@ -12,7 +12,7 @@ NAMESERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 SWITCHES: dict[str, Any] = {
     # Which tokens exist, and the zones each may edit.
     "tokens": {"token-of-the-helper-00000000000000000000": ["example.test"]},
-    # Failures of the API and of the authority: rules, see `Rule`.
+    # Failures of the API and of the authority: rules, see `FaultRule`.
     "cloudflare": [],
     "acme": [],
     # Seconds until a name server shows a new record; null is never. A missing one shows it at once.
@@ -33,7 +33,7 @@ class UnknownSwitchError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class FaultRule:
     """One failure: which requests it meets, how often, and the answer they get."""
 
     status: int
@@ -78,7 +78,7 @@ class Record:
 
 
 @dataclass(kw_only=True)
-class State:
+class InternetState:
     """Everything that the servers share."""
 
     zones: tuple[str, ...] = ("example.test", "other.test")
@@ -107,14 +107,14 @@ class State:
             raise UnknownSwitchError(", ".join(unknown))
         for part in ("cloudflare", "acme"):
             for rule in switches.get(part, []):
-                Rule(**rule)
+                FaultRule(**rule)
         self.switches |= switches
         self.spent = {key: n for key, n in self.spent.items() if key.split()[0] not in switches}
 
-    def find_rule(self, part: str, method: str, path: str) -> Rule | None:
+    def find_fault(self, part: str, method: str, path: str) -> FaultRule | None:
         """Return the failure that a request meets, and count it."""
         for number, fields in enumerate(self.switches[part]):
-            rule, key = Rule(**fields), f"{part} {number}"
+            rule, key = FaultRule(**fields), f"{part} {number}"
             if not rule.meets(method, path):
                 continue
             self.spent[key] = self.spent.get(key, 0) + 1
