@@ -19,7 +19,7 @@ from tests.support.stacks import Stack, generate
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 HOMESERVER: Final = "matrix.example.test"
 # Seconds until a certificate must be there.
@@ -124,14 +124,11 @@ class LoneHelper:
         self, *, other_than: str = "", patience: int = ISSUED_WITHIN
     ) -> x509.Certificate:
         """Wait for a certificate of an authority that is not the bundle's own."""
-        try:
-            wait_for(lambda: self.is_issued(other_than), "it is issued", patience)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
+        self._wait_for(lambda: self.is_issued(other_than), "it is issued", patience)
         return read_live(self.stack)[0]
 
     def is_issued(self, other_than: str = "") -> bool:
-        """Say whether a pebble issued what is live."""
+        """Return whether a pebble issued what is live."""
         certificates = read_live(self.stack)
         return bool(certificates) and is_foreign(certificates[0], other_than)
 
@@ -142,11 +139,15 @@ class LoneHelper:
             text = find_problem(self.status()).lower()
             return all(word.lower() in text for word in words)
 
-        try:
-            wait_for(reports, f"the status reports {words}", ISSUED_WITHIN)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
+        self._wait_for(reports, f"the status reports {words}", ISSUED_WITHIN)
         return find_problem(self.status())
+
+    def _wait_for(self, condition: Callable[[], bool], what: str, patience: float) -> None:
+        try:
+            wait_for(condition, what, patience)
+        except AssertionError as error:
+            error.add_note(f"{self.status()}\n{self.logs()}")
+            raise
 
 
 def find_problem(status: Any) -> str:
@@ -155,7 +156,7 @@ def find_problem(status: Any) -> str:
 
 
 def is_foreign(certificate: x509.Certificate, other_than: str = "") -> bool:
-    """Say whether a pebble issued a certificate, and it is not the named serial."""
+    """Return whether a pebble issued a certificate, and it is not the named serial."""
     issuer = certificate.issuer.rfc4514_string()
     return "Pebble" in issuer and f"{certificate.serial_number:x}" != other_than
 

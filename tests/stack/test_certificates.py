@@ -8,19 +8,17 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.acme import acme_bundles, tls_clients
 from tests.acme.internet import Internet, run_internet
 from tests.stack.accounts import register
 from tests.stack.fault_injection import freeze
+from tests.support.authority import encode_key, issue
 from tests.support.engine import docker
 from tests.support.stacks import Stack
 from tests.support.waiting import wait_for
@@ -126,29 +124,10 @@ def break_pem(good: bytes, fault: str) -> bytes:
     certificates, _, _ = good.partition(b"-----BEGIN PRIVATE KEY-----")
     if fault == "cut short":
         return good[: len(certificates) // 2]
-    other = ec.generate_private_key(ec.SECP256R1())
+    other = issue("other.test", issue("another authority"))
     if fault == "another key":
-        return certificates + write_key(other)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.test")])
-    names = x509.SubjectAlternativeName([x509.DNSName("other.test")])
-    now = datetime.now(UTC)
-    leaf = (
-        x509.CertificateBuilder(name, name, other.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(other, hashes.SHA256())
-    )
-    return leaf.public_bytes(serialization.Encoding.PEM) + write_key(other)
-
-
-def write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a key as PEM."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+        return certificates + encode_key(other.key).encode()
+    return other.bundle.encode()
 
 
 def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
@@ -235,7 +214,7 @@ def settled(service: str) -> str:
 
 
 def is_settled(stack: Stack, service: str, then: Footprint) -> bool:
-    """Say whether nothing piled up: one of anything for each renewal would be too much."""
+    """Return whether nothing piled up: one of anything for each renewal would be too much."""
     now = measure(stack, service)
     return (
         now.processes <= then.processes + 1

@@ -1,4 +1,8 @@
-"""Certificates for tests: an authority, leaves of every kind, and files as the helper makes them."""
+"""Certificates that a server must not be trusted by, and files as the helper publishes them.
+
+Ordinary ones are trustme's. It makes no weak key, no certificate that has its name in the common
+name alone, no authority with a common name, which the landing page shows, and no key in PKCS 8.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _STEPS = {"open", "os.link", "os.rename", "os.remove", "os.chmod", "os.chown", "
 
 
 def touches_published(arguments: tuple[object, ...]) -> bool:
-    """Say whether a step names one of the published files; later ones may name a descriptor."""
+    """Return whether a step names one of the published files; later ones may name a descriptor."""
     return any(_PUBLISHED in str(one) for one in arguments)
 
 

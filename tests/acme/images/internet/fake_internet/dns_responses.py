@@ -67,7 +67,7 @@ class DnsResponses:
             yield "A", self._addresses[label]
 
     def _exists(self, name: str, server: str) -> bool:
-        """Say whether a name has anything at or below it."""
+        """Return whether a name has anything at or below it."""
         owners = [record.name for record in self._state.records]
         owners += [owner for owner, _, _ in self._state.switches["records"]]
         owners += [*self._state.zones, *(f"{label}.ns.cloudflare.com" for label in self._addresses)]

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# DnsResponses as Cloudflare gives them to its customers' zones.
+# Names as Cloudflare gives them to its customers' zones.
 NAMESERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 SWITCHES: dict[str, Any] = {
     # Which tokens exist, and the zones each may edit.
@@ -23,7 +23,7 @@ SWITCHES: dict[str, Any] = {
     "records": [],
     # Where example.test is delegated to.
     "nameservers": list(NAMESERVERS),
-    # What the authority says about renewal: null (its own word), past or future.
+    # What the authority says about renewal: null (its own answer), past or future.
     "renewal": None,
 }
 
@@ -46,7 +46,7 @@ class FaultRule:
     times: int | None = None
 
     def meets(self, method: str, path: str) -> bool:
-        """Say whether a request fails by this rule."""
+        """Return whether a request fails by this rule."""
         return self.method in {"", method} and self.path in path
 
 
@@ -123,7 +123,7 @@ class InternetState:
         return None
 
     def is_visible(self, record: Record, server: str) -> bool:
-        """Say whether a name server shows a record by now; the resolver needs all of them."""
+        """Return whether a name server shows a record by now; the resolver needs all of them."""
         servers = [server] if server else self.switches["nameservers"]
         return all(self._shows(record, one.split(".")[0]) for one in servers)
 
