@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.acme.internet import TOKEN, run_internet
+from tests.acme.internet import CONTROL_PORT, TOKEN, run_internet
 
 
 def main(folder: Path) -> None:
@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
             f"directories:         {internet.directory()} {internet.directory('brief')}\n"
             f"roots:               {internet.trust}\n"
             f"token:               {TOKEN}\n"
-            f"control:             http://{internet.resolver}:8081/state /switches /reset",
+            f"control:             http://{internet.resolver}:{CONTROL_PORT}/state /switches /reset",
             flush=True,
         )
         try:

@@ -9,23 +9,25 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import urllib.error
 import urllib.request
 import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import trustme
 
 from tests.support.engine import docker, try_docker
-from tests.support.http import trust_any
+from tests.support.http import ask, trust_any
 from tests.support.waiting import PATIENCE, becomes_true, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 IMAGES: Final = Path(__file__).parent / "images"
+CONTROL_PORT: Final = 8081
 TOKEN: Final = "token-of-the-helper-00000000000000000000"
 # Seconds that a certificate of each authority lives.
 # Of the brief life a third is left when the helper asks: a minute, for a machine that is very busy.
@@ -85,16 +87,11 @@ class Internet:
         seen = self.read_state()["requests"]
         return sum(path in one["path"] and one["method"] == method for one in seen)
 
-    def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(f"http://{self.resolver}:8081{path}", method=method)
-        if document is not None:
-            request.data = json.dumps(document).encode()
-            request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from error
+    def _ask(self, method: str, path: str, document: dict[str, Any] | None = None) -> Any:
+        connection = HTTPConnection(self.resolver, CONTROL_PORT, timeout=10)
+        answer = ask(connection, method, path, body=document)
+        assert answer.status == HTTPStatus.OK, answer.body.decode()
+        return answer.json
 
 
 @contextlib.contextmanager

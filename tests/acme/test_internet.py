@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
 from tests.acme.internet import TOKEN, Internet
+from tests.support import http
 
 pytestmark = pytest.mark.engine
 
@@ -33,18 +33,13 @@ def ask(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Ask Cloudflare's API with the good token, unless headers say otherwise."""
-    request = urllib.request.Request(
-        f"http://{internet.resolver}/client/v4{path}",
-        method=method,
-        data=None if document is None else json.dumps(document).encode(),
-        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        | (headers or {}),
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    connection = HTTPConnection(internet.resolver, timeout=10)
+    fields = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    body = None if document is None else json.dumps(document).encode()
+    chosen = method or ("POST" if body else "GET")
+    path = f"/client/v4{path}"
+    answer = http.ask(connection, chosen, path, headers=fields | (headers or {}), body=body)
+    return answer.status, answer.json
 
 
 def find_zone(internet: Internet, name: str = "example.test") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,14 @@ def find_port_of(container: str) -> int:
 def list_received(answer: Answer, name: str) -> list[str]:
     """Return every value of a request header that reached the backend, as it says itself."""
     return [value for key, value in answer.json["headers"] if key.lower() == name.lower()]
+
+
+def publish(folder: Path, content: str, name: str = "live.pem") -> None:
+    """Put `content` into `folder` as the helper does: complete, and by rename."""
+    temporary = folder / f".{name}"
+    temporary.write_text(content)
+    temporary.chmod(0o644)
+    os.replace(temporary, folder / name)  # noqa: PTH105 - the same call as the helper's
 
 
 @dataclass(frozen=True, kw_only=True)

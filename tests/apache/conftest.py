@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apache.apache_container import HARDENING, ApacheContainer, find_port_of
+from tests.apache.apache_container import HARDENING, ApacheContainer, find_port_of, publish
 from tests.apache.configuration import PROJECT, ApacheConfiguration, plan_domain, plan_trial
-from tests.support.authority import Leaf, issue, publish, trust
+from tests.support.authority import Leaf, issue, trust
 from tests.support.engine import docker
 from tests.support.waiting import wait_for
 

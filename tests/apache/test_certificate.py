@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.apache.apache_container import ApacheContainer
+from tests.apache.apache_container import ApacheContainer, publish
 from tests.apache.configuration import plan_domain, plan_trial
-from tests.support.authority import NOW, Leaf, encode_key, issue, publish
+from tests.support.authority import NOW, Leaf, encode_key, issue
 from tests.support.engine import docker, try_docker
 from tests.support.http import Answer
 from tests.support.waiting import wait_for

@@ -1,4 +1,4 @@
-"""Certificates that a server must not be trusted by, and files as the helper publishes them.
+"""Certificates with faults, and the authority that issues them.
 
 Ordinary ones are trustme's. It makes no weak key, no certificate that has its name in the common
 name alone, no authority with a common name, which the landing page shows, and no key in PKCS 8.
@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 NOW = dt.datetime.now(dt.UTC)
@@ -103,14 +98,6 @@ def issue(
         builder = builder.add_extension(names, critical=False)
     signed = builder.sign(issuer.key if issuer else own, hashes.SHA256())
     return Leaf(certificate=signed, key=own, chain=chain)
-
-
-def publish(folder: Path, content: str, name: str = "live.pem") -> None:
-    """Put `content` into `folder` as the helper does: complete, and by rename."""
-    temporary = folder / f".{name}"
-    temporary.write_text(content)
-    temporary.chmod(0o644)
-    os.replace(temporary, folder / name)  # noqa: PTH105 - the same call as the helper's
 
 
 def trust(authority: Leaf) -> ssl.SSLContext:
