@@ -1,4 +1,4 @@
-"""Bundles whose certificate comes from the fake internet, and their helper without the rest."""
+"""Bundles whose certificate comes from the fake internet, and their helper on its own."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def change_helper(stack: Stack, **changes: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LoneHelper:
-    """The helper of a real bundle by itself: no database, no Synapse, no Apache."""
+    """The helper of a real bundle on its own: no database, no Synapse, no Apache."""
 
     stack: Stack
 
     def start(self) -> None:
-        """Start it on its volumes, which are given to it as `bootstrap` does."""
+        """Start it on its volumes, with the owner that `bootstrap` gives them."""
         own = ["--cap-add", "CHOWN", "--user", "0:0", "--entrypoint", "chown"]
         paths = ["993:993", "/certificates", "/etc/letsencrypt"]
         self.stack.compose("run", "--rm", "--no-deps", *own, "helper", *paths)
@@ -99,7 +99,7 @@ class LoneHelper:
         self.stack.compose("down", "--volumes", "--timeout", "1", check=False)
 
     def certificates(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run `certificates` in it, as a person would."""
+        """Run `certificates` in it, as an operator would."""
         command = ["exec", "--no-TTY", "helper", "bundle-helper", "certificates", *arguments]
         return self.stack.compose(*command, check=options.get("check", False))
 
@@ -162,13 +162,13 @@ def is_foreign(certificate: x509.Certificate, other_than: str = "") -> bool:
 
 
 def read_live(stack: Stack, name: str = "live.pem") -> list[x509.Certificate]:
-    """Return the published chain, whether the helper runs or not; nothing where there is none."""
+    """Return the published chain, or nothing, whether the helper runs or not."""
     pem = read_file(stack, name)
     return x509.load_pem_x509_certificates(pem) if pem else []
 
 
 def read_file(stack: Stack, name: str) -> bytes:
-    """Return a file of the certificates volume; nothing where there is none."""
+    """Return a file of the certificates volume, or nothing."""
     container = stack.container("helper")
     command = ["docker", "cp", f"{container}:/certificates/{name}", "-"]
     done = subprocess.run(command, capture_output=True, check=False)

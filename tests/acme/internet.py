@@ -145,7 +145,7 @@ def tag(image: str) -> str:
 
 
 def start_authority(internet: Internet, name: str, address: str, served: Path) -> None:
-    """Start a pebble; clients do not reach it but through the front."""
+    """Start a pebble; clients reach it only through the proxy."""
     settings = {
         "listenAddress": "0.0.0.0:14000",
         "managementListenAddress": "0.0.0.0:15000",
@@ -168,7 +168,7 @@ def start_authority(internet: Internet, name: str, address: str, served: Path) -
 
 
 def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path) -> None:
-    """Start the API, the name servers and the front."""
+    """Start the API, the name servers and the proxy."""
     variables = {
         "ADDRESS": internet.resolver,
         "NAMESERVERS": f"ada={internet.prefix}3 bob={internet.prefix}4",

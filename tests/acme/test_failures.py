@@ -61,7 +61,7 @@ FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 def test_reports_what_is_wrong_and_recovers(
     helper: LoneHelper, internet: Internet, name: str
 ) -> None:
-    """Each failure is in the status in words, asks for nothing in a loop, and heals."""
+    """The status explains each failure, nothing is ordered in a loop, and it recovers."""
     switches, words = FAILURES[name]
     internet.control(**switches)
     helper.start()
@@ -79,7 +79,7 @@ def test_reports_what_is_wrong_and_recovers(
 
 
 def test_waits_for_the_slowest_name_server(helper: LoneHelper, internet: Internet) -> None:
-    """The authority is asked to look only when the last name server shows the record."""
+    """The authority is asked to validate only when the last name server shows the record."""
     internet.control(delays={"ada": 1, "bob": 5})
     helper.start()
     helper.wait_issued()
@@ -90,7 +90,7 @@ def test_waits_for_the_slowest_name_server(helper: LoneHelper, internet: Interne
 
 
 def test_sleeps_where_name_servers_can_not_be_asked(helper: LoneHelper, internet: Internet) -> None:
-    """A closed port 53 makes it wait without looking, and it says so."""
+    """With port 53 closed it waits without a look, and logs that."""
     internet.control(authorities="drop")
     helper.start()
     helper.wait_issued()
@@ -100,7 +100,7 @@ def test_sleeps_where_name_servers_can_not_be_asked(helper: LoneHelper, internet
 def test_keeps_the_old_certificate_when_renewal_fails(
     helper: LoneHelper, internet: Internet
 ) -> None:
-    """A failed renewal leaves what is published byte for byte, and says why by its exit code."""
+    """A failed renewal leaves what is published unchanged, and ends with an exit code."""
     helper.start()
     first = helper.wait_issued()
     internet.control(renewal="past", acme=[{"status": 500, "path": "/finalize-order/"}])

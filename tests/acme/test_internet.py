@@ -1,4 +1,4 @@
-"""The fakes themselves: a fake that accepts anything proves nothing."""
+"""The fakes themselves: a fake that accepts everything proves nothing."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
-    """An empty bundle gets a certificate with one order, and cleans up behind itself."""
+    """An empty bundle gets a certificate with one order, and cleans up."""
     helper.start()
     leaf = helper.wait_issued()
     assert f"{leaf.serial_number:x}" in str(helper.status()).lower()
@@ -48,7 +48,7 @@ def test_serves_a_placeholder_until_the_real_one_comes(
 
 
 def test_a_valid_certificate_is_not_issued_again(helper: LoneHelper, internet: Internet) -> None:
-    """A restart and a question before its time cost no order."""
+    """A restart and a renewal that is not due yet cost no order."""
     helper.start()
     serial = helper.wait_issued().serial_number
     helper.restart()
@@ -68,7 +68,7 @@ def test_renews_when_the_authority_says_so(helper: LoneHelper, internet: Interne
 
 
 def test_loses_its_volume_and_keeps_serving(helper: LoneHelper, internet: Internet) -> None:
-    """Without certbot's memory the published certificate stays, until one new order replaces it."""
+    """Without certbot's files the published certificate stays, until one new order replaces it."""
     helper.start()
     helper.wait_issued()
     helper.stack.compose("stop", "--timeout", "2", "helper")
@@ -91,7 +91,7 @@ def test_loses_its_volume_and_keeps_serving(helper: LoneHelper, internet: Intern
 
 
 def test_two_at_once_do_not_meet(helper: LoneHelper, internet: Internet) -> None:
-    """Several renewals at the same moment issue once, and leave a certificate that is whole."""
+    """Several renewals at the same moment issue once, and leave a complete certificate."""
     helper.start()
     first = f"{helper.wait_issued().serial_number:x}"
     internet.control(renewal="past")
@@ -107,7 +107,7 @@ def test_short_lives_are_renewed_in_time(
     running_internet: Internet, internet: Internet, tmp_path: Path
 ) -> None:
     """A certificate of three minutes is left alone at first, and renewed by itself in time."""
-    # Pebble's own suggestion is a moment within a day, whatever the life: lives of minutes need none.
+    # Pebble suggests a moment within a day, whatever the lifetime; minutes need no suggestion.
     internet.control(acme=[{"status": 404, "path": "renewalInfo"}])
     alone = LoneHelper(
         stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief")
@@ -128,7 +128,7 @@ def test_short_lives_are_renewed_in_time(
 
 
 def test_a_clock_that_is_ahead(helper: LoneHelper, internet: Internet, tmp_path: Path) -> None:
-    """Two days ahead the certificate is issued and used, and not asked for over and over."""
+    """With a clock two days ahead the certificate is issued and used, and not ordered again and again."""
     library = copy_faketime(internet, tmp_path)
     ahead = {"LD_PRELOAD": "/libfaketime.so.1", "FAKETIME": "+2d"}
     ahead["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"

@@ -1,4 +1,4 @@
-"""The volume of the lineages is full or damaged: no certificate is wasted, and it heals by itself."""
+"""The volume of the lineages is full or damaged: no certificate is wasted, and it recovers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def in_helper(helper: LoneHelper, script: str) -> str:
 
 
 def test_a_full_volume_costs_no_certificate(helper: LoneHelper, internet: Internet) -> None:
-    """Nothing is ordered while it is full, the reason is reported, and room alone heals it."""
+    """Nothing is ordered while it is full, the reason is reported, and with room it recovers."""
     override = helper.stack.directory / "compose.override.yaml"
     content = yaml.safe_load(override.read_text())
     content["volumes"] = {"letsencrypt": {"driver_opts": SMALL}}

@@ -131,7 +131,7 @@ def keep_connecting(
 
 
 def repeat(action: Callable[[], None], stop: threading.Event, log: ClientLog) -> None:
-    """Do something again and again; whatever fails is remembered."""
+    """Repeat an action; record what fails."""
     while not stop.is_set():
         try:
             action()

@@ -35,7 +35,7 @@ def find_port_of(container: str) -> int:
 
 
 def list_received(answer: Answer, name: str) -> list[str]:
-    """Return every value of a request header that reached the backend, as it says itself."""
+    """Return every value of a request header that reached the backend, as it reports it."""
     return [value for key, value in answer.json["headers"] if key.lower() == name.lower()]
 
 

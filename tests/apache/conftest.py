@@ -1,4 +1,4 @@
-"""One image, one network, one backend and few containers, shared by all tests of Apache."""
+"""One image, one network, one backend and a few containers, shared by all tests of Apache."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def assert_cors(answer: Answer) -> None:
 
 @pytest.mark.parametrize("spelling", ["client", "server", "support", "client/", "server?x=1"])
 def test_discovery_documents_are_served(domain: ApacheContainer, spelling: str) -> None:
-    """A discovery document is JSON with CORS and an hour's life, however clients spell its end."""
+    """A discovery document is JSON with CORS, cached for an hour, with or without a slash or a query."""
     answer = domain.ask(f"/.well-known/matrix/{spelling}")
     assert answer.status == 200
     assert isinstance(answer.json, dict)

@@ -1,4 +1,4 @@
-"""The certificate watcher: a good file is taken up without harm, a bad one never."""
+"""The certificate watcher: a good file is put to use without an interruption, a bad one never."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def watched(start: Start, backend: str) -> Iterator[ApacheContainer]:
 
 
 def wait_until_served(front: ApacheContainer, leaf: Leaf) -> None:
-    """Wait until a new connection is given `leaf`, and the watcher has seen it too."""
+    """Wait until a new connection is given `leaf`, and the watcher has logged it."""
     wait_for(lambda: front.serial() == leaf.serial, "the new certificate", 20)
     wait_for(lambda: f"{leaf.serial:X}" in front.logs(), "the watcher's word", 20)
 
@@ -127,7 +127,7 @@ def test_a_certificate_without_room_is_served_as_soon_as_there_is(
 
 
 def test_first_start_waits_for_a_certificate(start: Start, authority: Leaf) -> None:
-    """Without a certificate the container waits, says so once, and serves the first good one."""
+    """Without a certificate the container waits, logs that once, and serves the first good one."""
     with start(plan_trial(), ready=False) as front:
         wait_for(lambda: "waiting for the helper" in front.logs(), "the message")
         assert front.find_fault() == "no usable certificate has been published yet"
@@ -160,7 +160,7 @@ def test_start_falls_back_to_the_previous_certificate(start: Start, authority: L
 
 
 def test_private_key_is_readable_for_apache_alone(watched: ApacheContainer) -> None:
-    """Apache's copy of the key lies in memory, in a folder and a file of its own."""
+    """Apache's copy of the key is in memory, in a private folder and file."""
     command = ("stat", "--format=%a %u %F", "/run/apache2", "/run/apache2/certificate.pem")
     seen = docker("exec", watched.container, *command).splitlines()
     assert seen == ["700 33 directory", "600 33 regular file"]
@@ -169,7 +169,7 @@ def test_private_key_is_readable_for_apache_alone(watched: ApacheContainer) -> N
 def test_a_dead_watcher_is_reported_and_replaced(
     orphaned: ApacheContainer, authority: Leaf
 ) -> None:
-    """An Apache that would never learn of a new certificate is not healthy, and learns of it again."""
+    """An Apache whose watcher is dead is unhealthy until the watcher is replaced."""
     reason = "the certificate watcher had stopped, and was started anew"
     wait_for(lambda: orphaned.find_fault() == reason, "a red health", 60)
     wait_for(lambda: not orphaned.find_fault(), "a green health", 60)
@@ -179,7 +179,7 @@ def test_a_dead_watcher_is_reported_and_replaced(
 
 
 def test_image_has_no_set_user_id_program(image: str) -> None:
-    """Nothing in the image can raise its rights."""
+    """Nothing in the image can gain privileges."""
     command = ("find", "/", "-xdev", "-type", "f", "-perm", "/6000")
     done = try_docker("run", "--rm", "--user=0", "--entrypoint=", image, *command)
     assert (done.returncode, done.stdout) == (0, "")

@@ -26,7 +26,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.engine
 @shapes
 def test_apache_accepts_the_configuration(image: str, shape: str, tmp_path: Path) -> None:
-    """Apache's own parser accepts what each shape becomes, without a word of warning."""
+    """Apache's own parser accepts each shape without a warning."""
     folder = SHAPES[shape]().write(tmp_path / "apache")
     tmp_path.chmod(0o755)
     # The parser requires a certificate that is not empty, but never reads it.

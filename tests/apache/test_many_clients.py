@@ -33,7 +33,7 @@ LIST_CHILDREN = (
 
 
 async def hold(front: ApacheContainer, gate: asyncio.Semaphore) -> HttpStream:
-    """Open a connection with a long poll on it; few handshakes at a time, as in life."""
+    """Open a connection with a long poll on it; few handshakes at a time, as in practice."""
     async with gate:
         stream = await front.open_stream()
         stream.begin("GET", "/_matrix/client/v3/sync?hold=600")
@@ -41,7 +41,7 @@ async def hold(front: ApacheContainer, gate: asyncio.Semaphore) -> HttpStream:
 
 
 async def count_held(stream: HttpStream) -> int:
-    """Return how many requests wait at the backend now."""
+    """Return how many requests are held at the backend now."""
     return int(json.loads((await stream.ask("GET", "/_matrix/client/versions"))[1])["held"])
 
 
@@ -96,7 +96,7 @@ def test_memory_is_given_back_after_a_burst(start: Start, backend: str) -> None:
 
 
 def test_container_stops_in_time_while_polls_are_held(start: Start, backend: str) -> None:
-    """`docker stop` ends Apache within its grace period, by its own will, while clients wait."""
+    """`docker stop` ends Apache within its grace period, without a kill, while clients wait."""
     with start(plan_domain()) as front:
         polling = front.connect()
         polling.request("GET", "/_matrix/x?hold=60")

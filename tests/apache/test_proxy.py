@@ -61,7 +61,7 @@ def test_path_bytes_are_kept(domain: ApacheContainer, target: str) -> None:
     ],
 )
 def test_everything_else_is_closed(domain: ApacheContainer, target: str, status: int) -> None:
-    """Whatever is not on the list of open paths ends in Apache, with a short plain text."""
+    """A path that is not on the list of open ones ends at Apache, with a short plain text."""
     answer = domain.ask(target)
     assert answer.status == status
     assert len(answer.body) < 60
@@ -153,7 +153,7 @@ def test_body_up_to_its_limit_passes(domain: ApacheContainer, target: str, lengt
     ],
 )
 def test_client_can_take_no_header_away(domain: ApacheContainer, connection: str) -> None:
-    """Headers that the client names in Connection, in whatever disguise, still reach Synapse."""
+    """Headers that the client names in Connection, however they are spelled, still reach Synapse."""
     answer = domain.ask("/_matrix/x", ("Connection", connection))
     assert list_received(answer, "X-Forwarded-Proto") == ["https"]
     assert len(list_received(answer, "X-Forwarded-For")) == 1
@@ -204,7 +204,7 @@ def test_larger_body_is_refused_before_it_is_read(
 
 
 def test_body_of_unknown_length_is_refused(domain: ApacheContainer) -> None:
-    """A chunked body, which no limit could bind, never reaches Synapse."""
+    """A chunked body, whose length no limit could check, never reaches Synapse."""
     answer = domain.ask(UPLOAD, method="POST", body=(bytes(1000) for _ in range(3)))
     assert (answer.status, answer.json["errcode"]) == (411, "M_UNKNOWN")
     assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"]
@@ -218,12 +218,12 @@ def test_proxied_answers_stay_out_of_shared_caches(domain: ApacheContainer) -> N
 
 
 def test_trial_sends_no_hsts(trial: ApacheContainer) -> None:
-    """The trial does not bind localhost, which belongs to other software too, to https."""
+    """The trial does not force https on localhost, which other software uses too."""
     assert "Strict-Transport-Security" not in trial.ask("/_matrix/x").headers
 
 
 def test_log_names_client_and_peer_and_no_query(domain: ApacheContainer, gateway: str) -> None:
-    """What fails has a line with both addresses and the path; a token in query or referrer has none."""
+    """A failure is logged with both addresses and the path, without a token in query or referrer."""
     marks = (("CF-Connecting-IP", "203.0.113.77"), ("Referer", "https://x/?access_token=sekret"))
     domain.ask("/_matrix/good?access_token=sekret", *marks)
     domain.ask("/closed?access_token=sekret", *marks)

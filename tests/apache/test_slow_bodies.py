@@ -1,4 +1,4 @@
-"""What slow bodies can take of Apache's threads, and what they leave to others."""
+"""How many of Apache's threads slow bodies can occupy, and what others get."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ async def ask_beside(front: ApacheContainer, target: str, length: int) -> list[i
 def test_slow_bodies_leave_threads_to_others(
     patient: ApacheContainer, target: str, length: int
 ) -> None:
-    """However many bodies arrive slowly, whatever has none is answered."""
+    """However many bodies arrive slowly, requests without a body are answered."""
     assert asyncio.run(ask_beside(patient, target, length)) == [200] * len(ASKED)

@@ -85,7 +85,7 @@ def point_to_database(password: str) -> dict[str, Any]:
 
 
 def describe(stack: DefaultStack) -> dict[str, Any]:
-    """Return the Compose model: nothing is set that has to be neither chosen nor connected."""
+    """Return the Compose model: nothing is set that could stay at its default."""
     pins = images.read_pins()
     database = {"POSTGRES_USER": "synapse_user", "POSTGRES_DB": "synapse",
                 "POSTGRES_PASSWORD": stack.password,

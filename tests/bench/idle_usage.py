@@ -24,7 +24,7 @@ GOALS: Final = {HELPER: Goal(bound=14), "apache": Goal(bound=20)}
 
 @dataclass(kw_only=True)
 class IdleServers:
-    """Two servers that rest since their first sign-ins, to be weighed when they have rested enough."""
+    """Two servers that are idle since their first sign-ins, measured after enough rest."""
 
     context: RunContext
     ours: Stack
@@ -43,7 +43,7 @@ class IdleServers:
         return time.monotonic() - max(session.at for session in self.sessions)
 
     def weigh_when_due(self) -> None:
-        """Weigh both once they have rested; anything else that runs has to stop for that moment."""
+        """Measure both once they have rested; anything else that runs has to stop for that moment."""
         if self.began is None and self.age >= SETTLING:
             self.began = self._read_cpu()
         if self.found or self.began is None or self.age < self.seconds:

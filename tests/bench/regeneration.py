@@ -12,7 +12,7 @@ from tests.support.stacks import Stack
 
 
 def measure(context: RunContext, stack: Stack) -> list[Figure]:
-    """Regenerate and `up -d` a running bundle; count what is not what it was."""
+    """Regenerate and `up -d` a running bundle; count what changed."""
     files, containers = [], []
     whole = len(read_files(stack.directory))
     for number in range(3):
@@ -34,7 +34,7 @@ def measure(context: RunContext, stack: Stack) -> list[Figure]:
 
 
 def count_changes(before: dict[str, object], after: dict[str, object]) -> int:
-    """Count the names whose value is another, or that came or went."""
+    """Count the names whose value changed, or that came or went."""
     return sum(before.get(name) != after.get(name) for name in before.keys() | after.keys())
 
 

@@ -1,4 +1,4 @@
-"""What the measurements share: time, a directory of their own, and the servers they measure."""
+"""What the measurements share: time, folders, sign-ins and the rival proxies."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyRoute:
-    """One way to Synapse: its address in the network, and the containers that serve it."""
+    """One route to Synapse: its address in the network, and the containers that serve it."""
 
     url: str
     containers: tuple[str, ...]
@@ -52,7 +52,7 @@ class LoadGenerator:
     host: str
 
     def ask(self, route: ProxyRoute, *, connections: int, seconds: int) -> str:
-        """Ask one way as fast as it answers; return what `wrk` printed."""
+        """Request one route as fast as it answers; return what `wrk` printed."""
         output = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
                     f"--header=Host: {self.host}", route.url)  # fmt: skip
@@ -83,7 +83,7 @@ def measure(context: RunContext, stack: Stack) -> list[Figure]:
 
 
 def describe_route(base: str, *containers: str) -> ProxyRoute:
-    """Return the way through `base` to /versions."""
+    """Return the route through `base` to /versions."""
     return ProxyRoute(url=f"{base}{VERSIONS}", containers=containers)
 
 

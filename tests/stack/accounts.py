@@ -1,4 +1,4 @@
-"""Who uses a homeserver in the tests: their accounts, and the clients they hold."""
+"""Accounts on a homeserver, and what their clients do."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class ThisMachine(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Hold nothing."""
 
 
 @asynccontextmanager

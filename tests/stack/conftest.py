@@ -16,15 +16,15 @@ email: you@alpha.test
 certificates: own-authority
 admin: alice
 """
-NEIGHBOUR = """\
+NEIGHBOR = """\
 server_name: beta.test
 email: you@beta.test
 certificates: own-authority
 """
-NEIGHBOURS_ROOT = "/etc/neighbour.pem"
-# A neighbour on the same host has a private address, and an authority of its own.
+NEIGHBORS_ROOT = "/etc/neighbor.pem"
+# A neighbor on the same host has a private address, and an authority of its own.
 FEDERATION = f"""\
-federation_custom_ca_list: [{NEIGHBOURS_ROOT}]
+federation_custom_ca_list: [{NEIGHBORS_ROOT}]
 ip_range_whitelist: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
 trusted_key_servers: []
 """
@@ -38,32 +38,32 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stack, Stack]:
+def neighbors(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stack, Stack]:
     """Two domains on one host that trust each other's authority; generated, not started."""
     alpha, beta = (tmp_path_factory.mktemp(name) for name in ("alpha", "beta"))
     return (
         generate(alpha, "alpha", DOMAIN, tunnel=True, override=trust(beta), synapse=FEDERATION),
-        generate(beta, "beta", NEIGHBOUR, override=trust(alpha), synapse=FEDERATION),
+        generate(beta, "beta", NEIGHBOR, override=trust(alpha), synapse=FEDERATION),
     )
 
 
-def trust(neighbour: Path) -> str:
+def trust(neighbor: Path) -> str:
     """Return the override that shows two services the authority of another test's bundle."""
-    authority = neighbour / "bundle" / "secrets" / "authority.pem"
-    volumes = f"{{volumes: ['{authority}:{NEIGHBOURS_ROOT}:ro']}}"
+    authority = neighbor / "bundle" / "secrets" / "authority.pem"
+    volumes = f"{{volumes: ['{authority}:{NEIGHBORS_ROOT}:ro']}}"
     return f"synapse: {volumes}\nhelper: {volumes}\n"
 
 
 @pytest.fixture(scope="session")
-def domain(neighbours: tuple[Stack, Stack]) -> Iterator[Stack]:
+def domain(neighbors: tuple[Stack, Stack]) -> Iterator[Stack]:
     """A real domain behind the tunnel's double, healthy."""
-    yield from keep(neighbours[0])
+    yield from keep(neighbors[0])
 
 
 @pytest.fixture(scope="session")
-def neighbour(neighbours: tuple[Stack, Stack]) -> Iterator[Stack]:
+def neighbor(neighbors: tuple[Stack, Stack]) -> Iterator[Stack]:
     """A second domain on the same host, healthy."""
-    yield from keep(neighbours[1])
+    yield from keep(neighbors[1])
 
 
 @pytest.fixture(scope="session", params=["trial", "domain"])

@@ -50,7 +50,7 @@ class Attack:
             stream.abort()
 
     async def repeat(self, kind: str, act: Client) -> None:
-        """Act for ever, on a new connection each time the last one ended, after a rest."""
+        """Repeat for ever, with a pause and a new connection each time one ends."""
         while True:
             with suppress(OSError, EOFError, asyncio.IncompleteReadError, IndexError):
                 async with self.connect() as stream:

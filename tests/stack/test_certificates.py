@@ -83,8 +83,8 @@ def serial(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:x}"
 
 
-def test_enters_by_the_front_door(certified: Certified) -> None:
-    """The tunnel accepts the authority's chain, and the bundle's own check finds all in order."""
+def test_serves_through_the_tunnel(certified: Certified) -> None:
+    """The tunnel accepts the authority's chain, and the bundle's own check passes."""
     assert certified.stack.ask_through_tunnel("GET", "/_matrix/client/versions").status == 200
     leaf = tls_clients.read_served(certified.stack, tls_clients.trust(certified.internet.trust))
     assert "Pebble" in leaf.issuer.rfc4514_string()
@@ -185,8 +185,8 @@ def measure(stack: Stack, service: str) -> Footprint:
     return Footprint(**json.loads(found))
 
 
-def test_renews_for_years_without_a_trace(certified: Certified) -> None:
-    """Thirty renewals drop no handshake, no request and no long poll, and leave nothing behind."""
+def test_renews_for_years_without_a_leak(certified: Certified) -> None:
+    """Thirty renewals drop no handshake, no request and no long poll, and leak nothing."""
     stack, context = certified.stack, tls_clients.trust(certified.internet.trust)
     people = tuple(register(stack) for _ in range(4))
     certified.internet.control(renewal="past")
@@ -214,7 +214,7 @@ def settled(service: str) -> str:
 
 
 def is_settled(stack: Stack, service: str, then: Footprint) -> bool:
-    """Return whether nothing piled up: one of anything for each renewal would be too much."""
+    """Return whether nothing leaked: one of anything for each renewal would be too much."""
     now = measure(stack, service)
     return (
         now.processes <= then.processes + 1

@@ -1,4 +1,4 @@
-"""The apex answers by the Worker, and what it says leads through the tunnel to the homeserver."""
+"""The Worker answers at the apex, and its answers lead through the tunnel to the homeserver."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
 
 
 def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask) -> None:
-    """Who knows the server name alone finds the address there, and the homeserver answers at it."""
+    """A client that knows the server name alone finds the address, and the homeserver answers there."""
     base_url = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
     assert base_url == f"https://{domain.homeserver}"
     host = base_url.removeprefix("https://")

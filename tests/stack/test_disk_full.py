@@ -1,6 +1,6 @@
-"""Full disks, for real: each volume on a small filesystem of its own, filled and freed again.
+"""Real full disks: each volume on a small filesystem of its own, filled and freed again.
 
-A service that lacks room says so, nothing is corrupted, and room alone heals it. The tests are in order:
+A service that lacks room says so, nothing is corrupted, and with room it recovers. The tests are in order:
 the first ones see the first start, and the others what runs since.
 """
 
@@ -73,7 +73,7 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def filled(stack: Stack, *volumes: str) -> Iterator[None]:
-    """Leave no room in volumes, and give it back."""
+    """Fill volumes, and free them again."""
     for volume in volumes:
         run_in_volume(stack, volume, FILL)
     try:
@@ -84,13 +84,13 @@ def filled(stack: Stack, *volumes: str) -> Iterator[None]:
 
 
 def read_log(stack: Stack, service: str) -> str:
-    """Return all that a service has said."""
+    """Return all that a service has logged."""
     done = stack.compose("logs", "--no-log-prefix", service)
     return done.stdout + done.stderr
 
 
 def wait_logged(stack: Stack, service: str, text: str, times: int = 1) -> None:
-    """Wait until a service has said something at least so often."""
+    """Wait until a service has logged a text this many times."""
     wait_for(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
 
 
@@ -138,7 +138,7 @@ def exhaust_log(stack: Stack, sender: Sender) -> None:
 
 
 def test_a_full_database_refuses_and_loses_nothing(cramped: Stack) -> None:
-    """Without room for its log PostgreSQL ends and says why; with room all that it took is there."""
+    """Without room for its log PostgreSQL ends and says why; with room all acknowledged messages are there."""
     with open_sender(cramped) as sender:
         with filled(cramped, "postgres"):
             with sender.refused():

@@ -1,4 +1,4 @@
-"""A bundle in odd places: taken ports, missing engines, strange environments and paths."""
+"""A bundle in unusual surroundings: taken ports, missing engines, odd environments and paths."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_up_names_a_taken_port_before_it_starts_anything(bundle: Stack, occupied
 
 @pytest.fixture(params=["not running", "forbidden"])
 def engineless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment in which no engine is to be had: none runs, or its socket is for others."""
+    """An environment without a usable engine: none runs, or its socket is forbidden."""
     address, wrapper = tmp_path / "docker.sock", tmp_path / "bin" / "docker"
     environment = {"DOCKER_HOST": f"unix://{address}"}
     with socket.socket(socket.AF_UNIX) as listener:
@@ -93,7 +93,7 @@ def engineless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[
 def test_without_an_engine_generate_works_and_up_says_why_not(
     bundle: Stack, engineless: dict[str, str]
 ) -> None:
-    """Where no engine is to be had `generate` does its work, and `up` ends with code 1 and says why."""
+    """Without an engine `generate` does its work, and `up` ends with code 1 and says why."""
     with bundle.settings.open("a") as file:
         file.write("max_upload_size: 20M\n")
     try:
@@ -135,7 +135,7 @@ def test_no_environment_changes_the_project(bundle: Stack) -> None:
 
 
 def test_a_broken_env_file_is_named_and_is_not_ours(bundle: Stack) -> None:
-    """A .env that Compose cannot read is named by Compose, and neither ours nor touched by us."""
+    """A .env that Compose cannot read is named by Compose, and we neither write nor change it."""
     before = read_model(bundle.directory)
     assert not (bundle.directory / ".env").exists()
     (bundle.directory / ".env").write_text("PASSWORD='it''s\n")
@@ -148,7 +148,7 @@ def test_a_broken_env_file_is_named_and_is_not_ours(bundle: Stack) -> None:
 
 
 def test_commands_are_about_this_bundle_whatever_is_exported(trial: Stack, tmp_path: Path) -> None:
-    """`check` is about its own bundle, whatever COMPOSE_FILE or COMPOSE_PROJECT_NAME is exported."""
+    """`check` checks its own bundle, whatever COMPOSE_FILE or COMPOSE_PROJECT_NAME is exported."""
     other = tmp_path / "compose.yaml"
     other.write_text("services: {helper: {image: nothing}}\n")
     assert run_command(trial, "check", COMPOSE_FILE=str(other)).returncode == 0
@@ -170,7 +170,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
-    """Return by what the engine knows a project's belongings, and what it mounts from where."""
+    """Return the names that a project has in the engine, and what it mounts from where."""
     model = read_model(folder)
     return {
         "name": model["name"],

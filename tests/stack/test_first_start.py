@@ -1,4 +1,4 @@
-"""A first start of PostgreSQL that is cut off anywhere: the next one makes the database, and loses none."""
+"""A first start of PostgreSQL that is cut off at any point: the next one makes the database."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def run_in_place(stack: Stack, script: str) -> str:
 
 
 def start(stack: Stack) -> None:
-    """Start PostgreSQL and prove it by the bundle's own bootstrap."""
+    """Start PostgreSQL and check it with the bundle's own bootstrap."""
     stack.compose("up", "--detach", "--wait", "postgres")
     done = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "bootstrap", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert stack.inspect("postgres")["RestartCount"] == 0
 
 
-def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
-    """Cut off again and again, a little later each time, the next start makes a whole database."""
+def test_a_first_start_that_is_cut_off_is_repaired(bundle: Stack) -> None:
+    """After being cut off again and again, each time later, the next start makes a whole database."""
     for stage in STAGES.values():
         run_in_place(bundle, CUT.format(home=HOME, start=NOW, stage=stage))
     start(bundle)

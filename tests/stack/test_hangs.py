@@ -116,8 +116,10 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
         ("0 2 2 2 2 2 2 2", False, 0),
     ],
 )
-def test_silence_ends_a_process_that_was_healthy(probes: str, init: bool, end: int) -> None:
-    """Three silences in a row end the main process of a container, if a probe succeeded before."""
+def test_unanswered_probes_end_a_process_that_was_healthy(
+    probes: str, init: bool, end: int
+) -> None:
+    """Three probes without an answer end a container's main process, if one succeeded before."""
     image = images.read_pins()["postgres"].reference
     script = f'sleep 0 & for code in {probes}; do sh /srv/health/probe.sh 1 sh -c "exit $code"; done; exit 0'
     mount = f"--volume={REPOSITORY / 'compose' / 'health'}:/srv/health:ro"

@@ -1,4 +1,4 @@
-"""A running bundle gives away nothing: its containers may do little, and its secrets stay inside."""
+"""A running bundle is confined: its containers may do little, and its secrets stay inside."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_only_loopback_ports_are_published(stack: Stack) -> None:
     assert {int(binding["HostPort"]) for binding in bindings} == expected
 
 
-def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
+def test_the_database_reaches_nothing_and_is_reached_by_few(stack: Stack) -> None:
     """PostgreSQL reaches nothing beyond its network, and only Synapse and bootstrap reach it."""
     routes = [
         line.split() for line in read_inside(stack, "postgres", "/proc/net/route").splitlines()
@@ -131,7 +131,7 @@ def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
 
 
 def test_the_database_was_made_as_synapse_needs_it(stack: Stack) -> None:
-    """Checksums are on, the locale is C, and every way in asks for a SCRAM password."""
+    """Checksums are on, the locale is C, and every connection needs a SCRAM password."""
     assert ask_database(stack, "postgres", "SHOW data_checksums") == "on"
     locales = ask_database(
         stack,
@@ -251,7 +251,7 @@ def test_the_count_that_empties_the_caches_sees_the_caches(trial: Stack) -> None
 
 
 def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
-    """A stranger learns of no account, neither the administrator's nor that of `check`."""
+    """A stranger cannot see any profile, neither the administrator's nor that of `check`."""
     person = register(stack)
     for name in (stack.admin, "synapse-bundle-check"):
         path = f"/_matrix/client/v3/profile/@{name}:{stack.server_name}"

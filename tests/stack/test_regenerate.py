@@ -50,7 +50,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", autouse=True)
 def identity(bundle: Stack) -> Iterator[None]:
-    """The signing key outlives every change of these tests, on disk and on the wire."""
+    """The signing key survives every change of these tests, on disk and on the wire."""
     before = (bundle.secret("signing.key"), read_keys(bundle))
     yield
     assert (bundle.secret("signing.key"), read_keys(bundle)) == before
@@ -88,7 +88,7 @@ def regenerate(stack: Stack) -> set[str]:
 
 
 def expect_recreated(stack: Stack, *changed: str) -> None:
-    """Generate and start: the named services are recreated, and no stranger to them.
+    """Generate and start: the named services are recreated, and no unrelated one.
 
     Compose itself recreates what depends on a container that it recreates.
     """
@@ -183,7 +183,7 @@ def test_a_rotated_database_password_is_the_only_one_that_opens(bundle: Stack) -
 
 
 def log_in(stack: Stack, password: str) -> bool:
-    """Return whether PostgreSQL lets the role in with a password."""
+    """Return whether PostgreSQL accepts the role's password."""
     script = ["env", f"PGPASSWORD={password}", "psql", "-h", "127.0.0.1", "-U", "synapse_user"]
     query = [*script, "-d", "synapse", "-Atc", "SELECT 1"]
     done = stack.compose("exec", "--no-TTY", "postgres", *query, check=False)

@@ -120,7 +120,7 @@ def test_a_mistake_is_explained_in_a_sentence(
 
 
 def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str]) -> None:
-    """After the whole section every secret is another, and everything holds with the new ones."""
+    """After the whole section every secret is new, and every check holds."""
     before = {name: server.secret(name) for name in SECRETS}
     said = [
         type_in(server, environment, command) for command in read_commands("A leaked key or token")
@@ -143,7 +143,7 @@ def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str])
 def test_every_other_command_works(
     server: Stack, environment: dict[str, str], heading: str
 ) -> None:
-    """What only looks prints something and ends well, but for a search that may find nothing."""
+    """Commands that only read print something and succeed; a search may find nothing."""
     commands = read_commands(heading)
     assert len(commands) >= 3
     for command in commands:

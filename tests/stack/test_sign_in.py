@@ -1,4 +1,4 @@
-"""What a family may do on the first evening, and what a guesser of passwords cannot."""
+"""Rate limits: what a family may do on the first evening, and what a password guesser cannot."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_family_signs_in_from_one_address(family: list[Person]) -> None:
 
 
 def test_a_person_signs_in_on_every_device_and_in_every_client(family: list[Person]) -> None:
-    """One account signs in eight times in a row; no one need wait for a right password."""
+    """One account signs in eight times in a row; a right password is never delayed."""
     user = family[1].user_id
     answers = (sign_in(family[0].stack, user, PASSWORD, "203.0.113.1") for _ in range(8 - DEVICES))
     assert count(answers) == {200: 8 - DEVICES}

@@ -1,4 +1,4 @@
-"""The world comes in by the tunnel: what passes, what is refused, and who is believed."""
+"""Requests through the tunnel: what passes, what is refused, and whose address is trusted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def enter(person: Person, method: str, path: str, **options: Any) -> Answer:
 
 
 def upload(person: Person, size: int) -> Answer:
-    """Upload a file of zeros by the tunnel."""
+    """Upload a file of zeros through the tunnel."""
     headers = {"Content-Type": "application/octet-stream"}
     return enter(person, "POST", "/_matrix/media/v3/upload", body=bytes(size), headers=headers)
 
@@ -136,7 +136,7 @@ def test_only_the_tunnel_may_name_the_client_address(domain: Stack) -> None:
 
 
 def test_one_guesser_does_not_lock_out_the_others(domain: Stack) -> None:
-    """Who tries too many passwords is stopped by address, and other visitors still sign in."""
+    """A guesser of passwords is stopped by address, and other visitors still sign in."""
 
     def sign_in(visitor: str, attempt: int) -> int:
         body = build_login(f"nobody-{attempt}", "guess")
@@ -148,7 +148,7 @@ def test_one_guesser_does_not_lock_out_the_others(domain: Stack) -> None:
 
 
 def settle(person: Person) -> str:
-    """Return where the news ends, once there are none."""
+    """Return the token of the latest sync, once nothing new arrives."""
     since = str(enter(person, "GET", f"{CLIENT}/sync?timeout=0").json["next_batch"])
     for _ in range(20):
         path = f"{CLIENT}/sync?timeout=500&since={since}"
@@ -156,7 +156,7 @@ def settle(person: Person) -> str:
         if latest == since:
             return since
         since = latest
-    raise AssertionError("there were always news")
+    raise AssertionError("something new arrived again and again")
 
 
 def test_a_poll_without_news_returns_at_its_time(person: Person) -> None:
@@ -185,7 +185,7 @@ def test_a_poll_returns_when_there_is_news(person: Person) -> None:
 
 
 def test_a_large_file_passes_through_the_tunnel(person: Person) -> None:
-    """90 MB go in by the tunnel and come out as they were."""
+    """90 MB pass the tunnel in both directions unchanged."""
     data = os.urandom(90 * MB)
     headers = {"Content-Type": "application/octet-stream"}
     path = "/_matrix/media/v3/upload"

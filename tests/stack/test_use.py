@@ -65,7 +65,7 @@ async def talk(stack: Stack) -> list[str]:
 
 
 def test_a_wrong_password_does_not_sign_in(stack: Stack) -> None:
-    """The administrator's account opens with its own password alone."""
+    """The administrator signs in with the right password alone."""
     answer = stack.ask("POST", LOGIN, body=build_login(stack.admin, "no such word"))
     assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")
 

@@ -25,7 +25,7 @@ def look(stack: Stack) -> dict[str, Any]:
 
 
 def test_a_stopped_database_is_reported_and_the_helper_stays_healthy(trial: Stack) -> None:
-    """Nothing else is blamed; the status has it without another round; its end is found too."""
+    """No other part is blamed; the status has it without another round; its end is noticed too."""
     well = dict.fromkeys(("apache", "database", "disk"))
     wait_for(lambda: look(trial) == well, "all is well")
     trial.compose("stop", "postgres")

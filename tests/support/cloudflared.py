@@ -1,4 +1,4 @@
-"""The real cloudflared, where one is at hand: a program of the machine, or the pinned image's."""
+"""The real cloudflared, where there is one: a program of this machine, or the pinned image's."""
 
 from __future__ import annotations
 

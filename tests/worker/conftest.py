@@ -1,4 +1,4 @@
-"""The two visitors of the Worker, started once for all tests of a file."""
+"""The two runtimes of the Worker, started once for all tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Worker of a shape has to answer: what the bundle's Apache answers at the same paths."""
+"""What the Worker of a shape must answer: what the bundle's Apache answers at the same paths."""
 
 from __future__ import annotations
 

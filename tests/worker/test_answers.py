@@ -1,4 +1,4 @@
-"""The Worker answers like the bundle's Apache, in Node.js and in Cloudflare's own runtime."""
+"""The Worker answers as the bundle's Apache does, in Node.js and in Cloudflare's own runtime."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_error(answer: Answer, expected: ExpectedAnswers, status: int, errcode
 def test_every_document_is_apaches(
     runtime: Runtime, expected: ExpectedAnswers, ending: str
 ) -> None:
-    """A document has Apache's bytes and headers, however a client spells its end."""
+    """A document has Apache's bytes and headers, with or without a slash or a query."""
     for name, content in expected.documents.items():
         answer = runtime.fetch(expected.worker, Request(target=f"{FOLDER}{name}{ending}"))
         assert (answer.status, answer.body) == (200, content)
@@ -81,7 +81,7 @@ def test_no_document_is_missing_or_invented(runtime: Runtime, expected: Expected
 
 
 def test_head_is_get_without_a_body(runtime: Runtime, expected: ExpectedAnswers) -> None:
-    """HEAD says what GET says, and sends no body."""
+    """HEAD has the headers of GET, and no body."""
     for name in expected.documents:
         answer = runtime.fetch(expected.worker, Request(method="HEAD", target=FOLDER + name))
         assert (answer.status, answer.body) == (200, b"")
@@ -91,7 +91,7 @@ def test_head_is_get_without_a_body(runtime: Runtime, expected: ExpectedAnswers)
 
 
 def test_head_of_an_unknown_path_has_no_body(runtime: Runtime, plain: ExpectedAnswers) -> None:
-    """An error to HEAD is its head alone."""
+    """An error to HEAD has no body."""
     answer = runtime.fetch(plain.worker, Request(method="HEAD", target=f"{FOLDER}policy_server"))
     assert (answer.status, answer.body) == (404, b"")
     assert_cors(answer, plain)

@@ -92,7 +92,7 @@ def test_the_model_refuses_what_cloudflare_refuses(pattern: str) -> None:
 
 @pytest.mark.parametrize("shape", DOMAINS, ids=lambda path: path.stem)
 def test_wrangler_deploys_the_same_worker(shape: Path) -> None:
-    """The file for wrangler says what the facts say, and leaves no second door to the Worker."""
+    """The file for wrangler agrees with the topology, and opens no second address of the Worker."""
     files = {str(file.path): file.content for file in plan_shape(shape).files}
     chosen = loading.load(shape)
     deployed = topology.place_worker(chosen.server_name)
@@ -110,7 +110,7 @@ def test_wrangler_deploys_the_same_worker(shape: Path) -> None:
 
 
 def test_the_trial_has_no_worker() -> None:
-    """Nothing but a browser on this machine looks for localhost."""
+    """Only a browser on this machine looks for localhost."""
     assert planning.plan_worker(Settings()) == b""
     files = plan_shape(DIRECTORY / "trial.yaml").files
     assert not [file.path for file in files if file.path.parts[0] == "worker"]

@@ -40,7 +40,7 @@ async def start_site(
 
 
 async def serve() -> None:
-    """Run the name servers, the API, the authority's front and the tests' door."""
+    """Run the name servers, the API, the authorities' proxy and the tests' own API."""
     state, addresses = InternetState(), read_pairs("NAMESERVERS")
     take_addresses(list(addresses.values()))
     names = DnsResponses(state, addresses)

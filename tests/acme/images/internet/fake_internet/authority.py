@@ -1,4 +1,4 @@
-"""A front before the ACME authorities: passes everything on, counts it, and fails on request."""
+"""A proxy before the ACME authorities: forwards and counts requests, and fails on demand."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class AuthorityProxy:
 
 
 def complete(directory: bytes) -> bytes:
-    """Return a directory with all that it may say of itself."""
+    """Return a directory with the metadata that real ones have."""
     document = json.loads(directory)
     document["meta"] = document.get("meta", {}) | _META
     return json.dumps(document).encode()

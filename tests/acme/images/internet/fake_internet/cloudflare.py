@@ -1,6 +1,6 @@
-"""The handful of Cloudflare's endpoints that a DNS-01 client needs, and not one more.
+"""The few endpoints of Cloudflare's API that a DNS-01 client needs, and no other.
 
-What a client should not send is refused and remembered as a violation. Source: the API reference
+What a client should not send is refused and recorded as a violation. Source: the API reference
 of /zones and /zones/{id}/dns_records, and what certbot-dns-cloudflare 5.8 sends.
 """
 

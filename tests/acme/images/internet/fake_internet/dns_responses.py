@@ -14,7 +14,7 @@ _CLASSES: Final = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "TXT": TXT}
 
 
 class DnsResponses:
-    """The whole name space: what any name server here, and a resolver over all of them, says."""
+    """The answers of each name server, and of a resolver over all of them."""
 
     def __init__(self, state: InternetState, addresses: dict[str, str]) -> None:
         """Know the addresses of the name servers, by their first label."""
@@ -82,7 +82,7 @@ class DnsResponses:
 
 
 def build_soa(zone: str, server: str) -> RR:
-    """Return the start of authority of a zone, whose keeper is the one of its first server."""
+    """Return a zone's SOA record, with the contact of its first server."""
     times = (1, 10000, 2400, 604800, _TTL)
     value = SOA(server, "dns." + ".".join(server.split(".")[-2:]), times)
     return RR(DNSLabel(zone), QTYPE.SOA, ttl=_TTL, rdata=value)

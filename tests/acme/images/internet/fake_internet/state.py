@@ -1,4 +1,4 @@
-"""What is true in the fake internet: zones, records, tokens, and what is broken on purpose."""
+"""The state of the fake internet: zones, records, tokens, and the faults that are switched on."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SWITCHES: dict[str, Any] = {
 
 
 class UnknownSwitchError(Exception):
-    """A test asked for something this state does not know."""
+    """A test set a switch that does not exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultRule:
-    """One failure: which requests it meets, how often, and the answer they get."""
+    """One fault: which requests it hits, how often, and the answer they get."""
 
     status: int
     method: str = ""
@@ -52,7 +52,7 @@ class FaultRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A DNS record that came by the API; `created` is a monotonic second."""
+    """A DNS record that was made through the API; `created` is a monotonic second."""
 
     identity: str
     zone: str
@@ -132,7 +132,7 @@ class InternetState:
         return delay is not None and time.monotonic() >= record.created + delay
 
     def describe(self) -> dict[str, Any]:
-        """Return what a test may want to know."""
+        """Return everything, for a test."""
         return {
             "records": [record.describe() for record in self.records],
             "requests": self.requests,
