@@ -6,9 +6,10 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 from cryptography import x509
@@ -17,9 +18,6 @@ from tests.acme.internet import TOKEN, Internet
 from tests.support.engine import docker, try_docker
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 HOMESERVER: Final = "matrix.example.test"
 # Seconds until a certificate must be there.

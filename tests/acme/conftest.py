@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from tests.acme.acme_bundles import LoneHelper, generate_bundle
 from tests.acme.internet import TOKEN, Internet, run_internet
 from tests.support.stacks import Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

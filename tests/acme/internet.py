@@ -11,20 +11,18 @@ import json
 import random
 import urllib.request
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import trustme
 
 from tests.support.engine import docker, try_docker
 from tests.support.http import ask, trust_any
 from tests.support.waiting import PATIENCE, becomes_true, wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 IMAGES: Final = Path(__file__).parent / "images"
 CONTROL_PORT: Final = 8081

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -12,8 +12,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-RECORD = f"_acme-challenge.{HOMESERVER}"
-SLOW_DOWN = "Please wait and consider throttling your request speed"
+RECORD: Final = f"_acme-challenge.{HOMESERVER}"
+SLOW_DOWN: Final = "Please wait and consider throttling your request speed"
 FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown token": ({"tokens": {}}, ("token",)),
     "token of another zone": ({"tokens": {TOKEN: ["other.test"]}}, ("zone",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,7 +14,12 @@ from tests.support import http
 
 pytestmark = pytest.mark.engine
 
-RECORD = {"type": "TXT", "name": "_acme-challenge.example.test", "content": "one", "ttl": 120}
+RECORD: Final = {
+    "type": "TXT",
+    "name": "_acme-challenge.example.test",
+    "content": "one",
+    "ttl": 120,
+}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,9 +17,6 @@ from tests.acme.acme_bundles import (
 )
 from tests.acme.internet import LIFETIMES, ORDER, Internet
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.engine
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 import yaml
 
@@ -10,9 +12,9 @@ from tests.acme.internet import ORDER, Internet
 
 pytestmark = pytest.mark.engine
 
-PLACE = "/etc/letsencrypt"
+PLACE: Final = "/etc/letsencrypt"
 # A filesystem of its own, so that a full one affects nothing else.
-SMALL = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
+SMALL: Final = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
 
 
 def in_helper(helper: LoneHelper, script: str) -> str:

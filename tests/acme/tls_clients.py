@@ -6,23 +6,20 @@ import contextlib
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from cryptography import x509
 
+from tests.stack.accounts import Person
 from tests.support import http
 from tests.support.http import connect_tls, read_certificate
 from tests.support.matrix import CLIENT, VERSIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.stack.accounts import Person
-    from tests.support.stacks import Stack
+from tests.support.stacks import Stack
 
 # Seconds between two connections of one client: often enough to meet every reload, and the machine
 # has other work.

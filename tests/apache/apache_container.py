@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final
 
 from tests.support.engine import try_docker
 from tests.support.http import Answer, Body, connect_tls, read_certificate, send, trust_any
 from tests.support.http_stream import HttpStream, open_stream
 from tests.support.waiting import PATIENCE
 
-if TYPE_CHECKING:
-    import ssl
-    from http.client import HTTPConnection
-    from pathlib import Path
-
 # What compose.yaml gives the service.
-HARDENING = (
+HARDENING: Final = (
     "--read-only",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges:true",
@@ -25,7 +25,7 @@ HARDENING = (
     "--pids-limit=4096",
     "--memory=512m",
 )
-TOOLS = "/usr/local/lib/homeserver"
+TOOLS: Final = "/usr/local/lib/homeserver"
 
 
 def find_port_of(container: str) -> int:
@@ -84,3 +84,6 @@ class ApacheContainer:
         """Return what the image's health check finds wrong, or nothing."""
         done = try_docker("exec", self.container, f"{TOOLS}/healthcheck")
         return done.stdout.strip() if done.returncode else ""
+
+
+Start = Callable[..., AbstractContextManager[ApacheContainer]]

@@ -6,14 +6,12 @@ import functools
 import re
 import tempfile
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tests.bundles import plan_shape
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 UPLOAD_LIMIT: Final = 20 * 2**20
 # The tunnel's subnet follows from the project: each run of the tests has a network of its own.

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pytest
 
-from tests.apache.apache_container import HARDENING, ApacheContainer, find_port_of, publish
+from tests.apache.apache_container import HARDENING, ApacheContainer, Start, find_port_of, publish
 from tests.apache.configuration import PROJECT, ApacheConfiguration, plan_domain, plan_trial
 from tests.support.authority import Leaf, issue, trust
 from tests.support.engine import docker
 from tests.support.waiting import wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
-    Start = Callable[..., AbstractContextManager[ApacheContainer]]
-
-HERE = Path(__file__).parent
-IMAGE = HERE.parents[1] / "images" / "apache"
+HERE: Final = Path(__file__).parent
+IMAGE: Final = HERE.parents[1] / "images" / "apache"
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,19 @@ import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pytest
 
-from tests.apache.apache_container import ApacheContainer
+from tests.apache.apache_container import ApacheContainer, Start
 from tests.apache.configuration import plan_domain
 from tests.support.engine import docker
 from tests.support.http import Answer
 from tests.support.waiting import wait_for
 
-if TYPE_CHECKING:
-    from tests.apache.conftest import Start
-
 pytestmark = pytest.mark.engine
 
-CORS = (
+CORS: Final = (
     "Access-Control-Allow-Origin",
     "Access-Control-Allow-Methods",
     "Access-Control-Allow-Headers",

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.apache.apache_container import ApacheContainer, publish
+from tests.apache.apache_container import ApacheContainer, Start, publish
 from tests.apache.configuration import plan_domain, plan_trial
 from tests.support.authority import NOW, Leaf, encode_key, issue
 from tests.support.engine import docker, try_docker
 from tests.support.http import Answer
 from tests.support.waiting import wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.apache.conftest import Start
-
 pytestmark = pytest.mark.engine
 
-NAME = "matrix.example.org"
-HOUR = dt.timedelta(hours=1)
+NAME: Final = "matrix.example.org"
+HOUR: Final = dt.timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,8 +15,8 @@ from synapse_bundle.topology import derive_tunnel_subnet
 from tests.apache.configuration import PROJECT, plan_domain, plan_trial
 from tests.support.engine import try_docker
 
-SHAPES = {"trial": plan_trial, "domain": plan_domain}
-ADDRESSES = {
+SHAPES: Final = {"trial": plan_trial, "domain": plan_domain}
+ADDRESSES: Final = {
     "trial": ("https://localhost:8443", "localhost:8443"),
     "domain": ("https://matrix.example.org", "matrix.example.org:443"),
 }

@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pytest
 
-from tests.apache.apache_container import ApacheContainer
+from tests.apache.apache_container import ApacheContainer, Start
 from tests.apache.configuration import plan_domain
 from tests.support.engine import docker
+from tests.support.http_stream import HttpStream
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from tests.apache.conftest import Start
-    from tests.support.http_stream import HttpStream
 
 pytestmark = pytest.mark.engine
 
-POLLS = 1000
+POLLS: Final = 1000
 # More than Apache has threads, each of which keeps the memory that its first request took.
-REQUESTS = 2000
+REQUESTS: Final = 2000
 # Memory pages of its own that a child of Apache has at most after it was replaced: it starts with 2400.
-FEW = 2800
-LIST_CHILDREN = (
+FEW: Final = 2800
+LIST_CHILDREN: Final = (
     "read -r all </proc/1/task/1/children; for child in $all; do"
     " read -r name </proc/$child/comm; read -r _ resident shared _ </proc/$child/statm;"
     " [[ $name != apache2 ]] || echo $child $((resident - shared)); done"

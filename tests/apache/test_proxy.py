@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import pytest
 
@@ -12,9 +13,9 @@ from tests.support.engine import docker
 
 pytestmark = pytest.mark.engine
 
-UPLOAD = "/_matrix/media/v3/upload"
+UPLOAD: Final = "/_matrix/media/v3/upload"
 # What may be sent where Synapse reads a body before it knows who sent it.
-SMALL = 256 * 1024
+SMALL: Final = 256 * 1024
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_absolute_target_is_not_passed_on(domain: ApacheContainer) -> None:
     assert domain.ask("http://elsewhere.test/_matrix/client/versions").status == 404
 
 
-SPOOFED = (
+SPOOFED: Final = (
     ("X-Forwarded-For", "6.6.6.6"),
     ("X-Forwarded-For", "7.7.7.7"),
     ("X-Forwarded-Proto", "http"),

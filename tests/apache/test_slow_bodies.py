@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
+from tests.apache.apache_container import ApacheContainer, Start
 from tests.apache.configuration import plan_domain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.apache.apache_container import ApacheContainer
-    from tests.apache.conftest import Start
-    from tests.support.http_stream import HttpStream
+from tests.support.http_stream import HttpStream
 
 pytestmark = pytest.mark.engine
 
 # More than there are threads.
-SLOW = 1300
+SLOW: Final = 1300
 # In seconds; the bodies of these tests are awaited ten times as long.
-ANSWERED_WITHIN = 60
-ASKED = ("/.well-known/matrix/client", "/_matrix/client/versions", "/_matrix/client/v3/sync")
+ANSWERED_WITHIN: Final = 60
+ASKED: Final = ("/.well-known/matrix/client", "/_matrix/client/versions", "/_matrix/client/v3/sync")
 
 
 @pytest.fixture(scope="module")

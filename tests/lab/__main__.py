@@ -6,17 +6,15 @@ import argparse
 import fcntl
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.daemon import find_daemon, refuse_second_lab, start_daemon, stop_daemon
 from tests.lab.images import prepare_images, serve_all
 from tests.lab.packages import prepare_engine
 from tests.lab.paths import LabPaths, find_paths
 from tests.lab.steps import LabError, report, time_step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def print_exports(paths: LabPaths) -> None:
         print(f"export {key}={shlex.quote(value)}")
 
 
-COMMANDS = {
+COMMANDS: Final = {
     "up": bring_up,
     "down": bring_down,
     "status": print_status,

@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.debian_mirror import SUITE, find_mirror
+from tests.lab.paths import LabPaths
 from tests.lab.steps import run
 
-if TYPE_CHECKING:
-    from tests.lab.paths import LabPaths
-
-ROOTS = Path("/usr/local/share/ca-certificates")
+ROOTS: Final = Path("/usr/local/share/ca-certificates")
 # What makes the slim image slim, and keeps apt's caches out of layers.
-DPKG = "\n".join(
+DPKG: Final = "\n".join(
     f"path-exclude /usr/share/{name}/*" for name in ("doc", "man", "info", "locale", "groff")
 )
-APT = (
+APT: Final = (
     'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb || true"; };\n'
     'Acquire::Languages "none";\n'
     'Apt::AutoRemove::SuggestsImportant "false";\n'

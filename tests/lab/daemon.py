@@ -7,18 +7,15 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.paths import VARIABLE, LabPaths
 from tests.lab.steps import LabError, answers, report, run, time_step
 from tests.support.waiting import becomes_true
 
-if TYPE_CHECKING:
-    pass
-
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
-BRIDGE = Path("/sys/class/net/docker0")
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 60.0
+BRIDGE: Final = Path("/sys/class/net/docker0")
 
 
 def read_executable(pid: int) -> Path | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.steps import LabError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SUITE = "trixie"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SUITE: Final = "trixie"
+KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 @dataclass(frozen=True, kw_only=True)

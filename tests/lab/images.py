@@ -5,27 +5,25 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.base_image import build_base, digest_base
+from tests.lab.paths import LabPaths
 from tests.lab.steps import answers, run, time_step
 
-if TYPE_CHECKING:
-    from tests.lab.paths import LabPaths
-
-BASE = "debian:trixie-slim"
-CONTEXTS = Path(__file__).parent / "images"
-STAND_INS = {
+BASE: Final = "debian:trixie-slim"
+CONTEXTS: Final = Path(__file__).parent / "images"
+STAND_INS: Final = {
     "postgres:17-trixie": CONTEXTS / "postgres",
     "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
     "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
 }
 # The real tunnel connects to the internet; only the double opens a port for the tests.
-DOUBLES = frozenset({"cloudflare/cloudflared:2026.8.2"})
-LABEL = "synapse-bundle.lab"
-LABEL_FORM = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-COMPOSE_FLOOR = (2, 26)
-PULL_SECONDS = 30.0
+DOUBLES: Final = frozenset({"cloudflare/cloudflared:2026.8.2"})
+LABEL: Final = "synapse-bundle.lab"
+LABEL_FORM: Final = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+COMPOSE_FLOOR: Final = (2, 26)
+PULL_SECONDS: Final = 30.0
 
 
 def parse_version(text: str) -> tuple[int, ...]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 from tests.lab.debian_mirror import find_mirror
+from tests.lab.paths import LabPaths
 from tests.lab.steps import LabError, run, time_step
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.lab.paths import LabPaths
 
 # The engine needs runc and iptables of the machine's own release: the newer runc does not
 # start on the C library of Debian 12.
-TOOLS = {
+TOOLS: Final = {
     "runc": "runc",
     "iptables": "iptables",
     "ip": "iproute2",
@@ -24,8 +21,8 @@ TOOLS = {
     "update-ca-certificates": "ca-certificates",
     "xz": "xz-utils",
 }
-ENGINE = ("docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx", "tini")
-PROGRAMS = {
+ENGINE: Final = ("docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx", "tini")
+PROGRAMS: Final = {
     "dockerd": "usr/sbin/dockerd",
     "docker": "usr/bin/docker",
     "docker-proxy": "usr/sbin/docker-proxy",
@@ -33,7 +30,7 @@ PROGRAMS = {
     "containerd": "usr/bin/containerd",
     "containerd-shim-runc-v2": "usr/bin/containerd-shim-runc-v2",
 }
-PLUGINS = ("docker-compose", "docker-buildx")
+PLUGINS: Final = ("docker-compose", "docker-buildx")
 
 
 def find_tool(name: str) -> str | None:

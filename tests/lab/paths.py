@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-VARIABLE = "SYNAPSE_BUNDLE_LAB"
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+VARIABLE: Final = "SYNAPSE_BUNDLE_LAB"
 # One engine at a time may write the machine's packet filter, so there is one place for
 # its sockets. It is short because the path of a socket may have 108 characters at most.
-RUNTIME = Path("/run/synapse-bundle-lab")
+RUNTIME: Final = Path("/run/synapse-bundle-lab")
 
 
 @dataclass(frozen=True, kw_only=True)

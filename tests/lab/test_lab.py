@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,10 +11,7 @@ from tests.lab.debian_mirror import read_sources
 from tests.lab.images import digest_context, parse_version
 from tests.lab.paths import RUNTIME, VARIABLE, find_paths
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-STANZAS = """\
+STANZAS: Final = """\
 Types: deb deb-src
 # a remark
 URIs: http://mirror.test/debian
@@ -24,7 +22,7 @@ Types: deb-src
 URIs: http://source.test/debian
 Suites: bookworm-security
 """
-LINES = """\
+LINES: Final = """\
 # deb http://remark.test/debian bookworm-security main
 deb [arch=amd64 signed-by=/k.gpg] http://mirror.test/security bookworm-security main
 deb http://later.test/debian bookworm main

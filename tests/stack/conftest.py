@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.support.engine import docker, try_docker
 from tests.support.stacks import REPOSITORY, Stack, generate
 
-DOMAIN = """\
+DOMAIN: Final = """\
 server_name: alpha.test
 email: you@alpha.test
 certificates: own-authority
 admin: alice
 """
-NEIGHBOR = """\
+NEIGHBOR: Final = """\
 server_name: beta.test
 email: you@beta.test
 certificates: own-authority
 """
-NEIGHBORS_ROOT = "/etc/neighbor.pem"
+NEIGHBORS_ROOT: Final = "/etc/neighbor.pem"
 # A neighbor on the same host has a private address, and an authority of its own.
-FEDERATION = f"""\
+FEDERATION: Final = f"""\
 federation_custom_ca_list: [{NEIGHBORS_ROOT}]
 ip_range_whitelist: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
 trusted_key_servers: []

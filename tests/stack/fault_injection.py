@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import yaml
 
@@ -13,7 +14,7 @@ from tests.support.engine import docker
 from tests.support.processes import run
 from tests.support.stacks import Stack
 
-FIND_WORKERS = """
+FIND_WORKERS: Final = """
 parent=$(cat /run/apache2/apache2.pid)
 grep -l "^PPid:[[:space:]]*$parent$" $(grep -l '^Name:[[:space:]]*apache2' /proc/[0-9]*/status)
 """

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
@@ -26,9 +27,9 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.engine
 
 # Five years of a certificate of 90 days.
-RENEWALS = 30
+RENEWALS: Final = 30
 # Seconds in which Apache must serve what was published.
-SERVED_WITHIN = 30
+SERVED_WITHIN: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
     assert log.serials in ([before], [before, certified.published()])
 
 
-WORDS = {
+WORDS: Final = {
     "another key": "has a private key that belongs to another certificate",
     "cut short": "has a",
     "another name": "is not for the host name",
@@ -165,7 +166,7 @@ class Footprint:
     files: int
 
 
-MEASURE = r"""
+MEASURE: Final = r"""
 p=0; d=0; m=0
 for s in /proc/[0-9]*; do
   n=$(cat $s/comm 2>/dev/null) || continue

@@ -9,6 +9,7 @@ import tarfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -21,14 +22,14 @@ from tests.support.stacks import Stack, copy_source, generate
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: travel.test
 email: you@travel.test
 certificates: own-authority
 admin: traveller
 """
 # A user that no container knows.
-STRANGER = 4242
+STRANGER: Final = 4242
 
 
 @pytest.fixture(scope="module")

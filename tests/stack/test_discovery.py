@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.worker.workerd import run_workerd
 pytestmark = pytest.mark.engine
 
 Ask = Callable[..., Answer]
-WELL_KNOWN = "/.well-known/matrix"
+WELL_KNOWN: Final = "/.well-known/matrix"
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
@@ -25,10 +26,10 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-FULL = "No space left on device"
+FULL: Final = "No space left on device"
 # In MiB. PostgreSQL's new database takes 40 and its log 16 more for each segment.
-SIZES = {"postgres": 224, "media": 24, "uploads": 24, "certificates": 8, "report": 8}
-FILL = (
+SIZES: Final = {"postgres": 224, "media": 24, "uploads": 24, "certificates": 8, "report": 8}
+FILL: Final = (
     "dd if=/dev/zero of=ballast bs=1M 2>/dev/null || true;"
     "dd if=/dev/zero of=ballast.rest bs=512 2>/dev/null || true; sync"
 )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from http.client import HTTPException
+from typing import Final
 
 import pytest
 
@@ -27,10 +28,10 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-SERVICES = ["apache", "helper", "synapse", "postgres"]
-VERSIONS = "/_matrix/client/versions"
+SERVICES: Final = ["apache", "helper", "synapse", "postgres"]
+VERSIONS: Final = "/_matrix/client/versions"
 # mod_proxy shuns a backend that failed for a minute, unless it is configured otherwise.
-PENALTY = 60
+PENALTY: Final = 60
 
 
 def is_fine(ask: Callable[..., Answer]) -> bool:

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from signedjson.key import decode_signing_key_base64
@@ -22,7 +22,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.engine
 
 # A name that leads to beta's Apache and that its certificate does not carry.
-IMPOSTOR = "gamma.test"
+IMPOSTOR: Final = "gamma.test"
 
 
 @pytest.fixture(scope="module")

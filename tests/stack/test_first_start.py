@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
@@ -14,20 +15,22 @@ from tests.support.stacks import Stack, generate
 
 pytestmark = pytest.mark.engine
 
-HOME = "/var/lib/postgresql"
+HOME: Final = "/var/lib/postgresql"
 # What is there when the cut comes, in the order in which it appears; any directory below 17 counts.
-STAGES = {
+STAGES: Final = {
     "directories": "ls -d 17/docker*/pg_wal",
     "version": "ls 17/docker*/PG_VERSION",
     "control file": "ls 17/docker*/global/pg_control",
     "database postgres": "ls 17/docker*/base/5",
     "server of its own": "ls 17/docker*/postmaster.opts",
 }
-NOW = "/bin/bash /srv/postgres/start.sh postgres"
+NOW: Final = "/bin/bash /srv/postgres/start.sh postgres"
 # As bundles of earlier days did it, in the final place.
-EARLIER = "docker-ensure-initdb.sh postgres"
+EARLIER: Final = "docker-ensure-initdb.sh postgres"
 # The first process of a container takes all others with it, at once.
-CUT = "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
+CUT: Final = (
+    "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
+)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -15,14 +16,14 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: hangs.test
 email: you@hangs.test
 certificates: own-authority
 """
-SERVICES = ("postgres", "synapse", "helper", "apache", "cloudflared")
+SERVICES: Final = ("postgres", "synapse", "helper", "apache", "cloudflared")
 # Probes that follow each other sooner; what a probe is and how many must fail is the bundle's own.
-SOONER = "".join(f"{name}: {{healthcheck: {{interval: 2s}}}}\n" for name in SERVICES[:-1])
+SOONER: Final = "".join(f"{name}: {{healthcheck: {{interval: 2s}}}}\n" for name in SERVICES[:-1])
 
 
 @pytest.fixture(scope="module")

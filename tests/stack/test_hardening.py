@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import Final
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from tests.support.stacks import Stack
 pytestmark = pytest.mark.engine
 
 # Half a million pairs, in a process with the allocator and the environment of Synapse.
-COUNT = """\
+COUNT: Final = """\
 allocator=$(cat /proc/[0-9]*/environ | tr '\\0' '\\n' | sed -n 's/^LD_PRELOAD=//p' | head -n 1)
 LD_PRELOAD=$allocator exec python -c '
 from synapse.metrics import jemalloc
@@ -33,7 +34,7 @@ print(statistics.get_stat("allocated") - before)
 '
 """
 
-USERS = {
+USERS: Final = {
     "postgres": "999:999",
     "bootstrap": "0:0",
     "synapse": "991:991",
@@ -42,8 +43,8 @@ USERS = {
     "cloudflared": "65532:65532",
 }
 # The containers that have a program to look with; cloudflared has no other than its own.
-LOOKED_INTO = ("postgres", "synapse", "helper", "apache")
-PUBLIC_SECRETS = {"authority.pem", "trust.pem"}
+LOOKED_INTO: Final = ("postgres", "synapse", "helper", "apache")
+PUBLIC_SECRETS: Final = {"authority.pem", "trust.pem"}
 
 
 def read_inside(stack: Stack, service: str, path: str) -> str:

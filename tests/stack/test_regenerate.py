@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -18,12 +19,12 @@ from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, 
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: change.test
 email: you@change.test
 certificates: own-authority
 """
-BEYOND = 90 * 1024**2 + 1
+BEYOND: Final = 90 * 1024**2 + 1
 
 
 @dataclass(frozen=True, kw_only=True)

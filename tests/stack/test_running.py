@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -20,8 +21,8 @@ from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
 
-PAGE = REPOSITORY / "docs" / "running.md"
-SECRETS = (
+PAGE: Final = REPOSITORY / "docs" / "running.md"
+SECRETS: Final = (
     "registration_shared_secret",
     "macaroon_secret_key",
     "form_secret",

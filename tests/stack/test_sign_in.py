@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import pytest
 
@@ -16,15 +17,15 @@ from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
-PASSWORD = "a long password"
-FAMILY = 8
-DEVICES = 3
+PASSWORD: Final = "a long password"
+FAMILY: Final = 8
+DEVICES: Final = 3
 # Documentation addresses (RFC 5737): on the loopback port Synapse believes X-Forwarded-For.
-GUESSER = "203.0.113.7"
+GUESSER: Final = "203.0.113.7"
 # One address for a whole family; the engine's gateway is that of every other test too.
-HOME = "203.0.113.40"
-ROOMS = 20
-PHOTOS = 30
+HOME: Final = "203.0.113.40"
+ROOMS: Final = 20
+PHOTOS: Final = 30
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -17,9 +18,9 @@ from tests.support.waiting import PATIENCE, wait_for
 pytestmark = pytest.mark.engine
 
 # Retries of PostgreSQL's health check: so many failed probes end a container's credit.
-RETRIES = 6
-LIST = "find . | sort | xargs ls -ld --full-time"
-WAITING = """\
+RETRIES: Final = 6
+LIST: Final = "find . | sort | xargs ls -ld --full-time"
+WAITING: Final = """\
 services:
   postgres:
     entrypoint:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillWaitingError
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -21,10 +21,10 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-MB = 1_000_000
-VISITOR = "203.0.113.9"
+MB: Final = 1_000_000
+VISITOR: Final = "203.0.113.9"
 # Addresses that a visitor may only claim to have.
-FORGED = {
+FORGED: Final = {
     "X-Forwarded-For": "198.51.100.1",
     "CF-Connecting-IP": "198.51.100.2",
     "X-Real-IP": "198.51.100.3",

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import pytest
 from nio import LoginResponse, RoomCreateResponse, RoomMessageText, RoomSendResponse, SyncResponse
@@ -17,8 +18,8 @@ from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
-MB = 1_000_000
-MAX_UPLOAD = 90 * 1024**2
+MB: Final = 1_000_000
+MAX_UPLOAD: Final = 90 * 1024**2
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from synapse_bundle import topology
+from tests.support.stacks import Stack
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 

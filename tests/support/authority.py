@@ -10,6 +10,7 @@ import datetime as dt
 import ipaddress
 import ssl
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-NOW = dt.datetime.now(dt.UTC)
-DAY = dt.timedelta(days=1)
+NOW: Final = dt.datetime.now(dt.UTC)
+DAY: Final = dt.timedelta(days=1)
 
 
 def name_subject(name: str) -> x509.Name:

@@ -6,14 +6,15 @@ import functools
 import os
 import shutil
 from pathlib import Path
+from typing import Final
 
 from synapse_bundle import images
 from tests.lab.images import LABEL_FORM
 from tests.support.engine import docker, try_docker
 
 # Names the program; the lab's double does not count, it only models what this one does.
-VARIABLE = "CLOUDFLARED"
-PROGRAM = "/usr/local/bin/cloudflared"
+VARIABLE: Final = "CLOUDFLARED"
+PROGRAM: Final = "/usr/local/bin/cloudflared"
 
 
 @functools.cache

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from typing import TYPE_CHECKING, Final
+import subprocess
+from typing import Final
 
 from tests.support.processes import run
-
-if TYPE_CHECKING:
-    import subprocess
 
 # Seconds: an image's build may take as long.
 _TIMEOUT: Final = 600

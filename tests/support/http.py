@@ -6,19 +6,14 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, Final
+from http.client import HTTPConnection, HTTPMessage
+from typing import Any, Final
 
 from cryptography import x509
 
 from tests.support.waiting import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from http.client import HTTPMessage
-
 
 Body = bytes | Iterable[bytes] | None
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})

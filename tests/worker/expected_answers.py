@@ -7,14 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from synapse_bundle.planning import Plan
 from tests.bundles import plan_shape
 from tests.settings import SHAPES
 from tests.worker.runtime import WorkerModule
 
-DOMAINS = [shape for shape in SHAPES if shape.stem != "trial"]
-FOLDER = "/.well-known/matrix/"
+DOMAINS: Final = [shape for shape in SHAPES if shape.stem != "trial"]
+FOLDER: Final = "/.well-known/matrix/"
 
 
 @dataclass(frozen=True, kw_only=True)

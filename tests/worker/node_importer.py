@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.support.http import Answer
 from tests.worker.runtime import Request, WorkerModule, join_headers
 
-SCRIPT = Path(__file__).with_name("ask.js")
+SCRIPT: Final = Path(__file__).with_name("ask.js")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,10 +13,10 @@ from tests.support.http import Answer
 from tests.worker.expected_answers import DOMAINS, FOLDER, ExpectedAnswers, read_shape
 from tests.worker.runtime import Request, Runtime
 
-PLAIN = DIRECTORY / "domain.yaml"
-PASSING = DIRECTORY / "full.yaml"
-NAMES = ("client", "server", "support")
-UNKNOWN = [
+PLAIN: Final = DIRECTORY / "domain.yaml"
+PASSING: Final = DIRECTORY / "full.yaml"
+NAMES: Final = ("client", "server", "support")
+UNKNOWN: Final = [
     "", "/", "policy_server", "client.json", "Client", "CLIENT", "client/more", "client//",
     "clients", "%63lient", "client%2F", "client%00", "client%3Fx", "client;x", "..%2fclient",
     "%", "%zz", "%E2%80%A8", "%ff", "constructor", "__proto__", "toString", "hasOwnProperty",

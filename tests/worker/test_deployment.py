@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
@@ -17,9 +18,9 @@ from tests.settings import DIRECTORY
 from tests.worker.expected_answers import DOMAINS
 from tests.worker.routes import parse_route
 
-ROUTE = topology.place_worker("example.org").route
-UNHURRIED = settings(deadline=None)
-NAME = st.lists(
+ROUTE: Final = topology.place_worker("example.org").route
+UNHURRIED: Final = settings(deadline=None)
+NAME: Final = st.lists(
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), min_size=2, max_size=4
 ).map(".".join)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -16,11 +16,11 @@ from tests.bundles import plan_settings
 from tests.worker.expected_answers import FOLDER, read_plan
 from tests.worker.runtime import Request, Runtime
 
-TROUBLE = st.text(
+TROUBLE: Final = st.text(
     alphabet="'\"\\`${}</script>!-#%&\u2028\u2029\ufeff\x00\x01\x7f\x85\r\n\té\U0001f600ab"
 )
-ANY = st.one_of(st.text(), TROUBLE)
-MANY = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+ANY: Final = st.one_of(st.text(), TROUBLE)
+MANY: Final = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @MANY

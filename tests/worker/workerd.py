@@ -16,24 +16,25 @@ from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from io import FileIO
 from pathlib import Path
+from typing import Final
 
 from synapse_bundle.topology import COMPATIBILITY_DATE
 from tests.support.http import Answer, send
 from tests.support.waiting import PATIENCE
 from tests.worker.runtime import Request, WorkerModule, join_headers
 
-ORIGIN = Path(__file__).with_name("origin.js")
-CONFIGURATION = """\
+ORIGIN: Final = Path(__file__).with_name("origin.js")
+CONFIGURATION: Final = """\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (services = [{services}], sockets = [{sockets}]);
 """
-SERVICE = """
+SERVICE: Final = """
   (name = "{name}", worker = (
     modules = [(name = "worker.js", esModule = embed "{name}.js")],
     compatibilityDate = "{date}",
     globalOutbound = "origin",
   )),"""
-SOCKET = """
+SOCKET: Final = """
   (name = "{name}", address = "127.0.0.1:0", http = (), service = "{name}"),"""
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Final
 
 from bundle_helper.propagation import Patience
 
-_DEFAULTS = Patience.__init__.__kwdefaults__
+_DEFAULTS: Final = Patience.__init__.__kwdefaults__
 if _DEFAULTS is None or set(_DEFAULTS) != {"floor", "ceiling", "blind"}:
     raise RuntimeError("the helper's patience has other fields than the tests shorten")
 _DEFAULTS.update({name: float(os.environ[f"TEST_{name.upper()}"]) for name in _DEFAULTS})
 
-_PUBLISHED = "/certificates/"
-_STEPS = {"open", "os.link", "os.rename", "os.remove", "os.chmod", "os.chown", "os.truncate"}
+_PUBLISHED: Final = "/certificates/"
+_STEPS: Final = {"open", "os.link", "os.rename", "os.remove", "os.chmod", "os.chown", "os.truncate"}
 
 
 def touches_published(arguments: tuple[object, ...]) -> bool:

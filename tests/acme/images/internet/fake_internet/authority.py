@@ -16,8 +16,8 @@ from fake_internet.state import FaultRule, InternetState
 
 PORT: Final = 14000
 # What belongs to one hop alone (RFC 9110, section 7.6.1), or is written again.
-_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date"})
-_WINDOWS = {"past": -30, "future": 30}
+_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date"})
+_WINDOWS: Final = {"past": -30, "future": 30}
 # What real directories contain besides their addresses, and pebble's does not.
 _META: Final = {"caaIdentities": ["pebble.test"], "profiles": {"classic": "as ever"}}
 

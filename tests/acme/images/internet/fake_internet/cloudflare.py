@@ -18,12 +18,12 @@ from aiohttp import web
 from fake_internet.state import FaultRule, InternetState, Record
 
 BASE: Final = "/client/v4"
-_ID = re.compile(r"[0-9a-f]{32}")
-_TOKEN = re.compile(r"Bearer [A-Za-z0-9_-]{40}")
-_LEGACY = ("X-Auth-Email", "X-Auth-Key")
-_KINDS = frozenset({"TXT"})
-_FILTERS = frozenset({"type", "name.exact", "content.exact", "page", "per_page"})
-_FIELDS = frozenset({"type", "name", "content", "ttl"})
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_TOKEN: Final = re.compile(r"Bearer [A-Za-z0-9_-]{40}")
+_LEGACY: Final = ("X-Auth-Email", "X-Auth-Key")
+_KINDS: Final = frozenset({"TXT"})
+_FILTERS: Final = frozenset({"type", "name.exact", "content.exact", "page", "per_page"})
+_FIELDS: Final = frozenset({"type", "name", "content", "ttl"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 # Names as Cloudflare gives them to its customers' zones.
-NAMESERVERS = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
+NAMESERVERS: Final = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 SWITCHES: dict[str, Any] = {
     # Which tokens exist, and the zones each may edit.
     "tokens": {"token-of-the-helper-00000000000000000000": ["example.test"]},

@@ -7,7 +7,9 @@ Wherever cloudflared only warns, the double refuses, so that a fault shows in a 
 
 from __future__ import annotations
 
-VERSION = "2026.8.2"
+from typing import Final
+
+VERSION: Final = "2026.8.2"
 """The release of cloudflared whose rules are modelled here."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from tunnel_double import RefusalError
 from tunnel_double.flags import FLAGS, Flag, Value, parse_text
@@ -22,9 +23,9 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "tunnel ingress": ("validate",),
     "tunnel ingress validate": (),
 }
-_MOST_ARGUMENTS = {"tunnel run": 1}
-_OWN_PREFIX = "TUNNEL_"
-_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_MOST_ARGUMENTS: Final = {"tunnel run": 1}
+_OWN_PREFIX: Final = "TUNNEL_"
+_PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, kw_only=True)

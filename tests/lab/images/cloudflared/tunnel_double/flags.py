@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tunnel_double import RefusalError
 from tunnel_double.durations import parse_duration
@@ -11,12 +11,12 @@ from tunnel_double.durations import parse_duration
 Value = str | bool | float | int
 Kind = Literal["string", "bool", "duration", "integer"]
 
-_ABOVE = ("", "tunnel")
-_EVERYWHERE = ("", "tunnel", "tunnel run")
-_LEVELS_OF_LOGGING = ("debug", "info", "warn", "error", "fatal")
+_ABOVE: Final = ("", "tunnel")
+_EVERYWHERE: Final = ("", "tunnel", "tunnel run")
+_LEVELS_OF_LOGGING: Final = ("debug", "info", "warn", "error", "fatal")
 # The words of Go's strconv.ParseBool.
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -20,10 +21,10 @@ from tunnel_double import RefusalError
 from tunnel_double.ingress import Rule
 
 # What aiohttp would add of its own; cloudflared adds nothing.
-_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # What Go sends again when the origin closed a kept connection; PUT and DELETE it does not.
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_LARGEST_RESPONSE_FIELD = 128 * 1024
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_LARGEST_RESPONSE_FIELD: Final = 128 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)

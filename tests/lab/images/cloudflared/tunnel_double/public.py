@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from logging import Logger
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -17,11 +18,11 @@ from tunnel_double import edge
 from tunnel_double.ingress import Rule, find_rule
 from tunnel_double.origin import Origin, Outgoing
 
-_UNREACHABLE = (
+_UNREACHABLE: Final = (
     "Unable to reach the origin service. The service may be down or it may not be responding to "
     "traffic from cloudflared"
 )
-_TIMED_OUT = 524
+_TIMED_OUT: Final = 524
 
 
 class Upload:

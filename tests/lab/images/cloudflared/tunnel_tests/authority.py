@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 import trustme
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-HOST = "matrix.example.org"
+HOST: Final = "matrix.example.org"
 
 
 @dataclass(frozen=True, kw_only=True)

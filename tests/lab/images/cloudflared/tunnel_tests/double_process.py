@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -21,9 +21,9 @@ from tests.support.ports import find_port
 from tests.support.waiting import PATIENCE, wait_for
 from tunnel_tests.authority import HOST
 
-DOUBLE = Path(__file__).parents[1]
-TUNNEL = "6ff42ae2-765d-4adf-8112-31c55c1551ef"
-SECRET = base64.b64encode(b"never to be seen in any message!").decode()
+DOUBLE: Final = Path(__file__).parents[1]
+TUNNEL: Final = "6ff42ae2-765d-4adf-8112-31c55c1551ef"
+SECRET: Final = base64.b64encode(b"never to be seen in any message!").decode()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -17,8 +17,8 @@ from tunnel_tests.double_process import (
     write_yaml,
 )
 
-CATCH_ALL = {"service": "http_status:404"}
-SITE = {"hostname": HOST, "service": "https://apache:443"}
+CATCH_ALL: Final = {"service": "http_status:404"}
+SITE: Final = {"hostname": HOST, "service": "https://apache:443"}
 
 
 @pytest.mark.parametrize(
