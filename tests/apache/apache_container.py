@@ -16,7 +16,7 @@ from tests.support.http import Answer, Body, connect_tls, read_certificate, send
 from tests.support.http_stream import HttpStream, open_stream
 from tests.support.waiting import PATIENCE
 
-# What compose.yaml gives the service.
+# As compose.yaml confines the service, but without init and with more room.
 HARDENING: Final = (
     "--read-only",
     "--cap-drop=ALL",
