@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests import cloudflared
+from tests.support import cloudflared, engine
+
+NO_ENGINE = "no Docker Engine"
+NO_CLOUDFLARED = "no real cloudflared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,56 +18,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden bundles")
 
 
-@functools.cache
-def find_engine_fault() -> str:
-    """Return one line on why no Docker test can run here, or nothing."""
-    if not shutil.which("docker"):
-        return "the docker command is not installed"
-    for command in (["docker", "version"], ["docker", "compose", "version"]):
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        if answer.returncode:
-            return (answer.stderr.strip() or f"{' '.join(command)} failed").splitlines()[-1]
-    return ""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs an engine or a program that is not here; slow tests last."""
-    fault = find_engine_fault()
-    if fault and os.environ.get("SYNAPSE_BUNDLE_REQUIRE_ENGINE"):
+    """Skip, with the reason, what needs an engine or a program that is missing; slow tests last."""
+    fault = engine.find_fault()
+    if fault and engine.is_required():
         pytest.exit(f"an engine is required here, and {fault}", returncode=1)
     missing = cloudflared.find_fault()
-    if missing and os.environ.get("SYNAPSE_BUNDLE_REQUIRE_CLOUDFLARED"):
+    if missing and cloudflared.is_required():
         pytest.exit(f"the real cloudflared is required here, and {missing}", returncode=1)
     for item in items:
         if missing and item.get_closest_marker("cloudflared"):
-            item.add_marker(pytest.mark.skip(reason=f"no real cloudflared: {missing}"))
+            item.add_marker(pytest.mark.skip(reason=f"{NO_CLOUDFLARED}: {missing}"))
         if fault and item.get_closest_marker("engine"):
-            item.add_marker(pytest.mark.skip(reason=f"no Docker Engine: {fault}"))
+            item.add_marker(pytest.mark.skip(reason=f"{NO_ENGINE}: {fault}"))
     items.sort(key=lambda item: "/tests/stack/" in str(item.path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once, in one line, what was skipped for want of an engine or of a program."""
-    fault = find_engine_fault()
-    skipped = [
-        r
-        for r in terminalreporter.stats.get("skipped", [])
-        if "no Docker Engine" in str(r.longrepr)
-    ]
-    if skipped:
-        terminalreporter.write_line(
-            f"{len(skipped)} tests need a Docker Engine and were skipped: {fault}"
-        )
-    unjudged = [
-        r
-        for r in terminalreporter.stats.get("skipped", [])
-        if "no real cloudflared" in str(r.longrepr)
-    ]
-    if unjudged:
-        terminalreporter.write_line(
-            f"{len(unjudged)} tests need the real cloudflared and were skipped:"
-            f" {cloudflared.find_fault()}"
-        )
+    """Say once, in one line, what was skipped because an engine or a program is missing."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for mark, what, find_fault in (
+        (NO_ENGINE, "a Docker Engine", engine.find_fault),
+        (NO_CLOUDFLARED, "the real cloudflared", cloudflared.find_fault),
+    ):
+        if number := sum(mark in reason for reason in skipped):
+            line = f"{number} tests need {what} and were skipped: {find_fault()}"
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

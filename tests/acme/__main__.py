@@ -6,14 +6,14 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.acme.internet import TOKEN, run_internet
+from tests.acme.internet import CONTROL_PORT, TOKEN, run_internet
 
 
-def main(place: Path) -> None:
+def main(folder: Path) -> None:
     """Start it, say how to use it, and wait for a signal."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    place.mkdir(parents=True, exist_ok=True)
-    with run_internet(place) as internet:
+    folder.mkdir(parents=True, exist_ok=True)
+    with run_internet(folder) as internet:
         print(
             f"network:             {internet.network}\n"
             f"resolver:            {internet.resolver}\n"
@@ -21,7 +21,7 @@ def main(place: Path) -> None:
             f"directories:         {internet.directory()} {internet.directory('brief')}\n"
             f"roots:               {internet.trust}\n"
             f"token:               {TOKEN}\n"
-            f"control:             http://{internet.resolver}:8081/world /switches /reset",
+            f"control:             http://{internet.resolver}:{CONTROL_PORT}/state /switches /reset",
             flush=True,
         )
         try:

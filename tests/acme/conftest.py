@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
-from tests.acme.bundles import Alone, generate_bundle
+from tests.acme.acme_bundles import LoneHelper, generate_bundle
 from tests.acme.internet import TOKEN, Internet, run_internet
-from tests.stack.stacks import Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.stacks import Stack
 
 
 @pytest.fixture(scope="session")
@@ -23,10 +20,10 @@ def running_internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inter
 
 @pytest.fixture
 def internet(running_internet: Internet) -> Iterator[Internet]:
-    """The fake internet, in order and with no past; nobody may ask it anything strange."""
+    """The fake internet, reset; a request that no client should make fails the test."""
     running_internet.reset()
     yield running_internet
-    assert running_internet.look()["violations"] == []
+    assert running_internet.read_state()["violations"] == []
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +33,10 @@ def bundle(running_internet: Internet, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def helper(bundle: Stack, internet: Internet) -> Iterator[Alone]:
-    """The bundle's helper on empty volumes, not started; it never tells the token."""
+def helper(bundle: Stack, internet: Internet) -> Iterator[LoneHelper]:
+    """The bundle's helper on empty volumes, not started; it never logs the token."""
     override = bundle.directory / "compose.override.yaml"
-    before, alone = override.read_text(), Alone(stack=bundle)
+    before, alone = override.read_text(), LoneHelper(stack=bundle)
     try:
         yield alone
         assert TOKEN not in alone.logs()

@@ -9,28 +9,28 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import ssl
-import time
-import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tests.acme.anchors import make_anchor
-from tests.acme.engine import docker, try_docker
+import trustme
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from tests.support.engine import docker, try_docker
+from tests.support.http import ask, trust_any
+from tests.support.waiting import PATIENCE, becomes_true, wait_for
 
 IMAGES: Final = Path(__file__).parent / "images"
+CONTROL_PORT: Final = 8081
 TOKEN: Final = "token-of-the-helper-00000000000000000000"
 # Seconds that a certificate of each authority lives.
 # Of the brief life a third is left when the helper asks: a minute, for a machine that is very busy.
 LIFETIMES: Final = {"pebble": 90 * 86400, "brief": 180}
-PATIENCE: Final = 60
-# Where pebble takes orders and is told that a challenge is ready.
+# Where pebble takes orders and learns that a challenge is ready.
 ORDER: Final = "/order-plz"
 CHALLENGE: Final = "/chalZ/"
 
@@ -41,7 +41,7 @@ class Internet:
 
     name: str
     prefix: str
-    place: Path
+    folder: Path
 
     @property
     def network(self) -> str:
@@ -61,47 +61,42 @@ class Internet:
     @property
     def trust(self) -> Path:
         """A PEM with the roots of the directories' own TLS and of what they issue."""
-        return self.place / "pebble.pem"
+        return self.folder / "pebble.pem"
 
     def directory(self, authority: str = "pebble") -> str:
         """Return the URL of an authority's directory."""
         return f"https://{authority}:14000/dir"
 
     def control(self, **switches: Any) -> None:
-        """Set switches of the fakes; `world.SWITCHES` in the image says which there are."""
+        """Set switches of the fakes; `state.SWITCHES` in the image says which there are."""
         self._ask("PUT", "/switches", switches)
 
     def reset(self) -> None:
-        """Mend everything, and forget records and what was asked."""
+        """Undo every fault, and forget records and what was asked."""
         self._ask("POST", "/reset", {})
 
-    def look(self) -> dict[str, Any]:
+    def read_state(self) -> dict[str, Any]:
         """Return records, requests, queries and violations so far."""
-        found: dict[str, Any] = self._ask("GET", "/world")
+        found: dict[str, Any] = self._ask("GET", "/state")
         return found
 
     def count(self, path: str, method: str = "POST") -> int:
         """Return how many requests went to a path."""
-        seen = self.look()["requests"]
+        seen = self.read_state()["requests"]
         return sum(path in one["path"] and one["method"] == method for one in seen)
 
-    def _ask(self, method: str, path: str, document: Mapping[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(f"http://{self.resolver}:8081{path}", method=method)
-        if document is not None:
-            request.data = json.dumps(document).encode()
-            request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from error
+    def _ask(self, method: str, path: str, document: dict[str, Any] | None = None) -> Any:
+        connection = HTTPConnection(self.resolver, CONTROL_PORT, timeout=10)
+        answer = ask(connection, method, path, body=document)
+        assert answer.status == HTTPStatus.OK, answer.body.decode()
+        return answer.json
 
 
 @contextlib.contextmanager
-def run_internet(place: Path) -> Iterator[Internet]:
-    """Start a fake internet with its files in `place`; remove every trace of it at the end."""
+def run_internet(folder: Path) -> Iterator[Internet]:
+    """Start a fake internet with its files in `folder`; remove every trace of it at the end."""
     name = f"acme-{uuid.uuid4().hex[:8]}"
-    internet = Internet(name=name, prefix=make_network(name), place=place)
+    internet = Internet(name=name, prefix=make_network(name), folder=folder)
     try:
         start(internet)
         yield internet
@@ -128,18 +123,18 @@ def make_network(name: str) -> str:
 def start(internet: Internet) -> None:
     """Build the two images and start the containers; wait until all answer."""
     for image in ("internet", "pebble"):
-        docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image), timeout=400)
-    root, served = make_anchor(list(LIFETIMES))
-    anchor = internet.place / "served.pem"
-    anchor.write_bytes(served)
-    anchor.chmod(0o444)
+        docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image))
+    authority = trustme.CA()
+    served = internet.folder / "served.pem"
+    authority.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)
+    served.chmod(0o444)
     addresses = {name: f"{internet.prefix}{n}" for n, name in enumerate(LIFETIMES, start=5)}
     for authority, address in addresses.items():
-        start_authority(internet, authority, address, anchor)
-    start_fakes(internet, addresses, anchor)
+        start_authority(internet, authority, address, served)
+    start_fakes(internet, addresses, served)
     wait_until_answering(internet)
     roots = [fetch_root(address) for address in addresses.values()]
-    internet.trust.write_bytes(b"".join([root, *roots]))
+    internet.trust.write_bytes(b"".join([authority.cert_pem.bytes(), *roots]))
 
 
 def tag(image: str) -> str:
@@ -147,8 +142,8 @@ def tag(image: str) -> str:
     return f"synapse-bundle-test/{image}"
 
 
-def start_authority(internet: Internet, name: str, address: str, anchor: Path) -> None:
-    """Start a pebble; clients do not reach it but through the front."""
+def start_authority(internet: Internet, name: str, address: str, served: Path) -> None:
+    """Start a pebble; clients reach it only through the proxy."""
     settings = {
         "listenAddress": "0.0.0.0:14000",
         "managementListenAddress": "0.0.0.0:15000",
@@ -160,18 +155,18 @@ def start_authority(internet: Internet, name: str, address: str, anchor: Path) -
         "externalAccountBindingRequired": False,
         "certificateValidityPeriod": LIFETIMES[name],
     }
-    file = internet.place / f"{name}.json"
+    file = internet.folder / f"{name}.json"
     file.write_text(json.dumps({"pebble": settings}))
     file.chmod(0o444)
     mounts = [f"--volume={file}:/etc/pebble/pebble.json:ro"]
-    mounts += [f"--volume={anchor}:/etc/pebble/served.pem:ro"]
-    place = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
+    mounts += [f"--volume={served}:/etc/pebble/served.pem:ro"]
+    options = [f"--network={internet.network}", f"--ip={address}", f"--name={internet.name}-{name}"]
     servers = ["-dnsserver", f"{internet.resolver}:53"]
-    docker("run", "--detach", *place, *mounts, tag("pebble"), *servers)
+    docker("run", "--detach", *options, *mounts, tag("pebble"), *servers)
 
 
-def start_fakes(internet: Internet, authorities: Mapping[str, str], anchor: Path) -> None:
-    """Start the API, the name servers and the front."""
+def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path) -> None:
+    """Start the API, the name servers and the proxy."""
     variables = {
         "ADDRESS": internet.resolver,
         "NAMESERVERS": f"ada={internet.prefix}3 bob={internet.prefix}4",
@@ -179,40 +174,39 @@ def start_fakes(internet: Internet, authorities: Mapping[str, str], anchor: Path
         "TLS_FILE": "/etc/served.pem",
     }
     aliases = [f"--network-alias={name}" for name in ("cloudflare", *authorities)]
-    place = [f"--network={internet.network}", f"--ip={internet.resolver}", *aliases]
+    options = [f"--network={internet.network}", f"--ip={internet.resolver}", *aliases]
     # The name servers' addresses are put on the container's interface by itself.
-    options = ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
+    options += ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
     options += [f"--env={key}={value}" for key, value in variables.items()]
-    options += [f"--volume={anchor}:/etc/served.pem:ro"]
-    docker("run", "--detach", *place, *options, tag("internet"))
+    options += [f"--volume={served}:/etc/served.pem:ro"]
+    docker("run", "--detach", *options, tag("internet"))
 
 
 def wait_until_answering(internet: Internet) -> None:
-    """Wait for the fakes; show what they printed when they do not come."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            internet.look()
-        except OSError:
-            if time.monotonic() > deadline:
-                done = try_docker("logs", internet.name)
-                raise AssertionError(done.stdout + done.stderr) from None
-            time.sleep(0.1)
-        else:
-            return
+    """Wait for the fakes; show what they printed when they do not start."""
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return bool(internet.read_state())
+        return False
+
+    if not becomes_true(answers, PATIENCE):
+        done = try_docker("logs", internet.name)
+        raise AssertionError(done.stdout + done.stderr)
 
 
 def fetch_root(address: str) -> bytes:
     """Return the PEM of the root that an authority made when it started."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            url = f"https://{address}:15000/roots/0"
-            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
-                return bytes(answer.read())
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+    found: list[bytes] = []
+
+    def fetch() -> bool:
+        url = f"https://{address}:15000/roots/0"
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(url, timeout=10, context=trust_any()) as answer,
+        ):
+            found.append(answer.read())
+        return bool(found)
+
+    wait_for(fetch, f"{address} serves its root")
+    return found[0]

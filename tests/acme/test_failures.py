@@ -1,19 +1,19 @@
-"""What goes wrong outside: each failure is told with its cause, and what was served stays."""
+"""Failures outside: each is reported with its cause, and what was served stays."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from tests.acme.bundles import HOMESERVER, Alone, read_live
+from tests.acme.acme_bundles import HOMESERVER, LoneHelper, read_live
 from tests.acme.internet import CHALLENGE, ORDER, TOKEN, Internet
-from tests.stack.stacks import wait_until
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-RECORD = f"_acme-challenge.{HOMESERVER}"
-SLOW_DOWN = "Please wait and consider throttling your request speed"
+RECORD: Final = f"_acme-challenge.{HOMESERVER}"
+SLOW_DOWN: Final = "Please wait and consider throttling your request speed"
 FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown token": ({"tokens": {}}, ("token",)),
     "token of another zone": ({"tokens": {TOKEN: ["other.test"]}}, ("zone",)),
@@ -58,10 +58,10 @@ FAILURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
-    helper: Alone, internet: Internet, name: str
+def test_reports_what_is_wrong_and_recovers(
+    helper: LoneHelper, internet: Internet, name: str
 ) -> None:
-    """Each failure is in the status in words, asks for nothing in a loop, and heals."""
+    """The status explains each failure, nothing is ordered in a loop, and it recovers."""
     switches, words = FAILURES[name]
     internet.control(**switches)
     helper.start()
@@ -71,38 +71,40 @@ def test_tells_what_is_wrong_and_goes_on_when_it_is_mended(
     assert internet.count(ORDER) <= 1
     if "delays" in switches:
         assert internet.count(CHALLENGE) == 0
-        assert internet.look()["records"] == []
+        assert internet.read_state()["records"] == []
     internet.reset()
     done = helper.renew()
     assert done.returncode == 0, done.stdout + done.stderr
     assert helper.is_issued()
 
 
-def test_waits_for_the_slowest_name_server(helper: Alone, internet: Internet) -> None:
-    """The authority is asked to look only when the last name server shows the record."""
+def test_waits_for_the_slowest_name_server(helper: LoneHelper, internet: Internet) -> None:
+    """The authority is asked to validate only when the last name server shows the record."""
     internet.control(delays={"ada": 1, "bob": 5})
     helper.start()
     helper.wait_issued()
-    requests = internet.look()["requests"]
+    requests = internet.read_state()["requests"]
     made = next(r["time"] for r in requests if r["path"].endswith("dns_records"))
     asked = next(r["time"] for r in requests if CHALLENGE in r["path"])
     assert asked - made >= 5
 
 
-def test_sleeps_where_name_servers_can_not_be_asked(helper: Alone, internet: Internet) -> None:
-    """A closed port 53 makes it wait without looking, and it says so."""
+def test_sleeps_where_name_servers_can_not_be_asked(helper: LoneHelper, internet: Internet) -> None:
+    """With port 53 closed it waits without a look, and logs that."""
     internet.control(authorities="drop")
     helper.start()
     helper.wait_issued()
-    wait_until(lambda: "port 53" in helper.logs(), "it says so", 10)
+    wait_for(lambda: "port 53" in helper.logs(), "it says so", 10)
 
 
-def test_keeps_the_old_certificate_when_renewal_fails(helper: Alone, internet: Internet) -> None:
-    """A failed renewal leaves what is published byte for byte, and says why by its exit code."""
+def test_keeps_the_old_certificate_when_renewal_fails(
+    helper: LoneHelper, internet: Internet
+) -> None:
+    """A failed renewal leaves what is published unchanged, and ends with an exit code."""
     helper.start()
     first = helper.wait_issued()
     internet.control(renewal="past", acme=[{"status": 500, "path": "/finalize-order/"}])
     done = helper.renew()
     assert done.returncode == 1, done.stdout + done.stderr
     assert read_live(helper.stack)[0] == first
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []

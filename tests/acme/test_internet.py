@@ -1,20 +1,25 @@
-"""The fakes themselves: a fake that accepts anything proves nothing."""
+"""The fakes themselves: a fake that accepts everything proves nothing."""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
+from http.client import HTTPConnection
+from typing import Any, Final
 
 import pytest
 
 from tests.acme.internet import TOKEN, Internet
+from tests.support import http
 
 pytestmark = pytest.mark.engine
 
-RECORD = {"type": "TXT", "name": "_acme-challenge.example.test", "content": "one", "ttl": 120}
+RECORD: Final = {
+    "type": "TXT",
+    "name": "_acme-challenge.example.test",
+    "content": "one",
+    "ttl": 120,
+}
 
 
 @pytest.fixture
@@ -33,23 +38,18 @@ def ask(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Ask Cloudflare's API with the good token, unless headers say otherwise."""
-    request = urllib.request.Request(
-        f"http://{internet.resolver}/client/v4{path}",
-        method=method,
-        data=None if document is None else json.dumps(document).encode(),
-        headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
-        | (headers or {}),
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    connection = HTTPConnection(internet.resolver, timeout=10)
+    fields = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    body = None if document is None else json.dumps(document).encode()
+    chosen = method or ("POST" if body else "GET")
+    path = f"/client/v4{path}"
+    answer = http.ask(connection, chosen, path, headers=fields | (headers or {}), body=body)
+    return answer.status, answer.json
 
 
 def find_zone(internet: Internet, name: str = "example.test") -> str:
     """Return the path of a zone's records."""
-    return f"/zones/{internet.look()['zones'][name]}/dns_records"
+    return f"/zones/{internet.read_state()['zones'][name]}/dns_records"
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def find_zone(internet: Internet, name: str = "example.test") -> str:
         ("{zone}", RECORD | {"name": "example.com"}, {}, 1004),
     ],
 )
-def test_refuses_and_remembers_what_nobody_should_send(
+def test_refuses_and_records_what_no_client_should_send(
     strange: Internet, path: str, document: object, headers: dict[str, str], code: int
 ) -> None:
-    """The API answers only what a DNS-01 client needs, and tells the test about the rest."""
+    """The API answers only what a DNS-01 client needs, and reports the rest to the test."""
     status, answer = ask(strange, path.format(zone=find_zone(strange)), document, headers=headers)
     assert status in {400, 404}
     assert answer["errors"][0]["code"] == code
-    assert len(strange.look()["violations"]) == 1
+    assert len(strange.read_state()["violations"]) == 1
 
 
 def test_permits_a_token_its_own_zone_alone(internet: Internet) -> None:
@@ -82,8 +82,8 @@ def test_permits_a_token_its_own_zone_alone(internet: Internet) -> None:
     assert ask(internet, "/zones?name=other.test")[1]["result"] == []
     status, answer = ask(internet, find_zone(internet, "other.test"), RECORD)
     assert (status, answer["errors"][0]["code"]) == (403, 10000)
-    nobody = {"Authorization": f"Bearer {'x' * 40}"}
-    status, answer = ask(internet, "/zones?name=example.test", headers=nobody)
+    stranger = {"Authorization": f"Bearer {'x' * 40}"}
+    status, answer = ask(internet, "/zones?name=example.test", headers=stranger)
     assert (status, answer["errors"][0]["code"]) == (403, 9109)
 
 
@@ -97,11 +97,11 @@ def test_keeps_a_record_once_and_finds_it_by_value(internet: Internet) -> None:
     exact = f"{zone}?type=TXT&name.exact={RECORD['name']}&content.exact=one"
     assert [r["id"] for r in ask(internet, exact)[1]["result"]] == [answer["result"]["id"]]
     assert ask(internet, f"{exact}&page=2")[1]["result"] == []
-    place = f"{zone}/{answer['result']['id']}"
-    assert [ask(internet, place, method="DELETE")[0] for _ in range(2)] == [200, 404]
+    path = f"{zone}/{answer['result']['id']}"
+    assert [ask(internet, path, method="DELETE")[0] for _ in range(2)] == [200, 404]
 
 
-def test_fails_as_often_as_it_is_told(internet: Internet) -> None:
+def test_fails_as_often_as_configured(internet: Internet) -> None:
     """A failure that is switched on meets the named requests, and then ends."""
     rule = {"status": 429, "code": 971, "message": "slow down", "times": 1, "method": "GET"}
     internet.control(cloudflare=[rule])

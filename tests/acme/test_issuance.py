@@ -1,61 +1,59 @@
-"""The helper, real certbot and a real ACME authority: what becomes of a certificate, and when."""
+"""The helper, real certbot and a real ACME authority: when a certificate is issued and renewed."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acme.bundles import (
-    PATIENCE,
-    Alone,
+from tests.acme.acme_bundles import (
+    ISSUED_WITHIN,
+    LoneHelper,
     change_helper,
     copy_faketime,
     generate_bundle,
     read_live,
 )
 from tests.acme.internet import LIFETIMES, ORDER, Internet
-from tests.stack.stacks import wait_until
-
-if TYPE_CHECKING:
-    pass
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
 
-def test_first_issuance(helper: Alone, internet: Internet) -> None:
-    """An empty bundle gets a certificate with one order, and cleans up behind itself."""
+def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
+    """An empty bundle gets a certificate with one order, and cleans up."""
     helper.start()
     leaf = helper.wait_issued()
     assert f"{leaf.serial_number:x}" in str(helper.status()).lower()
     assert internet.count(ORDER) == 1
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []
 
 
-def test_serves_a_placeholder_until_the_real_one_comes(helper: Alone, internet: Internet) -> None:
-    """While nobody issues, a certificate of the own authority is published at once."""
+def test_serves_a_placeholder_until_the_real_one_comes(
+    helper: LoneHelper, internet: Internet
+) -> None:
+    """While no authority issues, a certificate of the bundle's own is published at once."""
     internet.control(acme=[{"status": 503}])
     helper.start()
-    wait_until(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)
+    wait_for(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)
     assert "Pebble" not in read_live(helper.stack)[0].issuer.rfc4514_string()
     internet.control(acme=[])
-    wait_until(lambda: helper.renew().returncode == 0, "it is issued", 60)
+    wait_for(lambda: helper.renew().returncode == 0, "it is issued", 60)
     assert helper.is_issued()
 
 
-def test_a_valid_certificate_is_not_issued_again(helper: Alone, internet: Internet) -> None:
-    """A restart and a question before its time cost no order."""
+def test_a_valid_certificate_is_not_issued_again(helper: LoneHelper, internet: Internet) -> None:
+    """A restart and a renewal that is not due yet cost no order."""
     helper.start()
     serial = helper.wait_issued().serial_number
     helper.restart()
-    wait_until(lambda: helper.renew().returncode == 0, "it was asked", 30)
+    wait_for(lambda: helper.renew().returncode == 0, "it was asked", 30)
     assert read_live(helper.stack)[0].serial_number == serial
     assert internet.count(ORDER) == 1
 
 
-def test_renews_when_the_authority_says_so(helper: Alone, internet: Internet) -> None:
+def test_renews_when_the_authority_says_so(helper: LoneHelper, internet: Internet) -> None:
     """Renewal information of the authority decides; the new certificate replaces the old one."""
     helper.start()
     first = f"{helper.wait_issued().serial_number:x}"
@@ -65,8 +63,8 @@ def test_renews_when_the_authority_says_so(helper: Alone, internet: Internet) ->
     assert f"{read_live(helper.stack, 'previous.pem')[0].serial_number:x}" == first
 
 
-def test_loses_its_volume_and_keeps_serving(helper: Alone, internet: Internet) -> None:
-    """Without certbot's memory the published certificate stays, until one new order replaces it."""
+def test_loses_its_volume_and_keeps_serving(helper: LoneHelper, internet: Internet) -> None:
+    """Without certbot's files the published certificate stays, until one new order replaces it."""
     helper.start()
     helper.wait_issued()
     helper.stack.compose("stop", "--timeout", "2", "helper")
@@ -88,8 +86,8 @@ def test_loses_its_volume_and_keeps_serving(helper: Alone, internet: Internet) -
     assert internet.count(ORDER) <= 2
 
 
-def test_two_at_once_do_not_meet(helper: Alone, internet: Internet) -> None:
-    """Several renewals at the same moment issue once, and leave a certificate that is whole."""
+def test_two_at_once_do_not_meet(helper: LoneHelper, internet: Internet) -> None:
+    """Several renewals at the same moment issue once, and leave a complete certificate."""
     helper.start()
     first = f"{helper.wait_issued().serial_number:x}"
     internet.control(renewal="past")
@@ -98,16 +96,18 @@ def test_two_at_once_do_not_meet(helper: Alone, internet: Internet) -> None:
     assert helper.is_issued(other_than=first)
     internet.control(renewal=None)
     assert helper.renew().returncode == 0
-    assert internet.look()["records"] == []
+    assert internet.read_state()["records"] == []
 
 
 def test_short_lives_are_renewed_in_time(
     running_internet: Internet, internet: Internet, tmp_path: Path
 ) -> None:
     """A certificate of three minutes is left alone at first, and renewed by itself in time."""
-    # Pebble's own suggestion is a moment within a day, whatever the life: lives of minutes need none.
+    # Pebble suggests a moment within a day, whatever the lifetime; minutes need no suggestion.
     internet.control(acme=[{"status": 404, "path": "renewalInfo"}])
-    alone = Alone(stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief"))
+    alone = LoneHelper(
+        stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief")
+    )
     try:
         alone.start()
         leaf = alone.wait_issued()
@@ -115,7 +115,7 @@ def test_short_lives_are_renewed_in_time(
         assert alone.is_issued()
         serial = f"{leaf.serial_number:x}"
         assert f"{read_live(alone.stack)[0].serial_number:x}" == serial
-        renewed = alone.wait_issued(other_than=serial, patience=LIFETIMES["brief"] + PATIENCE)
+        renewed = alone.wait_issued(other_than=serial, patience=LIFETIMES["brief"] + ISSUED_WITHIN)
         life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
         assert leaf.not_valid_before_utc + life / 2 < renewed.not_valid_before_utc
         assert renewed.not_valid_before_utc < leaf.not_valid_after_utc
@@ -123,8 +123,8 @@ def test_short_lives_are_renewed_in_time(
         alone.remove()
 
 
-def test_a_clock_that_is_ahead(helper: Alone, internet: Internet, tmp_path: Path) -> None:
-    """Two days ahead the certificate is issued and used, and not asked for over and over."""
+def test_a_clock_that_is_ahead(helper: LoneHelper, internet: Internet, tmp_path: Path) -> None:
+    """With a clock two days ahead the certificate is issued and used, and not ordered again and again."""
     library = copy_faketime(internet, tmp_path)
     ahead = {"LD_PRELOAD": "/libfaketime.so.1", "FAKETIME": "+2d"}
     ahead["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"

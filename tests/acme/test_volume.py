@@ -1,27 +1,29 @@
-"""The volume of the lineages is full or damaged: no certificate is wasted, and it heals by itself."""
+"""The volume of the lineages is full or damaged: no certificate is wasted, and it recovers."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import pytest
 import yaml
 
-from tests.acme.bundles import Alone
+from tests.acme.acme_bundles import LoneHelper
 from tests.acme.internet import ORDER, Internet
 
 pytestmark = pytest.mark.engine
 
-PLACE = "/etc/letsencrypt"
-# A filesystem of its own, so that a full one harms nobody else.
-SMALL = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
+PLACE: Final = "/etc/letsencrypt"
+# A filesystem of its own, so that a full one affects nothing else.
+SMALL: Final = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
 
 
-def in_helper(helper: Alone, script: str) -> str:
+def in_helper(helper: LoneHelper, script: str) -> str:
     """Run a shell script in the helper; return what it printed."""
     return helper.stack.compose("exec", "--no-TTY", "helper", "sh", "-c", script).stdout.strip()
 
 
-def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -> None:
-    """Nothing is ordered while it is full, the reason is told, and room alone heals it."""
+def test_a_full_volume_costs_no_certificate(helper: LoneHelper, internet: Internet) -> None:
+    """Nothing is ordered while it is full, the reason is reported, and with room it recovers."""
     override = helper.stack.directory / "compose.override.yaml"
     content = yaml.safe_load(override.read_text())
     content["volumes"] = {"letsencrypt": {"driver_opts": SMALL}}
@@ -46,9 +48,9 @@ def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -
 
 
 def test_a_damaged_lineage_is_replaced_under_its_own_name(
-    helper: Alone, internet: Internet
+    helper: LoneHelper, internet: Internet
 ) -> None:
-    """An empty renewal file does not send the next certificate to a place where nobody looks."""
+    """An empty renewal file does not send the next certificate to a place that is never read."""
     helper.start()
     first = helper.wait_issued()
     in_helper(helper, f"for file in {PLACE}/renewal/*.conf; do : >$file; done")

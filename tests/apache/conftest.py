@@ -1,65 +1,54 @@
-"""One image, one network, one backend and few containers, shared by all tests of Apache."""
+"""One image, one network, one backend and a few containers, shared by all tests of Apache."""
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
 import pytest
 
-from tests.apache import certificates
-from tests.apache.engine import docker, find_obstacle, is_required
-from tests.apache.front import HARDENING, Front, find_address, wait_for
-from tests.apache.rendering import describe_domain, describe_trial, render_folder
+from tests.apache.apache_container import HARDENING, ApacheContainer, Start, find_port_of, publish
+from tests.apache.configuration import PROJECT, ApacheConfiguration, plan_domain, plan_trial
+from tests.support.authority import Leaf, issue, trust
+from tests.support.engine import docker
+from tests.support.waiting import wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-
-    Start = Callable[..., AbstractContextManager[Front]]
-
-HERE = Path(__file__).parent
-IMAGE = HERE.parents[1] / "images" / "apache"
-RUN = f"apache-test-{uuid.uuid4().hex[:8]}"
+HERE: Final = Path(__file__).parent
+IMAGE: Final = HERE.parents[1] / "images" / "apache"
 
 
 @pytest.fixture(scope="session")
-def engine() -> None:
-    """Skip, or fail where an engine is required, when none answers."""
-    if obstacle := find_obstacle():
-        (pytest.fail if is_required() else pytest.skip)(obstacle)
-
-
-@pytest.fixture(scope="session")
-def image(engine: None) -> Iterator[str]:
+def image() -> Iterator[str]:
     """Build the image of the bundle."""
-    docker("build", "--tag", RUN, str(IMAGE), timeout=600)
-    yield RUN
-    docker("image", "rm", RUN)
+    docker("build", "--tag", PROJECT, str(IMAGE))
+    yield PROJECT
+    docker("image", "rm", PROJECT)
 
 
 @pytest.fixture(scope="session")
-def network(engine: None) -> Iterator[str]:
-    """Make a network; a host's request comes from its gateway."""
-    docker("network", "create", RUN)
-    yield RUN
-    docker("network", "rm", "--force", RUN)
+def gateway() -> str:
+    """Return the address from which containers see the host: the one that cloudflared has."""
+    return plan_domain().tunnel_address
 
 
 @pytest.fixture(scope="session")
-def gateway(network: str) -> str:
-    """Return the address from which containers see the host."""
-    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", network)
+def network(gateway: str) -> Iterator[str]:
+    """Make a network in which the host is where cloudflared would be."""
+    subnet = ip_network(f"{gateway}/24", strict=False)
+    docker("network", "create", f"--subnet={subnet}", f"--gateway={gateway}", PROJECT)
+    yield PROJECT
+    docker("network", "rm", "--force", PROJECT)
 
 
 @pytest.fixture(scope="session")
-def backend_image(engine: None) -> Iterator[str]:
+def backend_image() -> Iterator[str]:
     """Build the stand-in for Synapse."""
-    docker("build", "--tag", f"{RUN}-backend", str(HERE / "backend"), timeout=600)
-    yield f"{RUN}-backend"
-    docker("image", "rm", f"{RUN}-backend")
+    docker("build", "--tag", f"{PROJECT}-backend", str(HERE / "backend"))
+    yield f"{PROJECT}-backend"
+    docker("image", "rm", f"{PROJECT}-backend")
 
 
 @pytest.fixture(scope="session")
@@ -72,38 +61,40 @@ def backend(backend_image: str, network: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def authority() -> certificates.Leaf:
+def authority() -> Leaf:
     """Return the certificate authority that clients trust."""
-    return certificates.issue("authority.test")
+    return issue("authority.test")
 
 
 @pytest.fixture(scope="session")
 def start(
-    image: str, network: str, authority: certificates.Leaf, tmp_path_factory: pytest.TempPathFactory
+    image: str, network: str, authority: Leaf, tmp_path_factory: pytest.TempPathFactory
 ) -> Start:
-    """Return what starts an Apache for a template context, and removes it afterwards."""
+    """Return what starts an Apache with a configuration, and removes it afterwards."""
 
     @contextmanager
-    def run(context: Mapping[str, Any], *, ready: bool = True, **replaced: str) -> Iterator[Front]:
-        folder = render_folder(tmp_path_factory.mktemp("apache"), context, **replaced)
+    def run(
+        configuration: ApacheConfiguration, *, ready: bool = True, **directives: str
+    ) -> Iterator[ApacheContainer]:
+        folder = configuration.write(tmp_path_factory.mktemp("apache"), **directives)
         published = tmp_path_factory.mktemp("certificates")
         published.chmod(0o755)
-        homeserver = context["settings"].homeserver
+        homeserver = configuration.homeserver
         if ready:
-            certificates.publish(published, certificates.issue(homeserver, authority).bundle)
+            publish(published, issue(homeserver, authority).bundle)
         mounts = (f"--volume={folder}:/etc/homeserver:ro", f"--volume={published}:/certificates:ro")
         options = (*HARDENING, *mounts, f"--env=HOMESERVER={homeserver}", f"--network={network}")
         container = docker("run", "--detach", "--publish=127.0.0.1::443", *options, image)
-        front = Front(
+        front = ApacheContainer(
             container=container,
-            address=find_address(container),
+            port=find_port_of(container),
             homeserver=homeserver,
             certificates=published,
-            trusting=certificates.trust(authority),
+            context=trust(authority),
         )
         try:
             if ready:
-                wait_for("a healthy Apache", lambda: not front.complain())
+                wait_for(lambda: not front.find_fault(), "a healthy Apache")
             yield front
         finally:
             docker("rm", "--force", container)
@@ -112,29 +103,29 @@ def start(
 
 
 @pytest.fixture(scope="session")
-def orphaned(start: Start) -> Iterator[Front]:
+def orphaned(start: Start) -> Iterator[ApacheContainer]:
     """Start an Apache and kill its watcher."""
     script = (
         "for folder in /proc/[0-9]*; do read -r name <$folder/comm;"
         " [[ $name != watch-cert* ]] || kill -KILL ${folder#/proc/}; done"
     )
-    with start(describe_trial()) as front:
+    with start(plan_trial()) as front:
         docker("exec", front.container, "bash", "-c", script)
         yield front
 
 
 @pytest.fixture(scope="session")
-def domain(start: Start, backend: str, gateway: str, orphaned: Front) -> Iterator[Front]:
-    """Start the domain's shape, in which the host stands where cloudflared does.
+def domain(start: Start, backend: str, orphaned: ApacheContainer) -> Iterator[ApacheContainer]:
+    """Start the domain's shape, in which the host has the address of cloudflared.
 
     `orphaned` is asked for because its health takes its time to turn, best while tests run.
     """
-    with start(describe_domain(gateway)) as front:
+    with start(plan_domain()) as front:
         yield front
 
 
 @pytest.fixture(scope="session")
-def trial(start: Start, backend: str) -> Iterator[Front]:
+def trial(start: Start, backend: str) -> Iterator[ApacheContainer]:
     """Start the trial's shape."""
-    with start(describe_trial()) as front:
+    with start(plan_trial()) as front:
         yield front

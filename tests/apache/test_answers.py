@@ -6,20 +6,19 @@ import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pytest
 
-from tests.apache.engine import docker
-from tests.apache.front import Answer, Front, wait_for
-from tests.apache.rendering import describe_domain
-
-if TYPE_CHECKING:
-    from tests.apache.conftest import Start
+from tests.apache.apache_container import ApacheContainer, Start
+from tests.apache.configuration import plan_domain
+from tests.support.engine import docker
+from tests.support.http import Answer
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-CORS = (
+CORS: Final = (
     "Access-Control-Allow-Origin",
     "Access-Control-Allow-Methods",
     "Access-Control-Allow-Headers",
@@ -33,8 +32,8 @@ def assert_cors(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["client", "server", "support", "client/", "server?x=1"])
-def test_discovery_documents_are_served(domain: Front, spelling: str) -> None:
-    """A discovery document is JSON with CORS and an hour's life, however clients spell its end."""
+def test_discovery_documents_are_served(domain: ApacheContainer, spelling: str) -> None:
+    """A discovery document is JSON with CORS, cached for an hour, with or without a slash or a query."""
     answer = domain.ask(f"/.well-known/matrix/{spelling}")
     assert answer.status == 200
     assert isinstance(answer.json, dict)
@@ -55,9 +54,9 @@ def test_discovery_documents_are_served(domain: Front, spelling: str) -> None:
     ],
 )
 def test_discovery_errors_are_json(
-    domain: Front, method: str, name: str, status: int, errcode: str
+    domain: ApacheContainer, method: str, name: str, status: int, errcode: str
 ) -> None:
-    """What is not there, or can not be done, is said in JSON that a browser may read."""
+    """What does not exist, or cannot be done, is answered in JSON that a browser may read."""
     answer = domain.ask(f"/.well-known/matrix/{name}", method=method, body=b"{}")
     assert (answer.status, answer.json["errcode"]) == (status, errcode)
     assert answer.headers["Content-Type"] == "application/json"
@@ -68,7 +67,9 @@ def test_discovery_errors_are_json(
     ("target", "status"),
     [("/_matrix/%zz", 400), ("/_matrix/" + 20_000 * "a", 414), ("/%zz", 400)],
 )
-def test_malformed_requests_are_told_in_json(domain: Front, target: str, status: int) -> None:
+def test_malformed_requests_are_refused_in_json(
+    domain: ApacheContainer, target: str, status: int
+) -> None:
     """What Apache refuses before it knows the path is JSON that a browser may read."""
     answer = domain.ask(target)
     assert answer.status == status
@@ -80,14 +81,14 @@ def test_malformed_requests_are_told_in_json(domain: Front, target: str, status:
 @pytest.mark.parametrize(
     "target", ["/", "/nowhere", "/_synapse/admin", "/_matrix", "/.well-known/matrix/client"]
 )
-def test_no_answer_of_apache_is_guessed_at(domain: Front, target: str) -> None:
-    """Browsers take pages and errors of Apache for what they are called, and are told so once."""
+def test_no_answer_of_apache_is_guessed_at(domain: ApacheContainer, target: str) -> None:
+    """Browsers must not guess the type of Apache's pages and errors; one header says so."""
     answer = domain.ask(target)
     assert answer.headers.get_all("X-Content-Type-Options") == ["nosniff"]
 
 
 @pytest.mark.parametrize("target", ["/", "/.well-known/matrix/client", "/nowhere"])
-def test_what_can_only_be_read_says_so_once(domain: Front, target: str) -> None:
+def test_what_can_only_be_read_says_so_once(domain: ApacheContainer, target: str) -> None:
     """A 405 names the methods that are allowed, in one header."""
     answer = domain.ask(target, method="POST", body=b"{}")
     assert answer.status == 405
@@ -95,7 +96,7 @@ def test_what_can_only_be_read_says_so_once(domain: Front, target: str) -> None:
     assert {name.strip() for name in allowed.split(",")} == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_support_document_is_absent_without_contact(trial: Front) -> None:
+def test_support_document_is_absent_without_contact(trial: ApacheContainer) -> None:
     """Without a contact there is no support document: 404, which clients ignore."""
     answer = trial.ask("/.well-known/matrix/support")
     assert (answer.status, answer.json["errcode"]) == (404, "M_NOT_FOUND")
@@ -103,14 +104,14 @@ def test_support_document_is_absent_without_contact(trial: Front) -> None:
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD"])
-def test_preflight_of_a_discovery_document_succeeds(domain: Front, method: str) -> None:
+def test_preflight_of_a_discovery_document_succeeds(domain: ApacheContainer, method: str) -> None:
     """A browser's preflight, and a request for the head alone, succeed without a body."""
     answer = domain.ask("/.well-known/matrix/client", method=method)
     assert (answer.status, answer.body) == (200, b"")
     assert_cors(answer)
 
 
-def test_landing_page_tells_how_to_sign_in(trial: Front) -> None:
+def test_landing_page_says_how_to_sign_in(trial: ApacheContainer) -> None:
     """The page at / names the server and the address that a client asks for, and loads nothing."""
     answer = trial.ask("/")
     text = answer.body.decode()
@@ -123,7 +124,7 @@ def test_landing_page_tells_how_to_sign_in(trial: Front) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_answers_of_synapse_are_left_alone(domain: Front) -> None:
+def test_answers_of_synapse_are_left_alone(domain: ApacheContainer) -> None:
     """An error that Synapse itself answers keeps its body and gets no second CORS header."""
     for status in (413, 502, 503, 504):
         answer = domain.ask(f"/_matrix/x?status={status}")
@@ -132,7 +133,7 @@ def test_answers_of_synapse_are_left_alone(domain: Front) -> None:
         assert "Retry-After" not in answer.headers
 
 
-def test_broken_answer_is_503_in_json(domain: Front) -> None:
+def test_broken_answer_is_503_in_json(domain: ApacheContainer) -> None:
     """A connection that Synapse drops becomes a 503, which Cloudflare passes on, in JSON."""
     answer = domain.ask("/_matrix/x?break=1")
     assert (answer.status, answer.json["errcode"]) == (503, "M_UNKNOWN")
@@ -141,30 +142,30 @@ def test_broken_answer_is_503_in_json(domain: Front) -> None:
     assert_cors(answer)
 
 
-def test_late_answer_is_an_error_in_json(start: Start, backend: str, gateway: str) -> None:
+def test_late_answer_is_an_error_in_json(start: Start, backend: str) -> None:
     """An answer later than ProxyTimeout becomes a 503 that a Matrix client can read."""
-    with start(describe_domain(gateway), ProxyTimeout="1") as front:
+    with start(plan_domain(), ProxyTimeout="1") as front:
         answer = front.ask("/_matrix/x?hold=5")
     assert (answer.status, answer.json["errcode"]) == (503, "M_UNKNOWN")
     assert_cors(answer)
 
 
-def find_host(front: Front) -> str:
+def find_host(front: ApacheContainer) -> str:
     """Return which backend answers; nothing while none does."""
     answer = front.ask("/_matrix/x")
     return str(json.loads(answer.body)["host"]) if answer.status == 200 else ""
 
 
 def test_synapse_is_found_at_its_new_address(
-    start: Start, backend: str, backend_image: str, network: str, gateway: str
+    start: Start, backend: str, backend_image: str, network: str
 ) -> None:
     """While Synapse is away clients read 503 in JSON; at a new address it is found within 10 s."""
     where = ("--network", network, "--network-alias", "synapse")
-    with start(describe_domain(gateway)) as front:
+    with start(plan_domain()) as front:
         first = find_host(front)
         docker("stop", "--time", "0", backend)
         try:
-            wait_for("a 503", lambda: front.ask("/_matrix/x").status == 503, 15)
+            wait_for(lambda: front.ask("/_matrix/x").status == 503, "a 503", 15)
             answer = front.ask("/_matrix/x")
             assert answer.json["errcode"] == "M_UNKNOWN"
             assert answer.headers["Retry-After"] == "5"
@@ -172,15 +173,15 @@ def test_synapse_is_found_at_its_new_address(
             # The first takes the address that just became free, so that the second gets another.
             new = [docker("run", "--detach", "--network", network, backend_image)]
             new.append(docker("run", "--detach", *where, backend_image))
-            wait_for("the new Synapse", lambda: find_host(front) not in ("", first), 10)
+            wait_for(lambda: find_host(front) not in ("", first), "the new Synapse", 10)
             docker("rm", "--force", *new)
         finally:
             docker("start", backend)
-        wait_for("the old Synapse", lambda: find_host(front) == first, 10)
+        wait_for(lambda: find_host(front) == first, "the old Synapse", 10)
 
 
-def test_the_age_of_the_packages_is_told_inside_alone(domain: Front) -> None:
-    """`check` reads it from an empty file; whoever comes through the tunnel is refused."""
+def test_the_age_of_the_packages_is_served_inside_alone(domain: ApacheContainer) -> None:
+    """`check` reads it from an empty file; a client from the tunnel is refused."""
     answer = domain.ask("/packages-date")
     assert (answer.status, answer.body) == (200, b"")
     assert parsedate_to_datetime(answer.headers["Last-Modified"]) <= datetime.now(UTC)

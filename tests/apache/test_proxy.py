@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import pytest
 
-from tests.apache.engine import docker
-from tests.apache.front import Front
-from tests.apache.rendering import UPLOAD_LIMIT
+from tests.apache.apache_container import ApacheContainer, list_received
+from tests.apache.configuration import UPLOAD_LIMIT
+from tests.support.engine import docker
 
 pytestmark = pytest.mark.engine
 
-UPLOAD = "/_matrix/media/v3/upload"
+UPLOAD: Final = "/_matrix/media/v3/upload"
 # What may be sent where Synapse reads a body before it knows who sent it.
-SMALL = 256 * 1024
+SMALL: Final = 256 * 1024
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ SMALL = 256 * 1024
         "/_synapse/client/pick_username/?next=%2F..%2Fadmin",
     ],
 )
-def test_path_bytes_are_kept(domain: Front, target: str) -> None:
+def test_path_bytes_are_kept(domain: ApacheContainer, target: str) -> None:
     """A request target reaches Synapse byte for byte, since servers sign it."""
     assert domain.ask(target).json["target"] == target
 
@@ -60,20 +61,20 @@ def test_path_bytes_are_kept(domain: Front, target: str) -> None:
         ("/htdocs/", 404),
     ],
 )
-def test_everything_else_is_closed(domain: Front, target: str, status: int) -> None:
-    """Whatever is not on the list of open paths ends in Apache, with a short plain text."""
+def test_everything_else_is_closed(domain: ApacheContainer, target: str, status: int) -> None:
+    """A path that is not on the list of open ones ends at Apache, with a short plain text."""
     answer = domain.ask(target)
     assert answer.status == status
     assert len(answer.body) < 60
     assert answer.headers["Server"] == "Apache"
 
 
-def test_absolute_target_is_not_passed_on(domain: Front) -> None:
+def test_absolute_target_is_not_passed_on(domain: ApacheContainer) -> None:
     """A request that names another server in its target is not proxied anywhere."""
     assert domain.ask("http://elsewhere.test/_matrix/client/versions").status == 404
 
 
-SPOOFED = (
+SPOOFED: Final = (
     ("X-Forwarded-For", "6.6.6.6"),
     ("X-Forwarded-For", "7.7.7.7"),
     ("X-Forwarded-Proto", "http"),
@@ -85,17 +86,17 @@ SPOOFED = (
 
 
 @pytest.mark.parametrize("claimed", ["203.0.113.9", "2001:db8::9"])
-def test_client_address_comes_from_the_tunnel(domain: Front, claimed: str) -> None:
+def test_client_address_comes_from_the_tunnel(domain: ApacheContainer, claimed: str) -> None:
     """CF-Connecting-IP from cloudflared's address is the one client address Synapse sees."""
     answer = domain.ask("/_matrix/x", ("CF-Connecting-IP", claimed), *SPOOFED)
-    assert answer.seen("X-Forwarded-For") == [claimed]
-    assert answer.seen("X-Forwarded-Proto") == ["https"]
-    assert answer.seen("X-Forwarded-Host") == [domain.homeserver]
-    assert answer.seen("Host") == [domain.homeserver]
-    assert answer.seen("Forwarded") + answer.seen("X-Real-IP") == []
+    assert list_received(answer, "X-Forwarded-For") == [claimed]
+    assert list_received(answer, "X-Forwarded-Proto") == ["https"]
+    assert list_received(answer, "X-Forwarded-Host") == [domain.homeserver]
+    assert list_received(answer, "Host") == [domain.homeserver]
+    assert list_received(answer, "Forwarded") + list_received(answer, "X-Real-IP") == []
 
 
-def test_client_address_of_others_is_not_believed(domain: Front, backend: str) -> None:
+def test_client_address_of_others_is_not_trusted(domain: ApacheContainer, backend: str) -> None:
     """A peer that is not cloudflared is the client itself, whatever its headers claim."""
     script = (
         "import http.client as h, ssl, sys;"
@@ -113,13 +114,13 @@ def test_client_address_of_others_is_not_believed(domain: Front, backend: str) -
     assert "CF-Connecting-IP" not in seen
 
 
-def test_trial_believes_nobody(trial: Front, gateway: str) -> None:
+def test_trial_trusts_no_proxy(trial: ApacheContainer, gateway: str) -> None:
     """Without a tunnel the peer is the client."""
     answer = trial.ask("/_matrix/x", ("CF-Connecting-IP", "203.0.113.9"), *SPOOFED)
-    assert answer.seen("X-Forwarded-For") == [gateway]
+    assert list_received(answer, "X-Forwarded-For") == [gateway]
 
 
-def test_upload_up_to_the_limit_passes(domain: Front) -> None:
+def test_upload_up_to_the_limit_passes(domain: ApacheContainer) -> None:
     """An upload of exactly max_upload_size reaches Synapse whole."""
     answer = domain.ask(UPLOAD, method="POST", body=bytes(UPLOAD_LIMIT))
     assert answer.json["length"] == UPLOAD_LIMIT
@@ -138,7 +139,7 @@ def test_upload_up_to_the_limit_passes(domain: Front) -> None:
         ("/_synapse/client/pick_username/?next=%2F..%2Fadmin", 1),
     ],
 )
-def test_body_up_to_its_limit_passes(domain: Front, target: str, length: int) -> None:
+def test_body_up_to_its_limit_passes(domain: ApacheContainer, target: str, length: int) -> None:
     """A body of what its path allows reaches Synapse whole, and the target byte for byte."""
     answer = domain.ask(target, method="POST", body=bytes(length))
     assert (answer.json["length"], answer.json["target"]) == (length, target)
@@ -152,11 +153,11 @@ def test_body_up_to_its_limit_passes(domain: Front, target: str, length: int) ->
         "keep-alive, x-forwarded-for, x-forwarded-proto, host",
     ],
 )
-def test_client_can_take_no_header_away(domain: Front, connection: str) -> None:
-    """Headers that the client names in Connection, in whatever disguise, still reach Synapse."""
+def test_client_can_take_no_header_away(domain: ApacheContainer, connection: str) -> None:
+    """Headers that the client names in Connection, however they are spelled, still reach Synapse."""
     answer = domain.ask("/_matrix/x", ("Connection", connection))
-    assert answer.seen("X-Forwarded-Proto") == ["https"]
-    assert len(answer.seen("X-Forwarded-For")) == 1
+    assert list_received(answer, "X-Forwarded-Proto") == ["https"]
+    assert len(list_received(answer, "X-Forwarded-For")) == 1
     assert (answer.headers["Connection"] == "close") == connection.startswith("close")
 
 
@@ -193,7 +194,9 @@ def test_client_can_take_no_header_away(domain: Front, connection: str) -> None:
         ("/_matrix/federation/v2/send_join/!a%3Ab/$c", 2**20 + 1),
     ],
 )
-def test_larger_body_is_refused_before_it_is_read(domain: Front, target: str, length: int) -> None:
+def test_larger_body_is_refused_before_it_is_read(
+    domain: ApacheContainer, target: str, length: int
+) -> None:
     """A body above its limit is answered with M_TOO_LARGE, readable for browsers, at once."""
     answer = domain.ask(target, ("Content-Length", str(length)), method="POST")
     assert (answer.status, answer.json["errcode"]) == (413, "M_TOO_LARGE")
@@ -201,27 +204,27 @@ def test_larger_body_is_refused_before_it_is_read(domain: Front, target: str, le
     assert answer.headers.get_all("Content-Type") == ["application/json"]
 
 
-def test_body_of_unknown_length_is_refused(domain: Front) -> None:
-    """A chunked body, which no limit could bind, never reaches Synapse."""
+def test_body_of_unknown_length_is_refused(domain: ApacheContainer) -> None:
+    """A chunked body, whose length no limit could check, never reaches Synapse."""
     answer = domain.ask(UPLOAD, method="POST", body=(bytes(1000) for _ in range(3)))
     assert (answer.status, answer.json["errcode"]) == (411, "M_UNKNOWN")
     assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"]
 
 
-def test_proxied_answers_stay_out_of_shared_caches(domain: Front) -> None:
-    """Cloudflare is told to store no answer of Synapse; browsers are told to stay with https."""
+def test_proxied_answers_stay_out_of_shared_caches(domain: ApacheContainer) -> None:
+    """Cloudflare must not store Synapse's answers; browsers must stay with https."""
     headers = domain.ask("/_matrix/x").headers
     assert headers["Cloudflare-CDN-Cache-Control"] == "no-store"
     assert headers["Strict-Transport-Security"] == "max-age=63072000"
 
 
-def test_trial_sends_no_hsts(trial: Front) -> None:
-    """The trial does not bind localhost, which belongs to other software too, to https."""
+def test_trial_sends_no_hsts(trial: ApacheContainer) -> None:
+    """The trial does not force https on localhost, which other software uses too."""
     assert "Strict-Transport-Security" not in trial.ask("/_matrix/x").headers
 
 
-def test_log_names_client_and_peer_and_no_query(domain: Front, gateway: str) -> None:
-    """What fails has a line with both addresses and the path; a token in query or referrer has none."""
+def test_log_names_client_and_peer_and_no_query(domain: ApacheContainer, gateway: str) -> None:
+    """A failure is logged with both addresses and the path, without a token in query or referrer."""
     marks = (("CF-Connecting-IP", "203.0.113.77"), ("Referer", "https://x/?access_token=sekret"))
     domain.ask("/_matrix/good?access_token=sekret", *marks)
     domain.ask("/closed?access_token=sekret", *marks)

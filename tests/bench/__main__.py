@@ -14,9 +14,9 @@ from typing import Final
 from tests.bench import machine
 from tests.bench.budget import Budget, OutOfTime
 from tests.bench.report import Report
+from tests.bench.run_context import RunContext
 from tests.bench.runner import ROWS, Runner
-from tests.bench.scene import Scene
-from tests.conftest import find_engine_fault
+from tests.support import engine
 
 MINUTES: Final = 30
 ROUNDS: Final = 7
@@ -38,8 +38,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.rows = set(options.rows.split(","))
     if unknown := options.rows - set(ROWS):
-        parser.error(f"there is no row {', '.join(sorted(unknown))}")
-    if options.document and (options.quick or options.rows != set(ROWS)):
+        parser.error(f"unknown rows: {', '.join(sorted(unknown))}")
+    if options.json and (options.quick or options.rows != set(ROWS)):
         parser.error("--document needs a whole run")
     return options
 
@@ -47,7 +47,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def refuse(options: argparse.Namespace) -> None:
     """End with one line where something is missing that the rows need."""
     faults = []
-    if options.rows - {"1"} and (fault := find_engine_fault()):
+    if options.rows - {"1"} and (fault := engine.find_fault()):
         faults.append(f"no Docker Engine: {fault}; row 1 alone needs none: --rows 1")
     if faults:
         sys.exit("\n".join(faults))
@@ -59,15 +59,15 @@ def main(arguments: list[str]) -> int:
     refuse(options)
     budget = Budget(seconds=MINUTES * 60 + max(0, options.rest - REST))
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "synapse-bundle/bench")
-    with tempfile.TemporaryDirectory(prefix="bench-") as place, ExitStack() as cleaning:
-        scene = Scene(
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as cleaning:
+        context = RunContext(
             budget=budget,
             rounds=2 if options.quick else options.rounds,
             quick=options.quick,
-            place=Path(place),
+            folder=Path(folder),
             cache=cache,
         )
-        runner = Runner(scene=scene, rows=options.rows, cleaning=cleaning)
+        runner = Runner(context=context, rows=options.rows, cleaning=cleaning)
         try:
             with budget.enforce():
                 runner.run(rest=20 if options.quick else options.rest)
@@ -91,7 +91,7 @@ def publish(runner: Runner, options: argparse.Namespace, budget: Budget) -> int:
     print(report.write_table())
     if options.json:
         report.write_json(options.json)
-    if options.document and not report.missing:
+    if options.json and not report.missing:
         report.write_document()
     return 1 if report.missing else 0
 

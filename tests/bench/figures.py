@@ -1,4 +1,4 @@
-"""What a run finds out: figures with their rounds, their goals and what they were made of."""
+"""The results of a run: figures with their rounds, goals and contenders."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Goal:
         return value >= self.bound if self.at_least else value <= self.bound
 
     def __str__(self) -> str:
-        """The bound as it is written."""
+        """The bound, for a table."""
         return f"{'>=' if self.at_least else '<='} {self.bound:g}"
 
 
@@ -107,7 +107,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """What `held` long polls at once did to everybody else; times in ms, memory in KiB per poll."""
+    """What `held` long polls at once did to other requests; times in ms, memory in KiB per poll."""
 
     held: int
     median: float
@@ -142,5 +142,5 @@ def take_percentile(values: Sequence[float], percent: int) -> float:
 
 
 def shorten(value: float) -> str:
-    """Write a number with three digits that count."""
+    """Write a number with three significant digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.bench.cpu_usage import time_command
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import time_command
 from tests.bench.rounds import interleave
-from tests.bench.scene import Scene
-from tests.stack.stacks import run
+from tests.bench.run_context import RunContext
+from tests.support.processes import run
 
 # For a run that changes nothing, against Tutor as its documentation installs it.
 GOALS: Final = {("1a", "tutor[full]"): Goal(bound=0.35)}
@@ -28,41 +28,41 @@ COMMAND: Final = Path(sys.executable).with_name("synapse-bundle")
 Runner = Callable[[Path], Sample]
 
 
-def measure(scene: Scene) -> list[Figure]:
+def measure(context: RunContext) -> list[Figure]:
     """Compare the generator with Tutor's, on what exists already and from nothing."""
     references = {
-        name: install(requirement, scene.cache) for name, requirement in REFERENCES.items()
+        name: install(requirement, context.cache) for name, requirement in REFERENCES.items()
     }
-    figures = compare_again(scene, references)
-    return [*figures, *compare_first(scene, references)]
+    figures = compare_again(context, references)
+    return [*figures, *compare_first(context, references)]
 
 
 def install(requirement: str, cache: Path) -> Path:
     """Return the `tutor` command of an environment made for one requirement, once."""
-    place = cache / requirement.replace("[", "-").replace("]", "")
-    command = place / "bin" / "tutor"
+    folder = cache / requirement.replace("[", "-").replace("]", "")
+    command = folder / "bin" / "tutor"
     if not command.exists():
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(place / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, requirement])
     return command
 
 
-def compare_again(scene: Scene, references: dict[str, Path]) -> list[Figure]:
+def compare_again(context: RunContext, references: dict[str, Path]) -> list[Figure]:
     """Compare runs over their own earlier output; ours then changes nothing."""
-    ours = scene.place / "again"
+    ours = context.folder / "again"
     runs = {"generate": functools.partial(generate, ours)} | {
-        name: functools.partial(save, command, scene.place / f"again-{name}")
+        name: functools.partial(save, command, context.folder / f"again-{name}")
         for name, command in references.items()
     }
     for _, again in itertools.product(range(2), runs.values()):
         again()
-    return compare(scene, runs, "no-op `generate` / `{} config save` again", "1a")
+    return compare(context, runs, "no-op `generate` / `{} config save` again", "1a")
 
 
-def compare_first(scene: Scene, references: dict[str, Path]) -> list[Figure]:
+def compare_first(context: RunContext, references: dict[str, Path]) -> list[Figure]:
     """Compare first runs into nothing; Docker, where it is installed, judges the result."""
-    fresh = (scene.place / f"first-{number}" for number in itertools.count())
+    fresh = (context.folder / f"first-{number}" for number in itertools.count())
     runs: dict[str, Callable[[], Sample]] = {"generate": lambda: generate(next(fresh))}
     if shutil.which("docker"):
         runs["generate without docker"] = lambda: generate(next(fresh), docker=False)
@@ -70,14 +70,14 @@ def compare_first(scene: Scene, references: dict[str, Path]) -> list[Figure]:
         name: functools.partial(lambda tutor: save(tutor, next(fresh)), command)
         for name, command in references.items()
     }
-    return compare(scene, runs, "first `{1}` / first `{0} config save`", "1b")
+    return compare(context, runs, "first `{1}` / first `{0} config save`", "1b")
 
 
 def compare(
-    scene: Scene, runs: Mapping[str, Callable[[], Sample]], what: str, row: str
+    context: RunContext, runs: Mapping[str, Callable[[], Sample]], what: str, row: str
 ) -> list[Figure]:
     """Interleave all runs; return a figure for each of ours with each reference."""
-    found = interleave(runs, rounds=scene.rounds, budget=scene.budget)
+    found = interleave(runs, rounds=context.rounds, budget=context.budget)
     sides = {n: Contender(label=n, unit="s", samples=samples) for n, samples in found.items()}
     return [
         Figure(
@@ -100,11 +100,11 @@ def generate(bundle: Path, *, docker: bool = True) -> Sample:
     return time_command(
         [str(COMMAND), "generate", "--output", str(bundle)],
         environment=environment,
-        place=bundle.parent,
+        folder=bundle.parent,
     )
 
 
 def save(tutor: Path, root: Path) -> Sample:
     """Time one `tutor config save`, without questions, in a root of its own."""
     environment = {**os.environ, "TUTOR_ROOT": str(root), "TUTOR_PLUGINS_ROOT": f"{root}-plugins"}
-    return time_command([str(tutor), "config", "save"], environment=environment, place=root.parent)
+    return time_command([str(tutor), "config", "save"], environment=environment, folder=root.parent)

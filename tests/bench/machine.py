@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""The machine and the versions of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from synapse_bundle import __version__, images
 from tests.bench.generation import TUTOR
-from tests.stack.stacks import run
+from tests.support.processes import run
 
 
 def describe() -> dict[str, str]:
@@ -29,7 +29,7 @@ def describe() -> dict[str, str]:
 
 
 def ask(*command: str) -> str:
-    """Return what a command prints, or that there is none."""
+    """Return what a command prints, or "none"."""
     try:
         done = run(list(command), check=False)
     except FileNotFoundError:

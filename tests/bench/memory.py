@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from tests.stack.stacks import run
+from tests.support.engine import docker
+from tests.support.processes import run
 
 # The kernel shows other users' smaps_rollup to root alone, and the engine's processes may live in a
 # virtual machine: a container that sees all processes can read it wherever the bench runs.
@@ -24,7 +25,7 @@ IMAGE: Final = "debian:trixie-slim"
 
 def list_processes(container: str) -> list[str]:
     """Return the ids of a container's processes, as the engine's machine numbers them."""
-    return run(["docker", "top", container, "-eo", "pid"]).stdout.split()[1:]
+    return docker("top", container, "-eo", "pid").split()[1:]
 
 
 def read_pss(containers: Mapping[str, str]) -> dict[str, float]:
@@ -33,8 +34,8 @@ def read_pss(containers: Mapping[str, str]) -> dict[str, float]:
     files = [f"/proc/{process}/smaps_rollup" for process in owners]
     # A process that has ended meanwhile uses nothing.
     script = 'for f; do sed -n "s|^Pss: *|$f |p" "$f" 2>/dev/null || true; done'
-    told = run([*READER, "--entrypoint=/bin/sh", IMAGE, "-c", script, "sh", *files]).stdout
+    output = run([*READER, "--entrypoint=/bin/sh", IMAGE, "-c", script, "sh", *files]).stdout
     used = dict.fromkeys(containers, 0.0)
-    for process, kib in re.findall(r"^/proc/(\d+)/smaps_rollup (\d+) kB$", told, re.MULTILINE):
+    for process, kib in re.findall(r"^/proc/(\d+)/smaps_rollup (\d+) kB$", output, re.MULTILINE):
         used[owners[process]] += float(kib)
     return used

@@ -11,9 +11,10 @@ from typing import Final
 
 from tests.bench.figures import Figure, Goal, Level, take_percentile
 from tests.bench.memory import read_pss
-from tests.bench.polls import Connection, Crowd, probe
-from tests.bench.scene import VERSIONS, Scene, SignIn
-from tests.stack.stacks import Stack
+from tests.bench.poll_clients import Crowd, probe
+from tests.bench.run_context import VERSIONS, RunContext, SignIn
+from tests.support.http_stream import open_stream
+from tests.support.stacks import Stack
 
 LEVELS: Final = (250, 500, 1000, 1100)
 # Milliseconds that 99 of 100 requests for /versions may take beside the polls.
@@ -26,17 +27,19 @@ AFTERWARDS: Final = 60
 KIB: Final = 1024
 
 
-def measure(scene: Scene, stack: Stack, session: SignIn) -> tuple[list[Figure], tuple[Level, ...]]:
+def measure(
+    context: RunContext, stack: Stack, session: SignIn
+) -> tuple[list[Figure], tuple[Level, ...]]:
     """Let a crowd of clients poll, and watch /versions beside it."""
     allow_connections()
-    levels = asyncio.run(climb(scene, stack, session))
+    levels = asyncio.run(climb(context, stack, session))
     time.sleep(AFTERWARDS)
     if not levels:
         raise AssertionError(f"/versions was not answered beside {LEVELS[0]} polls")
     top = max((level for level in levels if level.p99 < LIMIT), key=count, default=NONE)
     most = max(levels, key=count)
     left = read_pss({"apache": stack.container("apache")})["apache"] / KIB
-    note = f"up to {most.held} tried; {tell(top if top.held else levels[0])}"
+    note = f"up to {most.held} tried; {write_note(top if top.held else levels[0])}"
     return [
         Figure(row="5a", what="long polls of 30 s held, `/versions` p99 < 100 ms",
                values=(float(top.held),), unit="polls", goal=Goal(bound=1000, at_least=True), note=note),
@@ -55,25 +58,27 @@ def allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def climb(scene: Scene, stack: Stack, session: SignIn) -> tuple[Level, ...]:
+async def climb(context: RunContext, stack: Stack, session: SignIn) -> tuple[Level, ...]:
     """Measure at one number of polls after the other, as far as all are held."""
     trust = stack.trust()
-    connect = functools.partial(Connection, stack.homeserver, stack.https_port, trust)
+    connect = functools.partial(open_stream, stack.https_port, stack.homeserver, trust)
     path = f"/_matrix/client/v3/sync?timeout={HOLD * 1000}&since={session.since}"
     crowd = Crowd(connect=connect, path=path, token=session.token)
     levels = [await observe(stack, crowd, trust, seconds=5, rest=0.0)]
     rest = levels[0].memory
     try:
-        for number in LEVELS[:2] if scene.quick else LEVELS:
+        for number in LEVELS[:2] if context.quick else LEVELS:
             await crowd.grow(number)
-            seconds = HOLD if number >= 1000 and not scene.quick else 10
+            seconds = HOLD if number >= 1000 and not context.quick else 10
             levels.append(await observe(stack, crowd, trust, seconds=seconds, rest=rest))
-            scene.budget.say(f"  {describe(levels[-1])}, {len(crowd.failures)} polls failed")
+            context.budget.say(f"  {describe(levels[-1])}, {len(crowd.failures)} polls failed")
             if crowd.failures or levels[-1].held < number * 0.99:
                 break
     except (OSError, EOFError) as error:
         # A server that breaks down has shown its limit: the level before.
-        scene.budget.say(f"  /versions is no longer answered beside {crowd.waiting} polls: {error}")
+        context.budget.say(
+            f"  /versions is no longer answered beside {crowd.waiting} polls: {error}"
+        )
     finally:
         await crowd.leave()
     return tuple(levels[1:])
@@ -84,12 +89,13 @@ async def observe(
 ) -> Level:
     """Time /versions through Apache and direct, side by side; then weigh Apache.
 
-    `rest` is Apache's memory without polls, in KiB; without it the level tells that memory.
+    `rest` is Apache's memory without polls, in KiB; without it the level has that memory.
     """
     await asyncio.sleep(1)
-    through = Connection(stack.homeserver, stack.https_port, trust)
-    direct = Connection(stack.homeserver, stack.synapse_port, None)
-    await asyncio.gather(through.open(), direct.open())
+    through, direct = await asyncio.gather(
+        open_stream(stack.https_port, stack.homeserver, trust),
+        open_stream(stack.synapse_port, stack.homeserver, None),
+    )
     # One after the other would be another second: a busy Synapse would count for one of them only.
     times = await asyncio.gather(
         probe(through, VERSIONS, seconds=seconds, pause=PAUSE),
@@ -97,8 +103,8 @@ async def observe(
     )
     held = crowd.waiting
     weight = await asyncio.to_thread(read_pss, {"apache": stack.container("apache")})
-    through.close()
-    direct.close()
+    through.abort()
+    direct.abort()
     return Level(
         held=held,
         median=take_percentile(times[0], 50),
@@ -113,7 +119,7 @@ def count(level: Level) -> int:
     return level.held
 
 
-def tell(level: Level) -> str:
+def write_note(level: Level) -> str:
     """Return both times of a level, for the note."""
     return (
         f"at {level.held} the p99 of /versions was {level.p99:.0f} ms,"

@@ -1,4 +1,4 @@
-"""A run's results: a table for people, JSON for machines, and the figures of docs/performance.md."""
+"""A run's results: a table, JSON, and the figures of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADINGS: Final = ("#", "what", "median", "middle half", "goal", "", "rounds")
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything that one run found out."""
+    """The results of one run."""
 
     surroundings: Mapping[str, str]
     seconds: float

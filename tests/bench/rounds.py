@@ -22,7 +22,7 @@ def interleave(
     """Measure every contender once in each round, every second round in the opposite order.
 
     Stops early where another round would not fit into the budget, of which `leave` seconds are for
-    what follows; the number of samples tells.
+    what follows; the number of samples shows it.
     """
     found: dict[str, list[Sample]] = {name: [] for name in measures}
     longest = 0.0

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, polling, repetition, size, startup, throughput
+from tests.bench import generation, image_size, polling, regeneration, startup, throughput
+from tests.bench.default_stack import run_default_stack
 from tests.bench.figures import Figure, Level
-from tests.bench.plain import run_plain
+from tests.bench.idle_usage import IdleServers
 from tests.bench.report import list_cells
-from tests.bench.residence import Rest
-from tests.bench.scene import Scene, SignIn, sign_in
-from tests.stack.stacks import Stack, generate
+from tests.bench.run_context import RunContext, SignIn, sign_in
+from tests.support.stacks import Stack, generate
 
 ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
 WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
@@ -24,7 +24,7 @@ WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
 class Runner:
     """Measures the rows that were asked for and keeps what it found."""
 
-    scene: Scene
+    context: RunContext
     rows: set[str]
     cleaning: ExitStack
     figures: list[Figure] = field(default_factory=list)
@@ -46,8 +46,8 @@ class Runner:
 
     def _run_with_server(self, rest: float) -> None:
         ours = self._start_ours()
-        self._do("2", lambda: repetition.measure(self.scene, ours))
-        self._do("8", lambda: size.measure(ours))
+        self._do("2", lambda: regeneration.measure(self.context, ours))
+        self._do("8", lambda: image_size.measure(ours))
         resting = self._start_rest(ours, rest) if self.rows & {"6", "7"} else None
         session = resting.sessions[0] if resting else sign_in(ours)
         self._run_without_server(resting.weigh_when_due if resting else lambda: None)
@@ -55,41 +55,43 @@ class Runner:
             self._do("6", resting.measure)
             self._do("7", resting.measure_idleness)
             resting.plain.down()
-        self._do("4", lambda: throughput.measure(self.scene, ours))
+        self._do("4", lambda: throughput.measure(self.context, ours))
         self._do("5", lambda: self._poll(ours, session))
         self.figures.sort(key=lambda figure: figure.row)
 
     def _run_without_server(self, between: Callable[[], None]) -> None:
-        self._do("1", lambda: generation.measure(self.scene))
+        self._do("1", lambda: generation.measure(self.context))
         between()
-        self._do("3", lambda: startup.measure(self.scene, between))
+        self._do("3", lambda: startup.measure(self.context, between))
 
     def _start_ours(self) -> Stack:
-        self.scene.budget.say("starting the bundle")
-        ours = generate(self.scene.place / "ours", "bench", "")
+        self.context.budget.say("starting the bundle")
+        ours = generate(self.context.folder / "ours", "bench", "")
         self.cleaning.callback(ours.down)
         ours.compose("build", "--quiet")
         ours.up()
         return ours
 
-    def _start_rest(self, ours: Stack, seconds: float) -> Rest:
-        self.scene.budget.say("starting the same images on their defaults")
-        plain = self.cleaning.enter_context(run_plain(self.scene.place / "plain"))
+    def _start_rest(self, ours: Stack, seconds: float) -> IdleServers:
+        self.context.budget.say("starting the same images on their defaults")
+        plain = self.cleaning.enter_context(run_default_stack(self.context.folder / "plain"))
         sessions = sign_in(ours), plain.sign_in()
-        return Rest(scene=self.scene, ours=ours, plain=plain, sessions=sessions, seconds=seconds)
+        return IdleServers(
+            context=self.context, ours=ours, plain=plain, sessions=sessions, seconds=seconds
+        )
 
     def _poll(self, ours: Stack, session: SignIn) -> Iterable[Figure]:
-        figures, self.levels = polling.measure(self.scene, ours, session)
+        figures, self.levels = polling.measure(self.context, ours, session)
         return figures
 
     def _do(self, row: str, measure: Callable[[], Iterable[Figure]]) -> None:
         if row not in self.rows:
             return
-        self.scene.budget.say(f"row {row}")
+        self.context.budget.say(f"row {row}")
         try:
             found = list(measure())
         except (AssertionError, OSError, EOFError) as error:
-            self.scene.budget.say(f"row {row} FAILED: {error}")
+            self.context.budget.say(f"row {row} FAILED: {error}")
             self.missing[row] = str(error).partition("\n")[0]
             return
         self.figures += found

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import yaml
 
+from tests.bench.cpu_usage import count_cpu, list_containers
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import count_cpu, list_containers
 from tests.bench.rounds import interleave
-from tests.bench.scene import Scene
-from tests.stack.stacks import Stack, generate
+from tests.bench.run_context import RunContext
+from tests.support.stacks import Stack, generate
 
 
 class Replacement(dict[str, Any]):
@@ -37,16 +37,16 @@ WITH_OWN_CHECK: Final = {"synapse"}
 LATER: Final = 330
 
 
-def measure(scene: Scene, between: Callable[[], None]) -> list[Figure]:
+def measure(context: RunContext, between: Callable[[], None]) -> list[Figure]:
     """Start both bundles from nothing, in turn; their images are built already."""
     with ExitStack() as cleaning:
-        stacks = {name: prepare(scene, name) for name in ("ours", "defaults")}
+        stacks = {name: prepare(context, name) for name in ("ours", "defaults")}
         for stack in stacks.values():
             cleaning.callback(stack.down)
         relax(stacks["defaults"])
         runs = {name: functools.partial(start, stack) for name, stack in stacks.items()}
-        rounds = scene.rounds if not scene.quick else 1
-        found = interleave(runs, rounds=rounds, budget=scene.budget, leave=LATER, between=between)
+        rounds = context.rounds if not context.quick else 1
+        found = interleave(runs, rounds=rounds, budget=context.budget, leave=LATER, between=between)
     sides = {n: Contender(label=n, unit="s", samples=samples) for n, samples in found.items()}
     return [
         Figure(
@@ -60,9 +60,9 @@ def measure(scene: Scene, between: Callable[[], None]) -> list[Figure]:
     ]
 
 
-def prepare(scene: Scene, name: str) -> Stack:
+def prepare(context: RunContext, name: str) -> Stack:
     """Generate a trial bundle and build its images."""
-    stack = generate(scene.place / f"start-{name}", f"start-{name}", "")
+    stack = generate(context.folder / f"start-{name}", f"start-{name}", "")
     stack.compose("build", "--quiet")
     return stack
 

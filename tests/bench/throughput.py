@@ -1,7 +1,7 @@
 """Row 4: what Apache costs a request, beside the rivals in front of the same Synapse.
 
-The load comes from inside the bundle's network, from the place of cloudflared: the engine's proxy
-for published ports is on nobody's way.
+The load comes from inside the bundle's network, from where cloudflared is: no request passes the
+engine's proxy for published ports.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.cpu_usage import count_cpu
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
-from tests.bench.processes import count_cpu
 from tests.bench.rounds import interleave
-from tests.bench.scene import VERSIONS, Scene, build_rival, start_rival
-from tests.stack.stacks import Stack, run
+from tests.bench.run_context import VERSIONS, RunContext, build_rival, start_rival
+from tests.support.engine import docker, try_docker
+from tests.support.stacks import Stack
 
 CONNECTIONS: Final = 16
 NAMES: Final = {
@@ -36,106 +37,112 @@ MILLISECONDS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to Synapse: its address in the network, and the containers that serve it."""
+class ProxyRoute:
+    """One route to Synapse: its address in the network, and the containers that serve it."""
 
     url: str
     containers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
+class LoadGenerator:
     """Where `wrk` runs, and the host name that it asks for."""
 
     container: str
     host: str
 
-    def ask(self, way: Way, *, connections: int, seconds: int) -> str:
-        """Ask one way as fast as it answers; return what `wrk` printed."""
-        told = run(["docker", "exec", self.container, "wrk", "--threads=1", "--latency",
+    def ask(self, route: ProxyRoute, *, connections: int, seconds: int) -> str:
+        """Request one route as fast as it answers; return what `wrk` printed."""
+        output = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
-                    f"--header=Host: {self.host}", way.url]).stdout  # fmt: skip
-        if "Non-2xx" in told or "Socket errors" in told:
-            raise AssertionError(f"{way.url} was not answered cleanly:\n{told}")
-        return told
+                    f"--header=Host: {self.host}", route.url)  # fmt: skip
+        if "Non-2xx" in output or "Socket errors" in output:
+            raise AssertionError(f"{route.url} was not answered cleanly:\n{output}")
+        return output
 
 
-def measure(scene: Scene, stack: Stack) -> list[Figure]:
-    """Ask for /versions as fast as it comes, by every way in turn; then one request at a time."""
-    seconds = 2 if scene.quick else 5
+def measure(context: RunContext, stack: Stack) -> list[Figure]:
+    """Ask for /versions as fast as it comes, by every route in turn; then one request at a time."""
+    seconds = 2 if context.quick else 5
     network = f"{stack.project}_web"
     with ExitStack() as rivals:
-        load = Load(container=rivals.enter_context(start_load(network)), host=stack.homeserver)
+        load = LoadGenerator(
+            container=rivals.enter_context(start_load(network)), host=stack.homeserver
+        )
         synapse = stack.container("synapse")
-        ways = {
-            "apache": describe_way("https://apache:443", synapse, stack.container("apache")),
-            "direct": describe_way("http://synapse:8008", synapse),
+        routes = {
+            "apache": describe_route("https://apache:443", synapse, stack.container("apache")),
+            "direct": describe_route("http://synapse:8008", synapse),
         }
         for name, image in RIVALS.items():
             proxy = rivals.enter_context(start_rival(image, network))
-            ways[name] = describe_way(f"https://{proxy}:443", synapse, proxy)
-        figures = compare(load_all(scene, load, ways, seconds))
-        pair = {name: ways[name] for name in ("apache", "direct")}
-        return [*figures, compare_latency(time_each(scene, load, pair, seconds))]
+            routes[name] = describe_route(f"https://{proxy}:443", synapse, proxy)
+        figures = compare(load_all(context, load, routes, seconds))
+        pair = {name: routes[name] for name in ("apache", "direct")}
+        return [*figures, compare_latency(time_each(context, load, pair, seconds))]
 
 
-def describe_way(base: str, *containers: str) -> Way:
-    """Return the way through `base` to /versions."""
-    return Way(url=f"{base}{VERSIONS}", containers=containers)
+def describe_route(base: str, *containers: str) -> ProxyRoute:
+    """Return the route through `base` to /versions."""
+    return ProxyRoute(url=f"{base}{VERSIONS}", containers=containers)
 
 
 @contextmanager
 def start_load(network: str) -> Iterator[str]:
     """Run an idle container with `wrk` in a network; yield its name."""
     container = f"bench-wrk-{os.getpid()}"
-    run(["docker", "run", "--detach", "--rm", "--init", "--name", container,
-         "--network", network, build_rival("wrk")])  # fmt: skip
+    docker("run", "--detach", "--rm", "--init", "--name", container,
+         "--network", network, build_rival("wrk"))  # fmt: skip
     try:
         yield container
     finally:
-        run(["docker", "rm", "--force", container], check=False)
+        try_docker("rm", "--force", container)
 
 
 def load_all(
-    scene: Scene, load: Load, ways: Mapping[str, Way], seconds: int
+    context: RunContext, load: LoadGenerator, routes: Mapping[str, ProxyRoute], seconds: int
 ) -> dict[str, tuple[Sample, ...]]:
-    """Return requests/s of each way, after a burst that starts threads and fills caches."""
-    for way in ways.values():
-        load.ask(way, connections=CONNECTIONS, seconds=seconds)
+    """Return requests/s of each route, after a burst that starts threads and fills caches."""
+    for route in routes.values():
+        load.ask(route, connections=CONNECTIONS, seconds=seconds)
     runs = {
-        name: functools.partial(burst, load, way, seconds=seconds) for name, way in ways.items()
+        name: functools.partial(burst, load, route, seconds=seconds)
+        for name, route in routes.items()
     }
-    return interleave(runs, rounds=scene.rounds, budget=scene.budget)
+    return interleave(runs, rounds=context.rounds, budget=context.budget)
 
 
 def time_each(
-    scene: Scene, load: Load, ways: Mapping[str, Way], seconds: int
+    context: RunContext, load: LoadGenerator, routes: Mapping[str, ProxyRoute], seconds: int
 ) -> dict[str, tuple[Sample, ...]]:
-    """Return the median time of a request on a single connection, in ms, of each way."""
+    """Return the median time of a request on a single connection, in ms, of each route."""
     runs = {
-        name: functools.partial(time_one, load, way, seconds=seconds) for name, way in ways.items()
+        name: functools.partial(time_one, load, route, seconds=seconds)
+        for name, route in routes.items()
     }
-    return interleave(runs, rounds=scene.rounds, budget=scene.budget)
+    return interleave(runs, rounds=context.rounds, budget=context.budget)
 
 
-def burst(load: Load, way: Way, *, seconds: int) -> Sample:
+def burst(load: LoadGenerator, route: ProxyRoute, *, seconds: int) -> Sample:
     """Return requests/s, and the containers' CPU-seconds for 1000 requests."""
-    before = count_cpu(way.containers)
-    told = load.ask(way, connections=CONNECTIONS, seconds=seconds)
-    used = count_cpu(way.containers) - before
-    count = int(find(r"(\d+) requests in", told)[0])
-    return Sample(value=float(find(r"Requests/sec:\s+([\d.]+)", told)[0]), cpu=used / count * 1000)
+    before = count_cpu(route.containers)
+    output = load.ask(route, connections=CONNECTIONS, seconds=seconds)
+    used = count_cpu(route.containers) - before
+    count = int(find(r"(\d+) requests in", output)[0])
+    return Sample(
+        value=float(find(r"Requests/sec:\s+([\d.]+)", output)[0]), cpu=used / count * 1000
+    )
 
 
-def time_one(load: Load, way: Way, *, seconds: int) -> Sample:
+def time_one(load: LoadGenerator, route: ProxyRoute, *, seconds: int) -> Sample:
     """Return the median time of a request in ms."""
-    told = load.ask(way, connections=1, seconds=seconds)
-    value, unit = find(r"50%\s+([\d.]+)(us|ms|s)", told)
+    output = load.ask(route, connections=1, seconds=seconds)
+    value, unit = find(r"50%\s+([\d.]+)(us|ms|s)", output)
     return Sample(value=float(value) * MILLISECONDS[unit], cpu=0.0)
 
 
 def compare(found: Mapping[str, tuple[Sample, ...]]) -> list[Figure]:
-    """Return our Apache's ratio to every other way."""
+    """Return our Apache's ratio to every other route."""
     sides = {
         name: Contender(
             label=NAMES[name], unit="requests/s", samples=samples, cpu_unit="CPU s/1000"

@@ -16,9 +16,9 @@ from synapse_bundle import planning, topology
 from synapse_bundle.credentials import collection
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
-from tests import cloudflared
 from tests.bundles import interpolate
 from tests.settings import DIRECTORY, SHAPES
+from tests.support import cloudflared
 
 pytestmark = pytest.mark.cloudflared
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from signedjson.key import generate_signing_key
 
-from tests.apache.certificates import issue
 from tests.helper.example import PLACES, B, C, Example, find
 from tests.helper.world import KEYS, sign_keys
+from tests.support.authority import issue
 
 
 def test_a_good_server_is_told_in_the_words_of_the_federation_tester(world: Example) -> None:

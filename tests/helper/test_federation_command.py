@@ -18,9 +18,9 @@ from bundle_helper import cli, errands
 from bundle_helper.federation import network
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import prove
-from tests.apache.certificates import Leaf, issue
 from tests.helper.example import PLACES, Example
 from tests.helper.world import VERSION, Reply, Site, matrix_pages
+from tests.support.authority import Leaf, issue
 
 REPOSITORY = Path(__file__).parents[2]
 

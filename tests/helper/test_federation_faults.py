@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from tests.apache.certificates import NOW, issue
 from tests.helper.example import GOOD, B, C, Example, find
 from tests.helper.world import KEYS, VERSION, WELL_KNOWN, Reply, page
+from tests.support.authority import NOW, issue
 
 HOST = "matrix.example.org"
 CERTIFICATE = "ConnectionReports/*/Errors"

@@ -14,11 +14,11 @@ from bundle_helper import cli
 from bundle_helper.check import probes, running
 from bundle_helper.check.result import Result
 from bundle_helper.federation import network
-from tests.apache.certificates import issue
 from tests.helper.conftest import Bundle
 from tests.helper.example import GOOD, Example
 from tests.helper.homeserver import CORS
 from tests.helper.world import KEYS, WELL_KNOWN, Reply, page, sign_keys
+from tests.support.authority import issue
 
 NAME, CLIENT, SERVER = NAMES = (
     "public name leads here",

@@ -19,9 +19,9 @@ from signedjson.sign import sign_json
 from unpaddedbase64 import encode_base64
 
 from bundle_helper.federation.network import PUBLIC, Network, Place, Trust, new_context
-from tests.apache.certificates import Leaf, issue
 from tests.helper.listening import Listening
 from tests.helper.nameserver import NameServer
+from tests.support.authority import Leaf, issue
 
 if TYPE_CHECKING:
     from signedjson.types import SigningKey

@@ -6,66 +6,64 @@ import argparse
 import fcntl
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Final
 
 from tests.lab.daemon import find_daemon, refuse_second_lab, start_daemon, stop_daemon
 from tests.lab.images import prepare_images, serve_all
-from tests.lab.journal import LabError, tell, time_step
 from tests.lab.packages import prepare_engine
-from tests.lab.place import Place, find_place
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.lab.paths import LabPaths, find_paths
+from tests.lab.steps import LabError, report, time_step
 
 
 @contextmanager
-def hold_lock(place: Place) -> Iterator[None]:
+def hold_lock(paths: LabPaths) -> Iterator[None]:
     """Let one process at a time change the lab; a second one waits."""
-    place.root.mkdir(parents=True, exist_ok=True)
-    with place.lock.open("w") as lock:
+    paths.root.mkdir(parents=True, exist_ok=True)
+    with paths.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def bring_up(place: Place) -> None:
+def bring_up(paths: LabPaths) -> None:
     """Start the lab, unless the machine's own engine already serves every image."""
-    if find_daemon(place) is None and serve_all():
-        tell("a Docker Engine with every image already answers: nothing to do")
+    if find_daemon(paths) is None and serve_all():
+        report("a Docker Engine with every image already answers: nothing to do")
         return
-    with hold_lock(place), time_step("lab is up"):
-        refuse_second_lab(place)
-        prepare_engine(place)
-        start_daemon(place)
-        prepare_images(place)
+    with hold_lock(paths), time_step("lab is up"):
+        refuse_second_lab(paths)
+        prepare_engine(paths)
+        start_daemon(paths)
+        prepare_images(paths)
 
 
-def bring_down(place: Place) -> None:
+def bring_down(paths: LabPaths) -> None:
     """End the lab; its directory stays, so that the next start takes seconds."""
-    with hold_lock(place):
-        stop_daemon(place)
-    tell("down")
+    with hold_lock(paths):
+        stop_daemon(paths)
+    report("down")
 
 
-def print_status(place: Place) -> None:
-    """Tell whether the lab runs; raise LabError when it does not."""
-    pid = find_daemon(place)
+def print_status(paths: LabPaths) -> None:
+    """Report whether the lab runs; raise LabError when it does not."""
+    pid = find_daemon(paths)
     if pid is None:
-        raise LabError(f"not running ({place.root})")
-    tell(f"running, process {pid} ({place.root})")
+        raise LabError(f"not running ({paths.root})")
+    report(f"running, process {pid} ({paths.root})")
 
 
-def print_exports(place: Place) -> None:
+def print_exports(paths: LabPaths) -> None:
     """Print shell lines for the lab, none when the machine's own engine is in use."""
-    if find_daemon(place) is None:
-        tell("not running: the machine's own docker is in use")
+    if find_daemon(paths) is None:
+        report("not running: the machine's own docker is in use")
         return
-    print(f'export PATH={shlex.quote(str(place.bin))}:"$PATH"')
-    for key, value in place.list_exports().items():
+    print(f'export PATH={shlex.quote(str(paths.bin))}:"$PATH"')
+    for key, value in paths.list_exports().items():
         print(f"export {key}={shlex.quote(value)}")
 
 
-COMMANDS = {
+COMMANDS: Final = {
     "up": bring_up,
     "down": bring_down,
     "status": print_status,
@@ -78,9 +76,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.lab", description=__doc__)
     parser.add_argument("command", choices=sorted(COMMANDS))
     try:
-        COMMANDS[parser.parse_args().command](find_place())
+        COMMANDS[parser.parse_args().command](find_paths())
     except LabError as error:
-        tell(str(error))
+        report(str(error))
         return 1
     return 0
 

@@ -6,33 +6,20 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-from tests.lab.journal import LabError, answers, run, tell, time_step
-from tests.lab.place import VARIABLE, Place
+from tests.lab.paths import VARIABLE, LabPaths
+from tests.lab.steps import LabError, answers, report, run, time_step
+from tests.support.waiting import becomes_true
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
-BRIDGE = Path("/sys/class/net/docker0")
-
-
-def wait_until(ready: Callable[[], bool], seconds: float) -> bool:
-    """Poll until `ready` returns true; return whether it did within `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if ready():
-            return True
-        time.sleep(0.1)
-    return ready()
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 60.0
+BRIDGE: Final = Path("/sys/class/net/docker0")
 
 
 def read_executable(pid: int) -> Path | None:
-    """Return the file a process runs, or None when it is gone or a zombie."""
+    """Return the file a process runs, or None when it has ended or is a zombie."""
     try:
         target = Path(f"/proc/{pid}/exe").readlink()
     except OSError:
@@ -41,7 +28,7 @@ def read_executable(pid: int) -> Path | None:
 
 
 def read_words(pid: int) -> list[str]:
-    """Return the command line of a process, empty when it is gone."""
+    """Return the command line of a process, empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -49,55 +36,55 @@ def read_words(pid: int) -> list[str]:
 
 
 def read_parent(pid: int) -> int:
-    """Return the process id of a process's parent, 0 when the process is gone."""
+    """Return the process id of a process's parent, 0 when the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
 
 
-def runs_lab(pid: int, place: Place) -> bool:
+def runs_lab(pid: int, paths: LabPaths) -> bool:
     """Return whether a process is the lab's daemon, its containerd or one of its shims.
 
-    Their command lines name the runtime directory; a docker command somebody typed does
+    Their command lines name the runtime directory; a docker command that a person typed does
     not, and is not ours to end.
     """
     executable = read_executable(pid)
-    if executable is None or not executable.is_relative_to(place.packages):
+    if executable is None or not executable.is_relative_to(paths.packages):
         return False
-    return any(str(place.runtime) in word for word in read_words(pid))
+    return any(str(paths.runtime) in word for word in read_words(pid))
 
 
-def list_processes(place: Place) -> list[int]:
+def list_processes(paths: LabPaths) -> list[int]:
     """Return the lab's processes, the first process of each container before its shim."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    own = {pid for pid in pids if runs_lab(pid, place)}
+    own = {pid for pid in pids if runs_lab(pid, paths)}
     started = [pid for pid in pids if pid not in own and read_parent(pid) in own]
     return [*started, *sorted(own, reverse=True)]
 
 
-def find_daemon(place: Place) -> int | None:
+def find_daemon(paths: LabPaths) -> int | None:
     """Return the process id of this lab's running daemon, or None."""
     try:
-        pid = int(place.pid.read_text())
+        pid = int(paths.pid.read_text())
     except (OSError, ValueError):
         return None
-    return pid if read_executable(pid) == (place.bin / "dockerd").resolve() else None
+    return pid if read_executable(pid) == (paths.bin / "dockerd").resolve() else None
 
 
-def find_other_lab(place: Place) -> Path | None:
+def find_other_lab(paths: LabPaths) -> Path | None:
     """Return the directory of another lab that runs on this machine, or None."""
     try:
-        root = Path(place.owner.read_text().strip())
+        root = Path(paths.owner.read_text().strip())
     except OSError:
         return None
-    other = Place(root=root, runtime=place.runtime)
-    return root if root != place.root and find_daemon(other) is not None else None
+    other = LabPaths(root=root, runtime=paths.runtime)
+    return root if root != paths.root and find_daemon(other) is not None else None
 
 
-def refuse_second_lab(place: Place) -> None:
+def refuse_second_lab(paths: LabPaths) -> None:
     """Raise LabError when the lab of another directory runs on this machine."""
-    other = find_other_lab(place)
+    other = find_other_lab(paths)
     if other is not None:
         raise LabError(
             f"the lab in {other} is running, and one machine carries one lab. "
@@ -105,63 +92,63 @@ def refuse_second_lab(place: Place) -> None:
         )
 
 
-def list_arguments(place: Place) -> list[str]:
+def list_arguments(paths: LabPaths) -> list[str]:
     """Return the daemon's command line."""
     return [
-        str(place.bin / "dockerd"),
-        f"--host=unix://{place.socket}",
-        f"--data-root={place.data}",
-        f"--exec-root={place.runtime}",
-        f"--pidfile={place.pid}",
+        str(paths.bin / "dockerd"),
+        f"--host=unix://{paths.socket}",
+        f"--data-root={paths.data}",
+        f"--exec-root={paths.runtime}",
+        f"--pidfile={paths.pid}",
         "--log-level=warn",
     ]
 
 
-def start_daemon(place: Place) -> None:
+def start_daemon(paths: LabPaths) -> None:
     """Start the daemon in a session of its own and wait until it answers.
 
     Raises LabError when another lab runs, or with the end of the daemon's log.
     """
-    if find_daemon(place) is not None:
+    if find_daemon(paths) is not None:
         return
-    refuse_second_lab(place)
+    refuse_second_lab(paths)
     with time_step("start the engine"):
-        end_leftovers(place)
-        place.runtime.mkdir(parents=True, exist_ok=True)
-        place.owner.write_text(f"{place.root}\n")
+        end_leftovers(paths)
+        paths.runtime.mkdir(parents=True, exist_ok=True)
+        paths.owner.write_text(f"{paths.root}\n")
         if not BRIDGE.exists():
-            place.bridge.touch()
-        environment = place.list_environment()
+            paths.bridge.touch()
+        environment = paths.list_environment()
         environment["PATH"] += ":/usr/sbin:/sbin"
-        with place.log.open("wb") as log:
+        with paths.log.open("wb") as log:
             child = subprocess.Popen(
-                list_arguments(place),
+                list_arguments(paths),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        await_daemon(place, child)
-        clear_engine(place)
+        await_daemon(paths, child)
+        clear_engine(paths)
 
 
-def await_daemon(place: Place, child: subprocess.Popen[bytes]) -> None:
+def await_daemon(paths: LabPaths, child: subprocess.Popen[bytes]) -> None:
     """Wait until the daemon answers; raise LabError when it ends or takes too long."""
-    command = [place.docker, "version"]
-    environment = place.list_environment()
-    wait_until(
+    command = [paths.docker, "version"]
+    environment = paths.list_environment()
+    becomes_true(
         lambda: child.poll() is not None or answers(command, environment=environment),
         START_SECONDS,
     )
     if child.poll() is not None or not answers(command, environment=environment):
-        tail = "\n".join(place.log.read_text(errors="replace").splitlines()[-15:])
-        raise LabError(f"the engine did not start; the end of {place.log}:\n{tail}")
+        tail = "\n".join(paths.log.read_text(errors="replace").splitlines()[-15:])
+        raise LabError(f"the engine did not start; the end of {paths.log}:\n{tail}")
 
 
-def clear_engine(place: Place) -> None:
+def clear_engine(paths: LabPaths) -> None:
     """Remove containers, volumes and networks, so that nothing restarts with the lab."""
-    docker, environment = place.docker, place.list_environment()
+    docker, environment = paths.docker, paths.list_environment()
     containers = run([docker, "ps", "-aq"], environment=environment, timeout=30).split()
     if containers:
         run([docker, "rm", "-f", "-v", *containers], environment=environment, timeout=120)
@@ -170,38 +157,38 @@ def clear_engine(place: Place) -> None:
 
 
 def end_process(pid: int, number: signal.Signals, seconds: float) -> bool:
-    """Send a signal to a process and return whether it is gone within `seconds`."""
+    """Send a signal to a process and return whether it ended within `seconds`."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return True
-    return wait_until(lambda: read_executable(pid) is None, seconds)
+    return becomes_true(lambda: read_executable(pid) is None, seconds)
 
 
-def end_leftovers(place: Place) -> None:
+def end_leftovers(paths: LabPaths) -> None:
     """End what a killed daemon left: its containers, containerd, shims, mounts and bridge."""
-    for pid in list_processes(place):
+    for pid in list_processes(paths):
         end_process(pid, signal.SIGKILL, 5)
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for mount in reversed(mounts):
-        if Path(mount).is_relative_to(place.data) or Path(mount).is_relative_to(place.runtime):
+        if Path(mount).is_relative_to(paths.data) or Path(mount).is_relative_to(paths.runtime):
             answers(["umount", "-l", mount])
-    if BRIDGE.exists() and place.bridge.exists():
+    if BRIDGE.exists() and paths.bridge.exists():
         answers(["ip", "link", "delete", "docker0"])
-    shutil.rmtree(place.runtime, ignore_errors=True)
+    shutil.rmtree(paths.runtime, ignore_errors=True)
 
 
-def stop_daemon(place: Place) -> None:
+def stop_daemon(paths: LabPaths) -> None:
     """End this lab's daemon and all it started; do nothing when it does not run."""
-    if find_other_lab(place) is not None:
+    if find_other_lab(paths) is not None:
         return
-    pid = find_daemon(place)
+    pid = find_daemon(paths)
     if pid is not None:
         with time_step("stop the engine"):
             try:
-                clear_engine(place)
+                clear_engine(paths)
             except LabError as error:
-                tell(str(error))
+                report(str(error))
             if not end_process(pid, signal.SIGTERM, STOP_SECONDS):
                 end_process(pid, signal.SIGKILL, 5)
-    end_leftovers(place)
+    end_leftovers(paths)

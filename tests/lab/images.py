@@ -5,27 +5,25 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-from tests.lab.base import build_base, digest_base
-from tests.lab.journal import answers, run, time_step
+from tests.lab.base_image import build_base, digest_base
+from tests.lab.paths import LabPaths
+from tests.lab.steps import answers, run, time_step
 
-if TYPE_CHECKING:
-    from tests.lab.place import Place
-
-BASE = "debian:trixie-slim"
-CONTEXTS = Path(__file__).parent / "images"
-STAND_INS = {
+BASE: Final = "debian:trixie-slim"
+CONTEXTS: Final = Path(__file__).parent / "images"
+STAND_INS: Final = {
     "postgres:17-trixie": CONTEXTS / "postgres",
     "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
     "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
 }
 # The real tunnel connects to the internet; only the double opens a port for the tests.
-DOUBLES = frozenset({"cloudflare/cloudflared:2026.8.2"})
-LABEL = "synapse-bundle.lab"
-LABEL_FORM = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-COMPOSE_FLOOR = (2, 26)
-PULL_SECONDS = 30.0
+DOUBLES: Final = frozenset({"cloudflare/cloudflared:2026.8.2"})
+LABEL: Final = "synapse-bundle.lab"
+LABEL_FORM: Final = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+COMPOSE_FLOOR: Final = (2, 26)
+PULL_SECONDS: Final = 30.0
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -61,50 +59,50 @@ def digest_context(context: Path) -> str:
     return digest.hexdigest()
 
 
-def read_label(place: Place, tag: str) -> str | None:
+def read_label(paths: LabPaths, tag: str) -> str | None:
     """Return the digest an image was built from, "" for a pulled one, None for none."""
-    command = [place.docker, "image", "inspect", "--format", LABEL_FORM, tag]
-    environment = place.list_environment()
+    command = [paths.docker, "image", "inspect", "--format", LABEL_FORM, tag]
+    environment = paths.list_environment()
     if not answers(command, environment=environment):
         return None
     return run(command, environment=environment).strip()
 
 
-def pull(place: Place, tag: str, seconds: float) -> bool:
+def pull(paths: LabPaths, tag: str, seconds: float) -> bool:
     """Return whether a registry gave the image in time."""
-    command = [place.docker, "pull", "-q", tag]
-    return answers(command, environment=place.list_environment(), timeout=seconds)
+    command = [paths.docker, "pull", "-q", tag]
+    return answers(command, environment=paths.list_environment(), timeout=seconds)
 
 
-def prepare_base(place: Place) -> bool:
+def prepare_base(paths: LabPaths) -> bool:
     """Make the base image available; return whether a registry serves this machine.
 
     The answer for the base image decides for all: one slow question instead of four.
     """
-    label, digest = read_label(place, BASE), digest_base()
+    label, digest = read_label(paths, BASE), digest_base()
     if label == digest:
         return False
-    if label == "" or (label is None and pull(place, BASE, PULL_SECONDS)):
+    if label == "" or (label is None and pull(paths, BASE, PULL_SECONDS)):
         return True
     with time_step(f"build {BASE}"):
-        build_base(place, BASE, f"{LABEL}={digest}")
+        build_base(paths, BASE, f"{LABEL}={digest}")
     return False
 
 
-def build(place: Place, tag: str, context: Path, digest: str) -> None:
+def build(paths: LabPaths, tag: str, context: Path, digest: str) -> None:
     """Build one stand-in with the engine's own builder."""
     words = ["build", "--progress=plain", "-t", tag, "--label", f"{LABEL}={digest}"]
     with time_step(f"build {tag}"):
-        run([place.docker, *words, str(context)], environment=place.list_environment())
+        run([paths.docker, *words, str(context)], environment=paths.list_environment())
 
 
-def prepare_images(place: Place) -> None:
+def prepare_images(paths: LabPaths) -> None:
     """Make every image of the bundle available; build only what is missing or outdated."""
-    registry = prepare_base(place)
+    registry = prepare_base(paths)
     for tag, context in STAND_INS.items():
-        label, digest = read_label(place, tag), digest_context(context)
+        label, digest = read_label(paths, tag), digest_context(context)
         if label == digest:
             continue
-        if registry and tag not in DOUBLES and (label == "" or pull(place, tag, 600)):
+        if registry and tag not in DOUBLES and (label == "" or pull(paths, tag, 600)):
             continue
-        build(place, tag, context, digest)
+        build(paths, tag, context, digest)

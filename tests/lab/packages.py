@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
-from tests.lab.journal import LabError, run, time_step
-from tests.lab.mirror import find_mirror
+from tests.lab.debian_mirror import find_mirror
+from tests.lab.paths import LabPaths
+from tests.lab.steps import LabError, run, time_step
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.lab.place import Place
-
-# The engine wants runc and iptables of the machine's own release: the newer runc does not
+# The engine needs runc and iptables of the machine's own release: the newer runc does not
 # start on the C library of Debian 12.
-TOOLS = {
+TOOLS: Final = {
     "runc": "runc",
     "iptables": "iptables",
     "ip": "iproute2",
@@ -24,8 +21,8 @@ TOOLS = {
     "update-ca-certificates": "ca-certificates",
     "xz": "xz-utils",
 }
-ENGINE = ("docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx", "tini")
-PROGRAMS = {
+ENGINE: Final = ("docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx", "tini")
+PROGRAMS: Final = {
     "dockerd": "usr/sbin/dockerd",
     "docker": "usr/bin/docker",
     "docker-proxy": "usr/sbin/docker-proxy",
@@ -33,7 +30,7 @@ PROGRAMS = {
     "containerd": "usr/bin/containerd",
     "containerd-shim-runc-v2": "usr/bin/containerd-shim-runc-v2",
 }
-PLUGINS = ("docker-compose", "docker-buildx")
+PLUGINS: Final = ("docker-compose", "docker-buildx")
 
 
 def find_tool(name: str) -> str | None:
@@ -53,9 +50,9 @@ def install_tools() -> None:
         run([*apt, "install", "-y", "--no-install-recommends", *missing], environment=quiet)
 
 
-def fetch_engine(place: Place) -> None:
+def fetch_engine(paths: LabPaths) -> None:
     """Download the packages of ENGINE without a trace in the machine's own apt state."""
-    state = place.root / "apt"
+    state = paths.root / "apt"
     archives = state / "packages"
     for folder in (state / "lists" / "partial", state / "cache" / "archives", archives):
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,26 +75,26 @@ def fetch_engine(place: Place) -> None:
     run([*apt, "download", *ENGINE], folder=archives)
 
 
-def unpack_engine(place: Place) -> None:
+def unpack_engine(paths: LabPaths) -> None:
     """Unpack the downloaded packages side by side with the system, never into it."""
-    half = place.root / "packages.half"
+    half = paths.root / "packages.half"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    for archive in sorted((place.root / "apt" / "packages").glob("*.deb")):
+    for archive in sorted((paths.root / "apt" / "packages").glob("*.deb")):
         run(["dpkg", "-x", archive, half])
-    half.rename(place.packages)
+    half.rename(paths.packages)
 
 
-def link_engine(place: Place) -> None:
+def link_engine(paths: LabPaths) -> None:
     """Put the programs into the lab's PATH directory and the plugins where docker looks."""
-    place.bin.mkdir(exist_ok=True)
-    place.plugins.mkdir(parents=True, exist_ok=True)
-    links = {place.bin / name: place.packages / path for name, path in PROGRAMS.items()}
+    paths.bin.mkdir(exist_ok=True)
+    paths.plugins.mkdir(parents=True, exist_ok=True)
+    links = {paths.bin / name: paths.packages / path for name, path in PROGRAMS.items()}
     for name in PLUGINS:
-        links[place.plugins / name] = find_plugin(place.packages, name)
+        links[paths.plugins / name] = find_plugin(paths.packages, name)
     for link, target in links.items():
         if not target.is_file():
-            raise LabError(f"{target} is missing: remove {place.root} and start again")
+            raise LabError(f"{target} is missing: remove {paths.root} and start again")
         link.unlink(missing_ok=True)
         link.symlink_to(target)
 
@@ -108,7 +105,7 @@ def find_plugin(packages: Path, name: str) -> Path:
     return found[0] if found else packages / name
 
 
-def prepare_engine(place: Place) -> None:
+def prepare_engine(paths: LabPaths) -> None:
     """Make the engine's programs available in the lab's directory.
 
     Raises LabError without root: the daemon needs it for networks and mounts.
@@ -116,11 +113,11 @@ def prepare_engine(place: Place) -> None:
     if os.geteuid() != 0:
         raise LabError("the lab needs root; run it as root, or start a Docker Engine of your own")
     install_tools()
-    if not place.packages.is_dir():
-        place.root.mkdir(parents=True, exist_ok=True)
+    if not paths.packages.is_dir():
+        paths.root.mkdir(parents=True, exist_ok=True)
         with time_step("download the engine"):
-            fetch_engine(place)
+            fetch_engine(paths)
         with time_step("unpack the engine"):
-            unpack_engine(place)
-        shutil.rmtree(place.root / "apt")
-    link_engine(place)
+            unpack_engine(paths)
+        shutil.rmtree(paths.root / "apt")
+    link_engine(paths)

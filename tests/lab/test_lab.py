@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.lab.debian_mirror import read_sources
 from tests.lab.images import digest_context, parse_version
-from tests.lab.mirror import read_sources
-from tests.lab.place import RUNTIME, VARIABLE, find_place
+from tests.lab.paths import RUNTIME, VARIABLE, find_paths
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-STANZAS = """\
+STANZAS: Final = """\
 Types: deb deb-src
 # a remark
 URIs: http://mirror.test/debian
@@ -24,7 +22,7 @@ Types: deb-src
 URIs: http://source.test/debian
 Suites: bookworm-security
 """
-LINES = """\
+LINES: Final = """\
 # deb http://remark.test/debian bookworm-security main
 deb [arch=amd64 signed-by=/k.gpg] http://mirror.test/security bookworm-security main
 deb http://later.test/debian bookworm main
@@ -81,7 +79,7 @@ def test_socket_path_is_short_wherever_the_lab_is(
     """A lab in a long directory still has a socket whose path fits into 108 characters."""
     root = tmp_path / ("long" * 40)
     monkeypatch.setenv(VARIABLE, str(root))
-    place = find_place()
-    assert place.root == root
-    assert place.socket.is_relative_to(RUNTIME)
-    assert len(str(place.socket)) < 108
+    paths = find_paths()
+    assert paths.root == root
+    assert paths.socket.is_relative_to(RUNTIME)
+    assert len(str(paths.socket)) < 108

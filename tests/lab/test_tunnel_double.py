@@ -11,10 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "images" / "cloudflared"))
 
-from tunnel_trial.authority import HOST, Authority
-from tunnel_trial.fixtures import authority, files, origin, tunnel
-from tunnel_trial.origin import OriginServer
-from tunnel_trial.process import Tunnel, run_tunnel, write_files
+from tunnel_tests.authority import HOST, Authority
+from tunnel_tests.double_process import Tunnel, run_tunnel, write_files
+from tunnel_tests.fixtures import authority, files, origin, tunnel
+from tunnel_tests.recording_origin import OriginServer
 
 # pytest finds fixtures by their names in this module.
 __all__ = ["authority", "files", "origin", "tunnel"]
@@ -46,18 +46,18 @@ def test_visitor_address(tunnel: Tunnel, origin: OriginServer) -> None:
         )
     )
     (seen,) = origin.seen
-    assert seen.get("X-Forwarded-For") == ["6.6.6.6, 198.51.100.7"]
-    assert seen.get("CF-Connecting-IP") == ["198.51.100.7"]
-    assert seen.get("X-Forwarded-Proto") == ["https"]
-    assert seen.get("X-Real-IP") == ["6.6.6.6"]
-    assert seen.get("X-Lab-Visitor") == []
+    assert seen.get_all("X-Forwarded-For") == ["6.6.6.6, 198.51.100.7"]
+    assert seen.get_all("CF-Connecting-IP") == ["198.51.100.7"]
+    assert seen.get_all("X-Forwarded-Proto") == ["https"]
+    assert seen.get_all("X-Real-IP") == ["6.6.6.6"]
+    assert seen.get_all("X-Lab-Visitor") == []
 
 
-def test_visitor_without_word(tunnel: Tunnel, origin: OriginServer) -> None:
-    """Without the test's word the visitor is the peer of the connection."""
+def test_visitor_without_header(tunnel: Tunnel, origin: OriginServer) -> None:
+    """Without the test's header the visitor is the peer of the connection."""
     tunnel.visit()
-    assert origin.seen[0].get("X-Forwarded-For") == ["127.0.0.1"]
-    assert origin.seen[0].get("CF-Connecting-IP") == ["127.0.0.1"]
+    assert origin.seen[0].get_all("X-Forwarded-For") == ["127.0.0.1"]
+    assert origin.seen[0].get_all("CF-Connecting-IP") == ["127.0.0.1"]
 
 
 def test_request_headers(tunnel: Tunnel, origin: OriginServer) -> None:
@@ -73,31 +73,31 @@ def test_request_headers(tunnel: Tunnel, origin: OriginServer) -> None:
         )
     )
     (seen,) = origin.seen
-    assert seen.get("Host") == [HOST]
-    assert seen.get("CF-Visitor") == ['{"scheme":"https"}']
-    assert seen.get("CDN-Loop") == ["cloudflare; loops=1"]
-    assert len(seen.get("CF-Ray")) == 1
-    assert seen.get("X-Twice") == ["1", "2"]
-    assert seen.get("Connection") == ["keep-alive"]
+    assert seen.get_all("Host") == [HOST]
+    assert seen.get_all("CF-Visitor") == ['{"scheme":"https"}']
+    assert seen.get_all("CDN-Loop") == ["cloudflare; loops=1"]
+    assert len(seen.get_all("CF-Ray")) == 1
+    assert seen.get_all("X-Twice") == ["1", "2"]
+    assert seen.get_all("Connection") == ["keep-alive"]
     for absent in ("X-Hop", "TE", "Proxy-Authorization", "User-Agent", "Accept", "Content-Type"):
-        assert seen.get(absent) == [], absent
+        assert seen.get_all(absent) == [], absent
 
 
 def test_response_headers(tunnel: Tunnel) -> None:
     """The visitor gets the origin's own headers, without those of one hop and inner ones."""
     answer = tunnel.visit()
     assert answer.body == b"hello"
-    assert answer.get("X-Public") == ["1"]
-    assert answer.get("Set-Cookie") == ["a=1", "b=2"]
-    assert answer.get("Server") == ["cloudflare"]
+    assert answer.get_all("X-Public") == ["1"]
+    assert answer.get_all("Set-Cookie") == ["a=1", "b=2"]
+    assert answer.get_all("Server") == ["cloudflare"]
     for absent in ("X-Private", "Keep-Alive", "cf-int-secret", "Content-Type"):
-        assert answer.get(absent) == [], absent
+        assert answer.get_all(absent) == [], absent
 
 
 def test_head(tunnel: Tunnel) -> None:
     """An answer to HEAD keeps the length of the body that it does not carry."""
     answer = tunnel.visit(method="HEAD")
-    assert (answer.get("Content-Length"), answer.body) == (["5"], b"")
+    assert (answer.get_all("Content-Length"), answer.body) == (["5"], b"")
 
 
 def test_bodies(tunnel: Tunnel, origin: OriginServer) -> None:
@@ -108,7 +108,7 @@ def test_bodies(tunnel: Tunnel, origin: OriginServer) -> None:
     tunnel.visit(method="POST", headers=(("Transfer-Encoding", "chunked"),), body=parts)
     tunnel.visit(method="POST", headers=(("Content-Length", "0"),))
     assert [seen.body for seen in origin.seen] == [body, body, b""]
-    assert [seen.get("Content-Length") for seen in origin.seen] == [["3000000"], [], ["0"]]
+    assert [seen.get_all("Content-Length") for seen in origin.seen] == [["3000000"], [], ["0"]]
 
 
 def test_kept_connection(tunnel: Tunnel, origin: OriginServer) -> None:

@@ -8,28 +8,28 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.acme import bundles, visitors
-from tests.acme.engine import docker
+from tests.acme import acme_bundles, tls_clients
 from tests.acme.internet import Internet, run_internet
-from tests.stack.harm import freeze
-from tests.stack.people import register
-from tests.stack.stacks import Stack, wait_until
+from tests.stack.accounts import register
+from tests.stack.fault_injection import freeze
+from tests.support.authority import encode_key, issue
+from tests.support.engine import docker
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
 # Five years of a certificate of 90 days.
-RENEWALS = 30
+RENEWALS: Final = 30
 # Seconds in which Apache must serve what was published.
-PATIENCE = 30
+SERVED_WITHIN: Final = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,32 +47,32 @@ class Certified:
 
     def published(self) -> str:
         """Return the serial of what is published."""
-        return serial(bundles.read_live(self.stack)[0])
+        return serial(acme_bundles.read_live(self.stack)[0])
 
     def served(self) -> str:
         """Return the serial of what Apache serves, which must be valid."""
-        return serial(visitors.read_served(self.stack, visitors.trust(self.internet.trust)))
+        return serial(tls_clients.read_served(self.stack, tls_clients.trust(self.internet.trust)))
 
     def wait_served(self) -> None:
         """Wait until Apache serves what is published."""
-        wait_until(lambda: self.served() == self.published(), "it is served", PATIENCE)
+        wait_for(lambda: self.served() == self.published(), "it is served", SERVED_WITHIN)
 
 
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     """A bundle for example.test behind the tunnel's double, with its first certificate."""
     with run_internet(tmp_path_factory.mktemp("internet")) as internet:
-        place = tmp_path_factory.mktemp("certified")
-        stack = bundles.generate_bundle(place, "certified", internet, tunnel=True)
+        folder = tmp_path_factory.mktemp("certified")
+        stack = acme_bundles.generate_bundle(folder, "certified", internet, tunnel=True)
         try:
             stack.up()
-            bundles.Alone(stack=stack).wait_issued()
+            acme_bundles.LoneHelper(stack=stack).wait_issued()
             found = Certified(stack=stack, internet=internet)
-            both = visitors.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
-            wait_until(
-                lambda: serial(visitors.read_served(stack, both)) == found.published(),
+            both = tls_clients.trust(internet.trust, stack.directory / "secrets" / "authority.pem")
+            wait_for(
+                lambda: serial(tls_clients.read_served(stack, both)) == found.published(),
                 "the first certificate is served",
-                PATIENCE,
+                SERVED_WITHIN,
             )
             yield found
         finally:
@@ -84,34 +84,36 @@ def serial(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:x}"
 
 
-def test_enters_by_the_front_door(certified: Certified) -> None:
-    """The tunnel accepts the authority's chain, and the bundle's own check finds all in order."""
-    assert certified.stack.enter("GET", "/_matrix/client/versions").status == 200
-    leaf = visitors.read_served(certified.stack, visitors.trust(certified.internet.trust))
+def test_serves_through_the_tunnel(certified: Certified) -> None:
+    """The tunnel accepts the authority's chain, and the bundle's own check passes."""
+    assert certified.stack.ask_through_tunnel("GET", "/_matrix/client/versions").status == 200
+    leaf = tls_clients.read_served(certified.stack, tls_clients.trust(certified.internet.trust))
     assert "Pebble" in leaf.issuer.rfc4514_string()
     certified.stack.wait_healthy()
     done = certified.stack.check()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert certified.internet.look()["violations"] == []
+    assert certified.internet.read_state()["violations"] == []
 
 
 @pytest.mark.parametrize("fault", ["another key", "cut short", "another name"])
 def test_never_serves_what_is_broken(certified: Certified, fault: str) -> None:
     """A broken file in the volume is not served, and the helper puts a good one back."""
-    good = bundles.read_file(certified.stack, "live.pem")
+    good = acme_bundles.read_file(certified.stack, "live.pem")
     before = certified.served()
-    with visitors.keep_coming(certified.stack, visitors.trust(certified.internet.trust)) as visits:
-        bundles.write_file(certified.stack, break_pem(good, fault))
+    with tls_clients.keep_connecting(
+        certified.stack, tls_clients.trust(certified.internet.trust)
+    ) as log:
+        acme_bundles.write_file(certified.stack, break_pem(good, fault))
         seen = f"certificate: keeping the one in use: /certificates/live.pem {WORDS[fault]}"
         logs = ("logs", "--no-color", "--no-log-prefix", "apache")
-        wait_until(lambda: seen in certified.stack.compose(*logs).stdout, seen, PATIENCE)
+        wait_for(lambda: seen in certified.stack.compose(*logs).stdout, seen, SERVED_WITHIN)
         assert certified.renew() == 0
         certified.wait_served()
-    assert visits.failures == []
-    assert visits.serials in ([before], [before, certified.published()])
+    assert log.failures == []
+    assert log.serials in ([before], [before, certified.published()])
 
 
-WORDS = {
+WORDS: Final = {
     "another key": "has a private key that belongs to another certificate",
     "cut short": "has a",
     "another name": "is not for the host name",
@@ -123,38 +125,19 @@ def break_pem(good: bytes, fault: str) -> bytes:
     certificates, _, _ = good.partition(b"-----BEGIN PRIVATE KEY-----")
     if fault == "cut short":
         return good[: len(certificates) // 2]
-    other = ec.generate_private_key(ec.SECP256R1())
+    other = issue("other.test", issue("another authority"))
     if fault == "another key":
-        return certificates + write_key(other)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "other.test")])
-    names = x509.SubjectAlternativeName([x509.DNSName("other.test")])
-    now = datetime.now(UTC)
-    leaf = (
-        x509.CertificateBuilder(name, name, other.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(other, hashes.SHA256())
-    )
-    return leaf.public_bytes(serialization.Encoding.PEM) + write_key(other)
-
-
-def write_key(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a key as PEM."""
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+        return certificates + encode_key(other.key).encode()
+    return other.bundle.encode()
 
 
 def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
     """Wherever the helper is killed while it publishes, what is served stays valid."""
-    context = visitors.trust(certified.internet.trust)
+    context = tls_clients.trust(certified.internet.trust)
     helper = certified.stack.container("helper")
-    with visitors.keep_coming(certified.stack, context) as visits:
+    with tls_clients.keep_connecting(certified.stack, context) as log:
         certified.internet.control(renewal="past")
-        # The service itself would publish what a killed command left behind. Its init stands still
+        # The service itself would publish what a killed command left behind. Its init is frozen
         # too, so that the container stays when the health check ends what hangs.
         freeze(certified.stack, "helper")
         docker("kill", "--signal", "STOP", helper)
@@ -162,7 +145,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
         while code == 137:
             steps += 1
             code = certified.renew("--env", f"TEST_CRASH_AT={steps}")
-            assert bundles.is_foreign(bundles.read_live(certified.stack)[0])
+            assert acme_bundles.is_foreign(acme_bundles.read_live(certified.stack)[0])
             certified.internet.control(renewal="future")
         assert code == 0
         docker("kill", "--signal", "KILL", helper)
@@ -170,7 +153,7 @@ def test_killed_at_each_step_of_publishing(certified: Certified) -> None:
         certified.stack.wait_healthy("helper")
         certified.wait_served()
     assert steps > 4, "publishing has fewer steps than this test can kill"
-    assert visits.failures == []
+    assert log.failures == []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +166,7 @@ class Footprint:
     files: int
 
 
-MEASURE = r"""
+MEASURE: Final = r"""
 p=0; d=0; m=0
 for s in /proc/[0-9]*; do
   n=$(cat $s/comm 2>/dev/null) || continue
@@ -203,27 +186,27 @@ def measure(stack: Stack, service: str) -> Footprint:
     return Footprint(**json.loads(found))
 
 
-def test_renews_for_years_without_a_trace(certified: Certified) -> None:
-    """Thirty renewals drop no handshake, no request and no long poll, and leave nothing behind."""
-    stack, context = certified.stack, visitors.trust(certified.internet.trust)
+def test_renews_for_years_without_a_leak(certified: Certified) -> None:
+    """Thirty renewals drop no handshake, no request and no long poll, and leak nothing."""
+    stack, context = certified.stack, tls_clients.trust(certified.internet.trust)
     people = tuple(register(stack) for _ in range(4))
     certified.internet.control(renewal="past")
     assert certified.renew() == 0
     certified.wait_served()
     before = {service: measure(stack, service) for service in ("helper", "apache")}
-    with visitors.keep_coming(stack, context, people) as visits:
+    with tls_clients.keep_connecting(stack, context, people) as log:
         serials = set()
         for _ in range(RENEWALS):
             assert certified.renew() == 0
             serials.add(certified.published())
         certified.wait_served()
     assert len(serials) == RENEWALS
-    assert visits.failures == []
-    assert visits.polls >= len(people)
+    assert log.failures == []
+    assert log.polls >= len(people)
     # Two publications within one look of Apache's watcher are one reload.
-    assert len(visits.serials) > RENEWALS / 2
+    assert len(log.serials) > RENEWALS / 2
     for service, then in before.items():
-        wait_until(functools.partial(is_settled, stack, service, then), settled(service), 60)
+        wait_for(functools.partial(is_settled, stack, service, then), settled(service), 60)
 
 
 def settled(service: str) -> str:
@@ -232,7 +215,7 @@ def settled(service: str) -> str:
 
 
 def is_settled(stack: Stack, service: str, then: Footprint) -> bool:
-    """Say whether nothing piled up: one of anything for each renewal would be too much."""
+    """Return whether nothing leaked: one of anything for each renewal would be too much."""
     now = measure(stack, service)
     return (
         now.processes <= then.processes + 1
@@ -246,12 +229,14 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
     """Each issuer takes over from the last by generate and up; no handshake fails in between."""
     stack = certified.stack
     given = yaml.safe_load(stack.settings.read_text())
-    own = visitors.trust(stack.directory / "secrets" / "authority.pem")
-    acme = visitors.trust(certified.internet.trust)
-    both = visitors.trust(certified.internet.trust, stack.directory / "secrets" / "authority.pem")
-    files = write_files(tmp_path, bundles.read_file(stack, "live.pem"))
+    own = tls_clients.trust(stack.directory / "secrets" / "authority.pem")
+    acme = tls_clients.trust(certified.internet.trust)
+    both = tls_clients.trust(
+        certified.internet.trust, stack.directory / "secrets" / "authority.pem"
+    )
+    files = write_files(tmp_path, acme_bundles.read_file(stack, "live.pem"))
     serials = [certified.served()]
-    with visitors.keep_shaking_hands(stack, both) as visits:
+    with tls_clients.keep_shaking_hands(stack, both) as log:
         for chosen, trusted in (
             ("own-authority", own),
             ({"issuer": "files", "root": given["certificates"]["root"], **files}, acme),
@@ -260,29 +245,29 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
             stack.settings.write_text(yaml.safe_dump(given | {"certificates": chosen}))
             stack.generate()
             stack.up()
-            wait_until(
-                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", PATIENCE
+            wait_for(
+                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", SERVED_WITHIN
             )
-            serials.append(serial(visitors.read_served(stack, trusted)))
-    assert visits.failures == []
+            serials.append(serial(tls_clients.read_served(stack, trusted)))
+    assert log.failures == []
     assert serials[1] not in (serials[0], serials[2])
     assert serials[2] == serials[0]
     assert stack.check().returncode == 0
 
 
 def serves(stack: Stack, trusted: ssl.SSLContext) -> bool:
-    """Tell whether Apache serves a certificate that somebody trusts."""
+    """Return whether Apache serves a certificate that a context trusts."""
     try:
-        visitors.read_served(stack, trusted)
+        tls_clients.read_served(stack, trusted)
     except ssl.SSLCertVerificationError:
         return False
     return True
 
 
-def write_files(place: Path, pem: bytes) -> dict[str, str]:
+def write_files(folder: Path, pem: bytes) -> dict[str, str]:
     """Write a certificate and its key where any container may read them; return the settings."""
     chain, begin, key = pem.partition(b"-----BEGIN PRIVATE KEY-----")
-    directory = Path(tempfile.mkdtemp(prefix="own-files-", dir=place))
+    directory = Path(tempfile.mkdtemp(prefix="own-files-", dir=folder))
     directory.chmod(0o755)
     (directory / "certificate.pem").write_bytes(chain)
     (directory / "key.pem").write_bytes(begin + key)

@@ -9,23 +9,27 @@ import tarfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.stack.people import register
-from tests.stack.stacks import Stack, copy_source, generate, run
+from tests.support.engine import try_docker
+from tests.support.matrix import LOGIN, build_login
+from tests.support.processes import run
+from tests.support.stacks import Stack, copy_source, generate
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: travel.test
 email: you@travel.test
 certificates: own-authority
 admin: traveller
 """
-# Somebody whom no container knows.
-STRANGER = 4242
+# A user that no container knows.
+STRANGER: Final = 4242
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def signing_key(original: Stack) -> str:
 def unpacked(
     original: Stack, signing_key: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The same folder after a journey in a tar archive; the original is gone."""
+    """The same folder after a journey in a tar archive; the original is deleted."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     archive = elsewhere / "bundle.tar"
     owner = [f"--owner={STRANGER}", f"--group={STRANGER}", "--numeric-owner"]
@@ -60,12 +64,12 @@ def unpacked(
     own = [i for i in original.compose("config", "--images").stdout.split() if "bundle/" in i]
     assert len(set(own)) == 2
     for image in own:
-        assert run(["docker", "image", "inspect", image], check=False).returncode == 1
+        assert try_docker("image", "inspect", image).returncode == 1
     yield from keep(original)
 
 
 def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
-    """The own images, which nobody had, were built from what the archive carried."""
+    """The own images, which the engine did not have, were built from what the archive carried."""
     for service, path, inside in (
         ("apache", "healthcheck", "/usr/local/lib/homeserver/healthcheck"),
         ("helper", "launchers/check", "/opt/helper/bin/check"),
@@ -77,10 +81,10 @@ def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
 
 def test_the_copy_is_the_same_server(unpacked: Stack, signing_key: str) -> None:
     """The copy has the server name and the signing key of the original."""
-    document = unpacked.ask("GET", "/_matrix/key/v2/server").document
+    document = unpacked.ask("GET", "/_matrix/key/v2/server").json
     assert document["server_name"] == "travel.test"
     assert list(document["verify_keys"]) == [signing_key]
-    well_known = unpacked.ask("GET", "/.well-known/matrix/server").document
+    well_known = unpacked.ask("GET", "/.well-known/matrix/server").json
     assert well_known == {"m.server": "matrix.travel.test:443"}
 
 
@@ -94,11 +98,9 @@ def test_every_check_holds_on_the_copy(unpacked: Stack) -> None:
 
 def test_people_use_the_copy(unpacked: Stack) -> None:
     """The administrator's password opens the copy, and rooms and files work there."""
-    identifier = {"type": "m.id.user", "user": "traveller"}
-    body = {"type": "m.login.password", "identifier": identifier}
-    body |= {"password": unpacked.secret("admin_password")}
-    answer = unpacked.ask("POST", "/_matrix/client/v3/login", body=body)
-    assert (answer.status, answer.document["user_id"]) == (200, "@traveller:travel.test")
+    body = build_login("traveller", unpacked.secret("admin_password"))
+    answer = unpacked.ask("POST", LOGIN, body=body)
+    assert (answer.status, answer.json["user_id"]) == (200, "@traveller:travel.test")
     person = register(unpacked)
     room = person.create_room()
     person.send(room, "arrived")
@@ -107,7 +109,7 @@ def test_people_use_the_copy(unpacked: Stack) -> None:
 
 
 def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
-    """The commands under "Moving", as they stand there, bring rooms and files to another place."""
+    """The commands under "Moving", typed as they are, bring rooms and files to another place."""
     person = register(unpacked)
     room = person.create_room()
     person.send(room, "before the journey")
@@ -127,7 +129,7 @@ def test_its_data_travels_as_its_readme_says(unpacked: Stack) -> None:
 
 
 def test_the_folder_alone_starts_nothing(unpacked: Stack) -> None:
-    """Beside empty volumes it is refused, until somebody types that its data is given up."""
+    """With empty volumes it is refused, until the operator types that its data is given up."""
     unpacked.down()
     refused = unpacked.compose("up", "--detach", check=False)
     assert refused.returncode
@@ -144,6 +146,6 @@ def test_secrets_stay_private_on_the_way(unpacked: Stack) -> None:
     directory: Path = unpacked.directory / "secrets"
     assert directory.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
-    # The bootstrap writes the server's id, in a directory that lets nobody else in.
+    # The bootstrap writes the server's id, in a directory that is closed to other users.
     assert modes.pop("instance") == 0o666
     assert set(modes.values()) == {0o444}

@@ -1,21 +1,23 @@
-"""The apex answers by the Worker, and what it says leads through the tunnel to the homeserver."""
+"""The Worker answers at the apex, and its answers lead through the tunnel to the homeserver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import pytest
 
-from tests.stack.stacks import Stack
+from tests.support.http import Answer
+from tests.support.stacks import Stack
 from tests.worker import node
 from tests.worker.conftest import give_up
-from tests.worker.visits import Answer, Request, Worker
+from tests.worker.runtime import Request, WorkerModule
 from tests.worker.workerd import run_workerd
 
 pytestmark = pytest.mark.engine
 
 Ask = Callable[..., Answer]
-WELL_KNOWN = "/.well-known/matrix"
+WELL_KNOWN: Final = "/.well-known/matrix"
 
 
 @pytest.fixture(scope="module")
@@ -28,25 +30,27 @@ def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As
     except RuntimeError as error:
         give_up(str(error))
     source = (domain.directory / "worker" / "worker.js").read_text()
-    worker = Worker(name="apex", host=domain.server_name, source=source)
+    worker = WorkerModule(name="apex", host=domain.server_name, source=source)
     with run_workerd(program, tmp_path_factory.mktemp("apex"), [worker]) as runtime:
-        yield lambda target, **options: runtime.visit(worker, Request(target=target, **options))
+        yield lambda target, **options: runtime.fetch(worker, Request(target=target, **options))
 
 
 def test_a_client_is_led_from_the_apex_into_the_tunnel(domain: Stack, apex: Ask) -> None:
-    """Who knows the server name alone finds the address there, and the homeserver answers at it."""
-    told = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
-    assert told == f"https://{domain.homeserver}"
-    host = told.removeprefix("https://")
-    answer = domain.enter("GET", "/_matrix/client/versions", headers={"Host": host})
-    assert "versions" in answer.document
+    """A client that knows the server name alone finds the address, and the homeserver answers there."""
+    base_url = apex(f"{WELL_KNOWN}/client").json["m.homeserver"]["base_url"]
+    assert base_url == f"https://{domain.homeserver}"
+    host = base_url.removeprefix("https://")
+    answer = domain.ask_through_tunnel("GET", "/_matrix/client/versions", headers={"Host": host})
+    assert "versions" in answer.json
 
 
 def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> None:
-    """Another server is told of port 443, and finds there the keys of the server name."""
+    """Another server learns of port 443, and finds there the keys of the server name."""
     host, _, port = apex(f"{WELL_KNOWN}/server").json["m.server"].partition(":")
     assert port == "443"
-    document = domain.enter("GET", "/_matrix/key/v2/server", headers={"Host": host}).document
+    document = domain.ask_through_tunnel(
+        "GET", "/_matrix/key/v2/server", headers={"Host": host}
+    ).json
     assert document["server_name"] == domain.server_name
 
 
@@ -55,7 +59,7 @@ def test_a_server_is_led_from_the_apex_to_the_keys(domain: Stack, apex: Ask) -> 
 def test_worker_and_apache_say_the_same(domain: Stack, apex: Ask, name: str, spelling: str) -> None:
     """Whichever of the two answers: status, body, type, caching and CORS are the same."""
     target = f"{WELL_KNOWN}/{name}{spelling}"
-    worker, apache = apex(target), domain.enter("GET", target)
+    worker, apache = apex(target), domain.ask_through_tunnel("GET", target)
     assert (worker.status, worker.body) == (apache.status, apache.body)
     compared = ["content-type", "cache-control"]
     compared += [f"access-control-allow-{what}" for what in ("origin", "methods", "headers")]

@@ -1,6 +1,6 @@
-"""Full disks, for real: each volume on a small filesystem of its own, filled and freed again.
+"""Real full disks: each volume on a small filesystem of its own, filled and freed again.
 
-Whoever lacks room says so, nothing is corrupted, and room alone heals it. The tests are in order:
+A service that lacks room says so, nothing is corrupted, and with room it recovers. The tests are in order:
 the first ones see the first start, and the others what runs since.
 """
 
@@ -11,22 +11,25 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 
+from tests.stack.accounts import register
 from tests.stack.conftest import remove_images
-from tests.stack.harm import ask_database, look_inside
-from tests.stack.load import Sender, open_sender
-from tests.stack.people import register
-from tests.stack.stacks import Stack, generate, run, wait_until
+from tests.stack.fault_injection import ask_database, run_in_volume
+from tests.stack.message_sender import Sender, open_sender
+from tests.support.processes import run
+from tests.support.stacks import Stack, generate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-FULL = "No space left on device"
+FULL: Final = "No space left on device"
 # In MiB. PostgreSQL's new database takes 40 and its log 16 more for each segment.
-SIZES = {"postgres": 224, "media": 24, "uploads": 24, "certificates": 8, "report": 8}
-FILL = (
+SIZES: Final = {"postgres": 224, "media": 24, "uploads": 24, "certificates": 8, "report": 8}
+FILL: Final = (
     "dd if=/dev/zero of=ballast bs=1M 2>/dev/null || true;"
     "dd if=/dev/zero of=ballast.rest bs=512 2>/dev/null || true; sync"
 )
@@ -51,14 +54,14 @@ def small_filesystem(path: Path, mebibytes: int, owner: int = 0) -> Iterator[str
 @pytest.fixture(scope="module")
 def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The trial with small volumes, generated and not started."""
-    place = tmp_path_factory.mktemp("cramped")
-    stack = generate(place, "cramped", "")
+    folder = tmp_path_factory.mktemp("cramped")
+    stack = generate(folder, "cramped", "")
     with ExitStack() as held:
         volumes = {}
         for name, size in SIZES.items():
             # The image gives the place to PostgreSQL, and Docker that owner to a volume of its own.
             owner = 999 if name == "postgres" else 0
-            device = held.enter_context(small_filesystem(place / name, size, owner))
+            device = held.enter_context(small_filesystem(folder / name, size, owner))
             volumes[name] = {"driver_opts": {"type": "ext4", "device": device}}
         override = stack.directory / "compose.override.yaml"
         # So that few lines fill it and turn it over; the driver is the bundle's own.
@@ -74,25 +77,25 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @contextmanager
 def filled(stack: Stack, *volumes: str) -> Iterator[None]:
-    """Leave no room in volumes, and give it back."""
+    """Fill volumes, and free them again."""
     for volume in volumes:
-        look_inside(stack, volume, FILL)
+        run_in_volume(stack, volume, FILL)
     try:
         yield
     finally:
         for volume in volumes:
-            look_inside(stack, volume, "rm -f ballast ballast.rest")
+            run_in_volume(stack, volume, "rm -f ballast ballast.rest")
 
 
 def read_log(stack: Stack, service: str) -> str:
-    """Return all that a service has said."""
+    """Return all that a service has logged."""
     done = stack.compose("logs", "--no-log-prefix", service)
     return done.stdout + done.stderr
 
 
-def wait_told(stack: Stack, service: str, text: str, times: int = 1) -> None:
-    """Wait until a service has said something at least so often."""
-    wait_until(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
+def wait_logged(stack: Stack, service: str, text: str, times: int = 1) -> None:
+    """Wait until a service has logged a text this many times."""
+    wait_for(lambda: read_log(stack, service).count(text) >= times, f"{service} says {text!r}")
 
 
 def probe(stack: Stack, service: str) -> str:
@@ -102,26 +105,26 @@ def probe(stack: Stack, service: str) -> str:
 
 
 def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) -> None:
-    """PostgreSQL is started anew until it has room; bootstrap and the helper say what they lack."""
+    """PostgreSQL is restarted until it has room; bootstrap and the helper say what they lack."""
     with filled(cramped, "certificates"):
         with filled(cramped, "report"):
             with filled(cramped, "postgres"):
                 starting = ("up", "--detach", "--no-deps", "postgres")
                 # Docker makes directories for its mounts there, and says it itself.
                 assert FULL.lower() in cramped.compose(*starting, check=False).stderr
-                look_inside(cramped, "postgres", "truncate --size=-4M ballast")
+                run_in_volume(cramped, "postgres", "truncate --size=-4M ballast")
                 cramped.compose(*starting)
-                wait_told(cramped, "postgres", FULL, times=2)
+                wait_logged(cramped, "postgres", FULL, times=2)
             cramped.wait_healthy("postgres")
             done = cramped.compose("up", "--detach", check=False)
             assert done.returncode != 0
-            told = read_log(cramped, "bootstrap")
-            assert f"database.json can not be written ({FULL})" in told
-            assert "it must not be full" in told
+            output = read_log(cramped, "bootstrap")
+            assert f"database.json can not be written ({FULL})" in output
+            assert "it must not be full" in output
         cramped.compose("up", "--detach")
-        wait_until(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
         assert "no usable certificate has been published yet" in probe(cramped, "apache")
-        assert look_inside(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
+        assert run_in_volume(cramped, "certificates", "ls") == "ballast\nballast.rest\nlost+found\n"
     cramped.wait_healthy()
     assert cramped.check().returncode == 0
 
@@ -132,19 +135,19 @@ def exhaust_log(stack: Stack, sender: Sender) -> None:
         for _ in range(40):
             ask_database(stack, "postgres", "SELECT pg_switch_wal()")
             done = len(sender.acknowledged) + len(sender.failures)
-            wait_until(
+            wait_for(
                 lambda n=done: len(sender.acknowledged) + len(sender.failures) > n,  # type: ignore[misc]
                 "the sender is answered",
             )
 
 
 def test_a_full_database_refuses_and_loses_nothing(cramped: Stack) -> None:
-    """Without room for its log PostgreSQL ends and says why; with room all that it took is there."""
+    """Without room for its log PostgreSQL ends and says why; with room all acknowledged messages are there."""
     with open_sender(cramped) as sender:
         with filled(cramped, "postgres"):
             with sender.refused():
                 exhaust_log(cramped, sender)
-            wait_told(cramped, "postgres", FULL, times=3)
+            wait_logged(cramped, "postgres", FULL, times=3)
         sender.wait_for_more()
         cramped.wait_healthy()
     sender.assert_nothing_is_lost()
@@ -154,47 +157,47 @@ def test_a_full_database_refuses_and_loses_nothing(cramped: Stack) -> None:
 
 @pytest.mark.parametrize("volume", ["media", "uploads"])
 def test_without_room_for_files_text_goes_on(cramped: Stack, volume: str) -> None:
-    """An upload that finds no room is refused and told, nothing of it stays, and text goes on."""
+    """An upload without room is refused and logged, nothing of it stays, and messages still pass."""
     person = register(cramped)
     room = person.create_room()
     kept = os.urandom(LARGE)
-    uri = person.upload(kept).document["content_uri"]
+    uri = person.upload(kept).json["content_uri"]
     find = "find . -path './local_content*' -type f | sort"
     with filled(cramped, volume):
-        before = look_inside(cramped, "media", find)
+        before = run_in_volume(cramped, "media", find)
         assert person.upload(os.urandom(LARGE)).status >= 500
-        wait_told(cramped, "synapse", FULL)
-        assert look_inside(cramped, "media", find) == before
+        wait_logged(cramped, "synapse", FULL)
+        assert run_in_volume(cramped, "media", find) == before
         person.send(room, f"{volume} is full")
         assert person.download(uri).body == kept
         assert cramped.health("synapse") == "healthy"
     again = os.urandom(LARGE)
-    assert person.download(person.upload(again).document["content_uri"]).body == again
+    assert person.download(person.upload(again).json["content_uri"]).body == again
 
 
 def test_without_room_for_a_new_certificate_the_old_one_serves(cramped: Stack) -> None:
-    """What cannot be published is told, Apache goes on with what it has, and room heals it."""
+    """What cannot be published is reported, Apache goes on with what it has, and room heals it."""
     with filled(cramped, "certificates"):
-        before = look_inside(cramped, "certificates", "cat live.pem")
+        before = run_in_volume(cramped, "certificates", "cat live.pem")
         # In place: what is removed would leave room for what comes next.
         spoil = "printf rubbish | dd of=live.pem conv=notrunc status=none; sync"
-        look_inside(cramped, "certificates", spoil)
-        wait_until(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
+        run_in_volume(cramped, "certificates", spoil)
+        wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
         assert cramped.ask("GET", "/_matrix/client/versions").status == 200
         assert FULL in cramped.check().stdout
-        assert before[7:] in look_inside(cramped, "certificates", "cat live.pem")
-    wait_until(lambda: cramped.check().returncode == 0, "a new one is published and served")
-    assert before[7:] not in look_inside(cramped, "certificates", "cat live.pem")
+        assert before[7:] in run_in_volume(cramped, "certificates", "cat live.pem")
+    wait_for(lambda: cramped.check().returncode == 0, "a new one is published and served")
+    assert before[7:] not in run_in_volume(cramped, "certificates", "cat live.pem")
     cramped.wait_healthy()
 
 
-def test_without_room_for_the_helpers_own_state_it_starts_anew(cramped: Stack) -> None:
+def test_without_room_for_its_own_state_the_helper_restarts(cramped: Stack) -> None:
     """A helper that cannot write its status says so and ends; the next one finds room again."""
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
-    wait_told(cramped, "helper", f"can not be written ({FULL})")
-    wait_until(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
+    wait_logged(cramped, "helper", f"can not be written ({FULL})")
+    wait_for(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
 
 
@@ -239,7 +242,7 @@ def test_without_room_for_its_log_a_service_goes_on(cramped: Stack, tmp_path: Pa
 
 
 def test_a_copy_without_room_fails_and_the_source_is_whole(tmp_path: Path) -> None:
-    """`generate` onto a full filesystem says so in a line, and the old bundle stands."""
+    """`generate` onto a full filesystem says so in a line, and the old bundle stays."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     with small_filesystem(tmp_path / "bundle.img", 8) as device:

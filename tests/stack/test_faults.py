@@ -8,25 +8,34 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from http.client import HTTPException
+from typing import Final
 
 import pytest
 
-from tests.stack.exchange import Answer
-from tests.stack.harm import find_workers, kill, occupy, watch_ends
-from tests.stack.load import open_sender
-from tests.stack.people import register
-from tests.stack.stacks import Stack, run, wait_until
+from tests.stack.accounts import register
+from tests.stack.fault_injection import (
+    count_restarts,
+    find_workers,
+    kill,
+    occupy_address,
+    watch_exits,
+)
+from tests.stack.message_sender import open_sender
+from tests.support.engine import docker
+from tests.support.http import Answer
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-SERVICES = ["apache", "helper", "synapse", "postgres"]
-VERSIONS = "/_matrix/client/versions"
-# mod_proxy shuns a backend that failed for a minute, unless it is told otherwise.
-PENALTY = 60
+SERVICES: Final = ["apache", "helper", "synapse", "postgres"]
+VERSIONS: Final = "/_matrix/client/versions"
+# mod_proxy shuns a backend that failed for a minute, unless it is configured otherwise.
+PENALTY: Final = 60
 
 
 def is_fine(ask: Callable[..., Answer]) -> bool:
-    """Tell whether a request is answered with 200."""
+    """Return whether a request is answered with 200."""
     with suppress(OSError, HTTPException):
         return ask("GET", VERSIONS).status == 200
     return False
@@ -34,15 +43,10 @@ def is_fine(ask: Callable[..., Answer]) -> bool:
 
 def measure_lag(stack: Stack) -> float:
     """Return for how many seconds Synapse answered on its port while Apache did not reach it."""
-    wait_until(lambda: is_fine(stack.ask_synapse), "Synapse answers on its own port")
+    wait_for(lambda: is_fine(stack.ask_synapse), "Synapse answers on its own port")
     began = time.monotonic()
-    wait_until(lambda: is_fine(stack.ask), "Synapse answers through Apache")
+    wait_for(lambda: is_fine(stack.ask), "Synapse answers through Apache")
     return time.monotonic() - began
-
-
-def count_restarts(stack: Stack, services: list[str]) -> dict[str, int]:
-    """Return how often the engine has restarted each container."""
-    return {service: stack.inspect(service)["RestartCount"] for service in services}
 
 
 def find_address(stack: Stack, service: str) -> str:
@@ -93,7 +97,7 @@ def test_a_killed_tunnel_comes_back_and_the_machine_itself_is_not_disturbed(doma
     One client sends through the tunnel and one on the machine; neither loses an event.
     """
     before = count_restarts(domain, ["cloudflared"])
-    with open_sender(domain) as near, open_sender(domain, domain.enter) as far:
+    with open_sender(domain) as near, open_sender(domain, domain.ask_through_tunnel) as far:
         with far.refused():
             kill(domain, "cloudflared")
         far.wait_for_more()
@@ -115,7 +119,7 @@ def test_apache_finds_synapse_at_a_new_address(trial: Stack) -> None:
     with open_sender(trial) as sender:
         with sender.refused():
             trial.compose("rm", "--stop", "--force", "synapse")
-        with occupy(trial, old):
+        with occupy_address(trial, old):
             trial.compose("up", "--detach", "--no-deps", "synapse")
             assert find_address(trial, "synapse") != old
             lag = measure_lag(trial)
@@ -137,10 +141,10 @@ def test_a_reboot_converges_in_any_order(trial: Stack) -> None:
     orders = [SERVICES, *(random.Random(n).sample(SERVICES, len(SERVICES)) for n in (1, 2))]
     for order in orders:
         containers = [trial.container(service) for service in order]
-        run(["docker", "stop", *containers])
-        run(["docker", "start", *containers])
+        docker("stop", *containers)
+        docker("start", *containers)
         trial.wait_healthy()
-        wait_until(lambda: is_fine(trial.ask), "Synapse answers through Apache")
+        wait_for(lambda: is_fine(trial.ask), "Synapse answers through Apache")
         said.append(person.send(room, f"after {order}"))
     assert len(person.read(room)) >= len(said) == len(orders) + 1
 
@@ -154,7 +158,7 @@ def read_end(stack: Stack, service: str) -> int | None:
 def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack) -> None:
     """A Synapse that outgrows its limit is ended (137) and started again, and others stay well.
 
-    A client is told to come back, and with enough memory all is as before.
+    A client learns to come back, and with enough memory all is as before.
     """
     override = trial.directory / "compose.override.yaml"
     before = override.read_text()
@@ -162,11 +166,11 @@ def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack)
     try:
         override.write_text(starved)
         trial.compose("up", "--detach", "--no-deps", "synapse")
-        wait_until(lambda: count_restarts(trial, ["synapse"])["synapse"] > 1, "it is restarted")
-        wait_until(lambda: read_end(trial, "synapse") == 137, "it is ended once more, by a kill")
+        wait_for(lambda: count_restarts(trial, ["synapse"])["synapse"] > 1, "it is restarted")
+        wait_for(lambda: read_end(trial, "synapse") == 137, "it is ended once more, by a kill")
         answer = trial.ask("GET", VERSIONS)
         assert answer.status == 503
-        assert answer.document["errcode"] == "M_UNKNOWN"
+        assert answer.json["errcode"] == "M_UNKNOWN"
         for service in ("postgres", "apache"):
             assert trial.health(service) == "healthy", service
     finally:
@@ -178,7 +182,7 @@ def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack)
 def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Stack) -> None:
     """`down` under load ends every container in time, and `up` without a registry loses nothing.
 
-    Nobody is killed (137), PostgreSQL shuts down cleanly, no image is pulled or built, and the
+    No container is killed (137), PostgreSQL shuts down cleanly, no image is pulled or built, and the
     client, which kept on trying, finds every acknowledged event.
     """
     follow = ["docker", "logs", "--follow", "--tail=0", trial.container("postgres")]
@@ -187,14 +191,14 @@ def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Sta
             subprocess.Popen(
                 follow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             ) as log,
-            watch_ends(trial) as ends,
+            watch_exits(trial) as ends,
         ):
             trial.compose("down")
-            told = log.communicate()[0]
-        assert "database system is shut down" in told
+            output = log.communicate()[0]
+        assert "database system is shut down" in output
         assert set(ends) == set(SERVICES)
         assert 137 not in ends.values(), ends
-        assert run(["docker", "volume", "ls", "-q", f"--filter=name={trial.project}_"]).stdout
+        assert docker("volume", "ls", "-q", f"--filter=name={trial.project}_")
         trial.up("--pull", "never", "--no-build")
         sender.wait_for_more()
     sender.assert_nothing_is_lost()

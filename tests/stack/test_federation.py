@@ -1,4 +1,4 @@
-"""Two bundles on one host: they keep out of each other's way, and talk as strangers would."""
+"""Two bundles on one host: they share nothing, and federate like any two servers."""
 
 from __future__ import annotations
 
@@ -6,62 +6,65 @@ import functools
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from signedjson.key import decode_signing_key_base64
 from signedjson.sign import sign_json
 
-from tests.stack.conftest import NEIGHBOURS_ROOT
-from tests.stack.people import Person, escape, register
-from tests.stack.stacks import Stack, run, wait_until
+from tests.stack.accounts import Person, register
+from tests.stack.conftest import NEIGHBORS_ROOT
+from tests.support.engine import docker, try_docker
+from tests.support.matrix import escape
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
 # A name that leads to beta's Apache and that its certificate does not carry.
-IMPOSTOR = "gamma.test"
+IMPOSTOR: Final = "gamma.test"
 
 
 @pytest.fixture(scope="module")
-def road(domain: Stack, neighbour: Stack) -> Iterator[str]:
-    """A network that stands for the internet, where both Apaches have their names.
+def road(domain: Stack, neighbor: Stack) -> Iterator[str]:
+    """A network in place of the internet, where both Apaches have their names.
 
     The containers join it one by one: as a network of Compose it would bring the service names
     along, and each bundle's Apache would find two containers by the name of `synapse`.
     """
     network = f"test-road-{os.getpid()}"
-    run(["docker", "network", "create", network])
+    docker("network", "create", network)
     joined = []
     try:
-        for stack, extra in ((domain, []), (neighbour, [IMPOSTOR])):
+        for stack, extra in ((domain, []), (neighbor, [IMPOSTOR])):
             names = [stack.server_name, stack.homeserver, *extra]
             aliases = [option for name in names for option in ("--alias", name)]
             for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
                 container = stack.container(service)
-                run(["docker", "network", "connect", *options, network, container])
+                docker("network", "connect", *options, network, container)
                 joined.append(container)
         yield network
     finally:
         for container in joined:
-            run(["docker", "network", "disconnect", "--force", network, container], check=False)
-        run(["docker", "network", "rm", network], check=False)
+            try_docker("network", "disconnect", "--force", network, container)
+        try_docker("network", "rm", network)
 
 
 @pytest.fixture(scope="module")
 def alice(domain: Stack) -> Person:
-    """Somebody on alpha."""
+    """A user on alpha."""
     return register(domain, f"alice-{os.getpid()}")
 
 
 @pytest.fixture(scope="module")
-def bob(neighbour: Stack) -> Person:
-    """Somebody on beta, whose name holds a slash: every path that names him needs %2F."""
-    return register(neighbour, f"bob/by-{os.getpid()}")
+def bob(neighbor: Stack) -> Person:
+    """A user on beta, whose name holds a slash: every path that names him needs %2F."""
+    return register(neighbor, f"bob/by-{os.getpid()}")
 
 
 @pytest.fixture(scope="module")
 def room(road: str, alice: Person, bob: Person) -> str:
-    """A room of alpha that somebody of beta joined by an alias with a slash."""
+    """A room of alpha that a user of beta joined by an alias with a slash."""
     name = f"across/the//road-{os.getpid()}"
     room = alice.create_room(preset="public_chat", room_alias_name=name)
     alias = f"#{name}:{alice.stack.server_name}"
@@ -69,16 +72,16 @@ def room(road: str, alice: Person, bob: Person) -> str:
     return room
 
 
-def test_two_bundles_on_one_host_share_nothing(domain: Stack, neighbour: Stack) -> None:
+def test_two_bundles_on_one_host_share_nothing(domain: Stack, neighbor: Stack) -> None:
     """Containers, volumes and networks carry the project's name, and no address is used twice."""
-    owned = [list_owned(stack) for stack in (domain, neighbour)]
+    owned = [list_owned(stack) for stack in (domain, neighbor)]
     assert min(map(len, owned)) >= 12
     assert owned[0] & owned[1] == set()
-    for stack, names in zip((domain, neighbour), owned, strict=True):
+    for stack, names in zip((domain, neighbor), owned, strict=True):
         assert {name for name in names if not name.startswith(stack.project)} == set()
     # A checkout of each would still be two projects, with keys of their own.
-    assert domain.secret("signing.key") != neighbour.secret("signing.key")
-    assert read_key_names(domain) & read_key_names(neighbour) == set()
+    assert domain.secret("signing.key") != neighbor.secret("signing.key")
+    assert read_key_names(domain) & read_key_names(neighbor) == set()
 
 
 def list_owned(stack: Stack) -> set[str]:
@@ -89,14 +92,12 @@ def list_owned(stack: Stack) -> set[str]:
         ["volume", "ls", "--format", "{{.Name}}"],
         ["network", "ls", "--format", "{{.Name}}"],
     )
-    return {
-        name for listing in listings for name in run(["docker", *listing, *project]).stdout.split()
-    }
+    return {name for listing in listings for name in docker(*listing, *project).split()}
 
 
 def read_key_names(stack: Stack) -> set[str]:
     """Return the names of the keys that a server signs with."""
-    document = stack.ask("GET", "/_matrix/key/v2/server").document
+    document = stack.ask("GET", "/_matrix/key/v2/server").json
     assert document["server_name"] == stack.server_name
     return set(document["verify_keys"])
 
@@ -104,9 +105,9 @@ def read_key_names(stack: Stack) -> set[str]:
 def test_messages_cross_in_both_directions(alice: Person, bob: Person, room: str) -> None:
     """What one side says in a shared room is read on the other side, there and back."""
     alice.send(room, "hello, beta")
-    wait_until(lambda: "hello, beta" in bob.read(room), "beta has alpha's message", patience=60)
+    wait_for(lambda: "hello, beta" in bob.read(room), "beta has alpha's message", patience=60)
     bob.send(room, "hello, alpha")
-    wait_until(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
+    wait_for(lambda: "hello, alpha" in alice.read(room), "alpha has beta's message", patience=60)
 
 
 def test_a_profile_crosses(alice: Person, bob: Person, room: str) -> None:
@@ -122,22 +123,22 @@ def test_a_profile_crosses(alice: Person, bob: Person, room: str) -> None:
 def test_a_file_crosses(alice: Person, bob: Person, room: str) -> None:
     """A file of one server is fetched through the other, byte for byte."""
     data = os.urandom(1_000_000)
-    uri = alice.upload(data).document["content_uri"]
+    uri = alice.upload(data).json["content_uri"]
     assert bob.download(uri).body == data
 
 
-def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, room: str) -> None:
-    """Each server was told of port 443 by the other's well-known document, and came in there.
+def test_servers_find_each_other_by_delegation(domain: Stack, neighbor: Stack, room: str) -> None:
+    """Each server learned of port 443 from the other's well-known document, and used it.
 
     Nothing listens on 8448, the port of a server name without delegation.
     """
     joining, sending = "/_matrix/federation/v1/make_join/", "/_matrix/federation/v1/send/"
-    for here, there, request in ((neighbour, domain, joining), (domain, neighbour, sending)):
-        told = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
+    for here, there, request in ((neighbor, domain, joining), (domain, neighbor, sending)):
+        learned = f"Response from .well-known: {{'m.server': '{there.homeserver}:443'}}"
         asked = f"matrix-federation://{there.server_name}{request}"
-        wait_until(
-            functools.partial(has_logged, here, (told,), ("Completed request: 200", asked)),
-            f"{here.server_name} was told and went there",
+        wait_for(
+            functools.partial(has_logged, here, (learned,), ("Completed request: 200", asked)),
+            f"{here.server_name} learned the address and went there",
             patience=60,
         )
         assert not is_open(here, there.server_name, 8448)
@@ -145,13 +146,13 @@ def test_servers_find_each_other_by_delegation(domain: Stack, neighbour: Stack, 
 
 
 def has_logged(stack: Stack, *wanted: tuple[str, ...]) -> bool:
-    """Tell whether Synapse logged, for each wanted, a line with all its parts."""
+    """Return whether Synapse logged, for each wanted, a line with all its parts."""
     lines = stack.compose("logs", "--no-color", "synapse").stdout.splitlines()
     return all(any(all(part in line for part in parts) for line in lines) for parts in wanted)
 
 
 def is_open(stack: Stack, host: str, port: int) -> bool:
-    """Tell whether a host accepts connections from Synapse on a port."""
+    """Return whether a host accepts connections from Synapse on a port."""
     code = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
     command = ["exec", "--no-TTY", "synapse", "python3", "-c", code, host, str(port)]
     done = stack.compose(*command, check=False)
@@ -159,22 +160,22 @@ def is_open(stack: Stack, host: str, port: int) -> bool:
     return done.returncode == 0
 
 
-def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbour: Stack, room: str) -> None:
-    """What a neighbour's key signs is believed when it enters by the tunnel, odd path and all.
+def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbor: Stack, room: str) -> None:
+    """What a neighbor's key signs is accepted through the tunnel, whatever its path.
 
-    A changed path is not: Cloudflare, Apache and Synapse have to keep the very bytes.
+    A changed path is not: Cloudflare, Apache and Synapse must keep every byte.
     """
     alias = f"#across/the//road-{os.getpid()}:{domain.server_name}"
     path = f"/_matrix/federation/v1/query/directory?room_alias={escape(alias)}"
-    headers = sign(neighbour, domain, path)
-    answer = domain.enter("GET", path, headers=headers)
+    headers = sign(neighbor, domain, path)
+    answer = domain.ask_through_tunnel("GET", path, headers=headers)
     assert answer.status == 200, answer.body
-    assert answer.document["room_id"] == room
-    assert domain.enter("GET", path.replace("%2F", "/"), headers=headers).status == 401
+    assert answer.json["room_id"] == room
+    assert domain.ask_through_tunnel("GET", path.replace("%2F", "/"), headers=headers).status == 401
 
 
 def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:
-    """Return the header by which a server proves who asks (Matrix, request authentication)."""
+    """Return the header that authenticates a server's request (Matrix, request authentication)."""
     algorithm, version, seed = origin.secret("signing.key").split()
     key = decode_signing_key_base64(algorithm, version, seed)
     names = {"origin": origin.server_name, "destination": destination.server_name}
@@ -184,10 +185,10 @@ def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:
     return {"Authorization": "X-Matrix " + ",".join(f'{k}="{v}"' for k, v in parts.items())}
 
 
-def test_a_server_without_the_right_certificate_is_not_believed(
-    neighbour: Stack, alice: Person, room: str
+def test_a_server_without_the_right_certificate_is_not_trusted(
+    neighbor: Stack, alice: Person, room: str
 ) -> None:
-    """A name that leads to a server whose certificate is for others is not talked to."""
+    """No request goes to a server whose certificate is for another name."""
     answer = alice.ask("GET", f"/directory/room/{escape(f'#across:{IMPOSTOR}')}")
     assert answer.status in {404, 502, 504}
     log = alice.stack.compose("logs", "--no-color", "synapse").stdout
@@ -203,40 +204,40 @@ def prove(stack: Stack, name: str, *options: str) -> tuple[int, Any]:
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "and back"])
 def test_each_bundle_proves_the_other(
-    domain: Stack, neighbour: Stack, road: str, *, there: bool
+    domain: Stack, neighbor: Stack, road: str, *, there: bool
 ) -> None:
-    """The proof finds the other by well-known, believes its certificate and verifies its keys."""
-    stack, other = (domain, neighbour) if there else (neighbour, domain)
-    code, report = prove(stack, other.server_name, "--root", NEIGHBOURS_ROOT)
+    """The proof finds the other by well-known, trusts its certificate and verifies its keys."""
+    stack, other = (domain, neighbor) if there else (neighbor, domain)
+    code, report = prove(stack, other.server_name, "--root", NEIGHBORS_ROOT)
     assert (code, report["FederationOK"]) == (0, True), report
     assert report["WellKnownResult"]["m.server"] == f"{other.homeserver}:443"
     assert report["Version"]["name"] == "Synapse"
     (one,) = report["ConnectionReports"].values()
     assert one["Checks"]["AllChecksOK"] is True
     assert set(one["Ed25519VerifyKeys"]) == read_key_names(other)
-    assert one["Info"] == {"TrustedBy": NEIGHBOURS_ROOT}
+    assert one["Info"] == {"TrustedBy": NEIGHBORS_ROOT}
 
 
 def test_a_bundle_proves_itself_by_its_own_authority(domain: Stack, road: str) -> None:
-    """Where a bundle is reached without Cloudflare, its own name is believed by its own roots."""
+    """A bundle that is reached without Cloudflare trusts its own name by its own roots."""
     code, report = prove(domain, domain.server_name)
     assert (code, report["FederationOK"]) == (0, True), report
     (one,) = report["ConnectionReports"].values()
     assert one["Info"] == {"TrustedBy": "this bundle's own roots"}
 
 
-def test_a_private_authority_is_not_believed_unasked(
-    domain: Stack, neighbour: Stack, road: str
+def test_a_private_authority_is_not_trusted_by_default(
+    domain: Stack, neighbor: Stack, road: str
 ) -> None:
-    """Without its root the neighbour is a stranger, and the report says why."""
-    code, report = prove(domain, neighbour.server_name)
+    """Without its root the neighbor is not trusted, and the report says why."""
+    code, report = prove(domain, neighbor.server_name)
     assert (code, report["FederationOK"]) == (1, False)
     assert "leads to no known root" in report["WellKnownResult"]["result"]
 
 
 def test_an_impostor_is_named(domain: Stack, road: str) -> None:
     """A name that leads to a server whose certificate is for others fails for that reason."""
-    code, report = prove(domain, IMPOSTOR, "--root", NEIGHBOURS_ROOT)
+    code, report = prove(domain, IMPOSTOR, "--root", NEIGHBORS_ROOT)
     assert (code, report["FederationOK"]) == (1, False)
     assert f"the certificate of {IMPOSTOR} at " in report["WellKnownResult"]["result"]
     assert report["WellKnownResult"]["result"].endswith(" is for another name")

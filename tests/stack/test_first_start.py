@@ -1,31 +1,36 @@
-"""A first start of PostgreSQL that is cut off anywhere: the next one makes the database, and loses none."""
+"""A first start of PostgreSQL that is cut off at any point: the next one makes the database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 import yaml
 
-from tests.stack.stacks import Stack, generate, run
+from tests.stack.fault_injection import ask_database
+from tests.support.processes import run
+from tests.support.stacks import Stack, generate
 
 pytestmark = pytest.mark.engine
 
-HOME = "/var/lib/postgresql"
+HOME: Final = "/var/lib/postgresql"
 # What is there when the cut comes, in the order in which it appears; any directory below 17 counts.
-STAGES = {
+STAGES: Final = {
     "directories": "ls -d 17/docker*/pg_wal",
     "version": "ls 17/docker*/PG_VERSION",
     "control file": "ls 17/docker*/global/pg_control",
     "database postgres": "ls 17/docker*/base/5",
     "server of its own": "ls 17/docker*/postmaster.opts",
 }
-NOW = "/bin/bash /srv/postgres/start.sh postgres"
+NOW: Final = "/bin/bash /srv/postgres/start.sh postgres"
 # As bundles of earlier days did it, in the final place.
-EARLIER = "docker-ensure-initdb.sh postgres"
+EARLIER: Final = "docker-ensure-initdb.sh postgres"
 # The first process of a container takes all others with it, at once.
-CUT = "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
+CUT: Final = (
+    "cd {home}; {start} & until {stage} >/dev/null 2>&1; do kill -0 $! || exit 8; done; exit 7"
+)
 
 
 @pytest.fixture
@@ -51,15 +56,15 @@ def run_in_place(stack: Stack, script: str) -> str:
 
 
 def start(stack: Stack) -> None:
-    """Start PostgreSQL and prove it by the bundle's own bootstrap."""
+    """Start PostgreSQL and check it with the bundle's own bootstrap."""
     stack.compose("up", "--detach", "--wait", "postgres")
     done = stack.compose("run", "--rm", "--no-deps", "--no-TTY", "bootstrap", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert stack.inspect("postgres")["RestartCount"] == 0
 
 
-def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
-    """Cut off again and again, a little later each time, the next start makes a whole database."""
+def test_a_first_start_that_is_cut_off_is_repaired(bundle: Stack) -> None:
+    """After being cut off again and again, each time later, the next start makes a whole database."""
     for stage in STAGES.values():
         run_in_place(bundle, CUT.format(home=HOME, start=NOW, stage=stage))
     start(bundle)
@@ -68,27 +73,21 @@ def test_a_first_start_that_is_cut_off_is_made_up_for(bundle: Stack) -> None:
 
 @pytest.mark.parametrize("stage", ["directories", "database postgres", "control file"])
 def test_what_an_earlier_bundle_left_half_done_is_repaired(bundle: Stack, stage: str) -> None:
-    """A database that was cut off in its final place, before it could hold anything, is made anew."""
+    """A database that was cut off in its final place, before it could hold anything, is made again."""
     run_in_place(bundle, CUT.format(home=HOME, start=EARLIER, stage=STAGES[stage]))
     start(bundle)
 
 
 @pytest.mark.parametrize("database", ["kept", "postgres"])
-def test_a_database_that_holds_something_is_never_made_anew(bundle: Stack, database: str) -> None:
+def test_a_database_that_holds_something_is_never_replaced(bundle: Stack, database: str) -> None:
     """What looks half done and holds a database or a table stays as it is, byte for byte."""
     start(bundle)
-    asking = 'PGPASSWORD=$(<"$POSTGRES_PASSWORD_FILE") psql -Atq -U postgres -d "$0" -c "$1"'
-
-    def ask(name: str, statement: str) -> str:
-        arguments = ["exec", "--no-TTY", "postgres", "bash", "-c", asking, name, statement]
-        return bundle.compose(*arguments).stdout.strip()
-
-    ask("postgres", "DROP DATABASE synapse")
+    ask_database(bundle, "postgres", "DROP DATABASE synapse")
     if database != "postgres":
-        ask("postgres", f"CREATE DATABASE {database}")
-    ask(database, "CREATE TABLE answers AS SELECT 42 AS answer")
+        ask_database(bundle, "postgres", f"CREATE DATABASE {database}")
+    ask_database(bundle, database, "CREATE TABLE answers AS SELECT 42 AS answer")
     shut = f"sed -i '/^host all all all/d' {HOME}/17/docker/pg_hba.conf"
     bundle.compose("exec", "--no-TTY", "postgres", "bash", "-c", shut)
     bundle.compose("restart", "postgres")
     bundle.compose("up", "--detach", "--wait", "postgres")
-    assert ask(database, "SELECT answer FROM answers") == "42"
+    assert ask_database(bundle, database, "SELECT answer FROM answers") == "42"

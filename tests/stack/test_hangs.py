@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from synapse_bundle import images
-from tests.stack.harm import freeze
-from tests.stack.load import open_sender
-from tests.stack.stacks import REPOSITORY, Stack, generate, run, wait_until
+from tests.stack.fault_injection import count_restarts, freeze
+from tests.stack.message_sender import open_sender
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, generate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: hangs.test
 email: you@hangs.test
 certificates: own-authority
 """
-SERVICES = ("postgres", "synapse", "helper", "apache", "cloudflared")
+SERVICES: Final = ("postgres", "synapse", "helper", "apache", "cloudflared")
 # Probes that follow each other sooner; what a probe is and how many must fail is the bundle's own.
-SOONER = "".join(f"{name}: {{healthcheck: {{interval: 2s}}}}\n" for name in SERVICES[:-1])
+SOONER: Final = "".join(f"{name}: {{healthcheck: {{interval: 2s}}}}\n" for name in SERVICES[:-1])
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +44,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-def count_restarts(stack: Stack) -> dict[str, int]:
-    """Return how often the engine has restarted each container."""
-    return {service: stack.inspect(service)["RestartCount"] for service in SERVICES}
-
-
 def wait_restarted(stack: Stack, before: dict[str, int], *services: str) -> None:
     """Wait until some services, and no others, were restarted once and are healthy again."""
     expected = before | {service: before[service] + 1 for service in services}
-    wait_until(lambda: count_restarts(stack) == expected, f"{services} are restarted")
+    wait_for(lambda: count_restarts(stack, SERVICES) == expected, f"{services} are restarted")
     stack.wait_healthy(*SERVICES)
-    assert count_restarts(stack) == expected
+    assert count_restarts(stack, SERVICES) == expected
 
 
 def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> None:
-    """All five main processes stand still at once, and soon all serve again, each restarted once.
+    """All five main processes freeze at once, and soon all serve again, each restarted once.
 
     A client that sends through the tunnel all the while finds every acknowledged event.
     """
-    before = count_restarts(stack)
-    with open_sender(stack, stack.enter) as sender:
+    before = count_restarts(stack, SERVICES)
+    with open_sender(stack, stack.ask_through_tunnel) as sender:
         with sender.refused():
             for service in SERVICES:
                 freeze(stack, service)
@@ -73,16 +71,16 @@ def test_every_main_process_that_hangs_is_ended_and_comes_back(stack: Stack) -> 
 
 
 def test_apaches_child_that_hangs_is_ended_with_its_parent(stack: Stack) -> None:
-    """The child that serves stands still: Apache is restarted."""
-    before = count_restarts(stack)
+    """The child that serves freezes: Apache is restarted."""
+    before = count_restarts(stack, SERVICES)
     freeze(stack, "apache", "cat /proc/$main/task/$main/children | tr ' ' '\\n' | grep .")
     wait_restarted(stack, before, "apache")
     assert stack.ask("GET", "/_matrix/client/versions").status == 200
 
 
 def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> None:
-    """The watcher is started anew beside an Apache that serves on, and takes up a new certificate."""
-    before = count_restarts(stack)
+    """The watcher is restarted while Apache serves on, and takes up a new certificate."""
+    before = count_restarts(stack, SERVICES)
 
     def inside(script: str) -> str:
         return stack.compose("exec", "--no-TTY", "apache", "bash", "-c", script).stdout.strip()
@@ -91,19 +89,19 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
     for signal in ("STOP", "KILL"):
         old = inside(find)
         inside(f"kill -{signal} {old}")
-        wait_until(lambda old=old: inside(find) not in ("", old), "another watcher lives")
+        wait_for(lambda old=old: inside(find) not in ("", old), "another watcher lives")
     served = (
         "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
     )
     serial = inside(served)
-    # The helper makes another certificate when the published one is gone.
+    # The helper makes another certificate when the published one is missing.
     stack.compose("exec", "--no-TTY", "helper", "rm", "/certificates/live.pem")
-    wait_until(lambda: inside(served) != serial, "another certificate is served")
+    wait_for(lambda: inside(served) != serial, "another certificate is served")
     stack.wait_healthy("apache")
     # While it looks at something it is two processes.
     living = "cat /proc/[0-9]*/comm 2>/dev/null | grep -c watch-certifica"
-    wait_until(lambda: inside(living) == "1", "one watcher lives")
-    assert count_restarts(stack) == before
+    wait_for(lambda: inside(living) == "1", "one watcher lives")
+    assert count_restarts(stack, SERVICES) == before
 
 
 @pytest.mark.parametrize(
@@ -119,8 +117,10 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
         ("0 2 2 2 2 2 2 2", False, 0),
     ],
 )
-def test_silence_ends_a_process_that_was_healthy(probes: str, init: bool, end: int) -> None:
-    """Three silences in a row end the main process of a container, if a probe succeeded before."""
+def test_unanswered_probes_end_a_process_that_was_healthy(
+    probes: str, init: bool, end: int
+) -> None:
+    """Three probes without an answer end a container's main process, if one succeeded before."""
     image = images.read_pins()["postgres"].reference
     script = f'sleep 0 & for code in {probes}; do sh /srv/health/probe.sh 1 sh -c "exit $code"; done; exit 0'
     mount = f"--volume={REPOSITORY / 'compose' / 'health'}:/srv/health:ro"

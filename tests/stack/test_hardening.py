@@ -1,4 +1,4 @@
-"""A running bundle gives away nothing: its containers may do little, and its secrets stay inside."""
+"""A running bundle is confined: its containers may do little, and its secrets stay inside."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import json
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import Final
 
 import pytest
 import yaml
 
-from tests.stack.people import CLIENT, Person, register
-from tests.stack.stacks import Stack, run
+from tests.stack.accounts import Person, register
+from tests.stack.fault_injection import ask_database
+from tests.support.engine import docker
+from tests.support.matrix import CLIENT, LOGIN, build_login
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
 # Half a million pairs, in a process with the allocator and the environment of Synapse.
-COUNT = """\
+COUNT: Final = """\
 allocator=$(cat /proc/[0-9]*/environ | tr '\\0' '\\n' | sed -n 's/^LD_PRELOAD=//p' | head -n 1)
 LD_PRELOAD=$allocator exec python -c '
 from synapse.metrics import jemalloc
@@ -30,7 +34,7 @@ print(statistics.get_stat("allocated") - before)
 '
 """
 
-USERS = {
+USERS: Final = {
     "postgres": "999:999",
     "bootstrap": "0:0",
     "synapse": "991:991",
@@ -39,22 +43,13 @@ USERS = {
     "cloudflared": "65532:65532",
 }
 # The containers that have a program to look with; cloudflared has no other than its own.
-LOOKED_INTO = ("postgres", "synapse", "helper", "apache")
-PUBLIC_SECRETS = {"authority.pem", "trust.pem"}
+LOOKED_INTO: Final = ("postgres", "synapse", "helper", "apache")
+PUBLIC_SECRETS: Final = {"authority.pem", "trust.pem"}
 
 
 def read_inside(stack: Stack, service: str, path: str) -> str:
     """Return a file of a running container."""
     return stack.compose("exec", "--no-TTY", service, "cat", path).stdout
-
-
-def query(stack: Stack, statement: str, *, database: str = "postgres") -> str:
-    """Ask PostgreSQL as its superuser; rows are lines, columns parted by bars."""
-    command = (
-        "PGPASSWORD=$(cat /run/secrets/postgres_password)"
-        f' psql -h 127.0.0.1 -U postgres -d {database} -At -c "{statement}"'
-    )
-    return stack.compose("exec", "--no-TTY", "postgres", "bash", "-c", command).stdout.strip()
 
 
 def test_the_engine_confines_every_container(stack: Stack) -> None:
@@ -116,12 +111,12 @@ def test_only_loopback_ports_are_published(stack: Stack) -> None:
         for binding in ports or []
     ]
     assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
-    # The third is the public side of the tunnel's double, which stands for the internet.
+    # The third is the public side of the tunnel's double, in place of the internet.
     expected = {stack.https_port, stack.synapse_port, stack.tunnel_port} - {0}
     assert {int(binding["HostPort"]) for binding in bindings} == expected
 
 
-def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
+def test_the_database_reaches_nothing_and_is_reached_by_few(stack: Stack) -> None:
     """PostgreSQL reaches nothing beyond its network, and only Synapse and bootstrap reach it."""
     routes = [
         line.split() for line in read_inside(stack, "postgres", "/proc/net/route").splitlines()
@@ -130,30 +125,31 @@ def test_the_database_has_no_way_out_and_few_ways_in(stack: Stack) -> None:
     outward = ["bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"]
     tried = stack.compose("exec", "--no-TTY", "postgres", *outward, check=False)
     assert "Network is unreachable" in tried.stderr
-    network = json.loads(run(["docker", "network", "inspect", f"{stack.project}_database"]).stdout)
+    network = json.loads(docker("network", "inspect", f"{stack.project}_database"))
     assert network[0]["Internal"] is True
     members = {c["Name"].split("-")[-2] for c in network[0]["Containers"].values()}
     assert members == {"postgres", "synapse"}
 
 
 def test_the_database_was_made_as_synapse_needs_it(stack: Stack) -> None:
-    """Checksums are on, the locale is C, and every way in asks for a SCRAM password."""
-    assert query(stack, "SHOW data_checksums") == "on"
-    locales = query(
+    """Checksums are on, the locale is C, and every connection needs a SCRAM password."""
+    assert ask_database(stack, "postgres", "SHOW data_checksums") == "on"
+    locales = ask_database(
         stack,
+        "postgres",
         "SELECT DISTINCT pg_encoding_to_char(encoding), datcollate, datctype FROM pg_database",
     )
     assert locales == "UTF8|C|C"
-    methods = query(stack, "SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+    methods = ask_database(stack, "postgres", "SELECT DISTINCT auth_method FROM pg_hba_file_rules")
     assert methods == "scram-sha-256"
-    verifiers = query(
-        stack, "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin"
+    verifiers = ask_database(
+        stack, "postgres", "SELECT rolname, left(rolpassword, 14) FROM pg_authid WHERE rolcanlogin"
     )
     assert set(verifiers.splitlines()) == {
         "postgres|SCRAM-SHA-256$",
         "synapse_user|SCRAM-SHA-256$",
     }
-    assert query(stack, "SELECT count(*) > 100 FROM pg_tables", database="synapse") == "t"
+    assert ask_database(stack, "synapse", "SELECT count(*) > 100 FROM pg_tables") == "t"
 
 
 def read_secrets(stack: Stack) -> Iterator[tuple[str, str]]:
@@ -180,18 +176,18 @@ def read_secrets(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def told(stack: Stack) -> dict[str, str]:
-    """Everything that a bundle tells anyone who may not read its secrets, after some use."""
+def visible(stack: Stack) -> dict[str, str]:
+    """Everything that a bundle shows to people who may not read its secrets, after some use."""
     person = use(stack)
     stack.check()
     containers = {service: c["Id"] for service, c in stack.inspect_all().items()}
     running = [container for service, container in containers.items() if service != "bootstrap"]
     images = stack.compose("images", "--quiet").stdout.split()
     return {
-        "inspect": run(["docker", "inspect", *containers.values(), *images]).stdout,
+        "inspect": docker("inspect", *containers.values(), *images),
         "config": stack.compose("config").stdout,
         "logs": stack.compose("logs", "--no-color").stdout,
-        "processes": "".join(run(["docker", "top", c, "axww"]).stdout for c in running),
+        "processes": "".join(docker("top", c, "axww") for c in running),
         "environments": "".join(
             read_inside(stack, service, "/proc/1/environ") for service in LOOKED_INTO
         ),
@@ -202,38 +198,38 @@ def told(stack: Stack) -> dict[str, str]:
 def use(stack: Stack) -> Person:
     """Use every secret that people use, and a token where it should not be: in a query."""
     person = register(stack)
-    identifier = {"type": "m.id.user", "user": stack.admin}
-    password = stack.secret("admin_password")
-    body = {"type": "m.login.password", "identifier": identifier, "password": password}
-    assert stack.ask("POST", f"{CLIENT}/login", body=body).status == 200
+    body = build_login(stack.admin, stack.secret("admin_password"))
+    assert stack.ask("POST", LOGIN, body=body).status == 200
     assert stack.ask("GET", f"{CLIENT}/account/whoami?access_token={person.token}").status == 200
     assert stack.ask("GET", f"{CLIENT}/nothing?access_token={person.token}").status == 404
     return person
 
 
-def test_no_secret_is_told(stack: Stack, told: dict[str, str]) -> None:
+def test_no_secret_is_shown(stack: Stack, visible: dict[str, str]) -> None:
     """No secret is in what `docker inspect`, `config`, `logs` and `top` show, nor in an environment."""
     secrets = list(read_secrets(stack))
     kept = {path.name for path in (stack.directory / "secrets").iterdir()} - PUBLIC_SECRETS
     assert {name for name, _ in secrets} == kept - {"synapse.yaml"}
     assert min(len(value) for _, value in secrets) >= 16
-    leaks = [(n, place) for n, value in secrets for place, text in told.items() if value in text]
+    leaks = [
+        (n, source) for n, value in secrets for source, text in visible.items() if value in text
+    ]
     assert leaks == []
 
 
-def test_what_is_told_is_not_empty(stack: Stack, told: dict[str, str]) -> None:
+def test_what_is_shown_is_not_empty(stack: Stack, visible: dict[str, str]) -> None:
     """The search for secrets looks where they would be."""
-    assert "homeserver.override.yaml" in told["inspect"]
-    assert "/run/secrets/postgres_password" in told["config"]
-    assert "/_matrix/client/v3/nothing" in told["logs"]
-    assert "apache2" in told["processes"]
-    assert f"HOMESERVER={stack.homeserver}" in told["environments"]
+    assert "homeserver.override.yaml" in visible["inspect"]
+    assert "/run/secrets/postgres_password" in visible["config"]
+    assert "/_matrix/client/v3/nothing" in visible["logs"]
+    assert "apache2" in visible["processes"]
+    assert f"HOMESERVER={stack.homeserver}" in visible["environments"]
 
 
-def test_no_access_token_is_logged(told: dict[str, str]) -> None:
+def test_no_access_token_is_logged(visible: dict[str, str]) -> None:
     """An access token that a client puts into the address stays out of the logs."""
-    assert told["token"] not in told["logs"]
-    assert told["token"].split("_")[2] not in told["logs"]
+    assert visible["token"] not in visible["logs"]
+    assert visible["token"].split("_")[2] not in visible["logs"]
 
 
 def test_the_host_keeps_the_secrets_directory_to_its_owner(stack: Stack) -> None:
@@ -256,7 +252,7 @@ def test_the_count_that_empties_the_caches_sees_the_caches(trial: Stack) -> None
 
 
 def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
-    """A stranger learns of no account, neither the administrator's nor that of `check`."""
+    """A stranger cannot see any profile, neither the administrator's nor that of `check`."""
     person = register(stack)
     for name in (stack.admin, "synapse-bundle-check"):
         path = f"/_matrix/client/v3/profile/@{name}:{stack.server_name}"
@@ -264,6 +260,6 @@ def test_profiles_are_for_those_who_are_signed_in(stack: Stack) -> None:
         assert stack.ask("GET", path, token=person.token).status == 200
 
 
-def test_synapse_starts_without_a_word_about_its_files(trial: Stack) -> None:
-    """The override that nobody has touched is no reason for a warning."""
+def test_synapse_starts_without_a_warning_about_its_files(trial: Stack) -> None:
+    """An override that was never edited causes no warning."""
     assert "IGNORING" not in trial.compose("logs", "synapse").stdout

@@ -7,32 +7,35 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.stack.people import escape, register
-from tests.stack.stacks import REPOSITORY, Stack, change_source, copy_source, generate, run
+from tests.support.matrix import escape
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, generate
 
 pytestmark = pytest.mark.engine
 
-SETTINGS = """\
+SETTINGS: Final = """\
 server_name: change.test
 email: you@change.test
 certificates: own-authority
 """
-BEYOND = 90 * 1024**2 + 1
+BEYOND: Final = 90 * 1024**2 + 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class Snapshot:
     """What a bundle is at one moment: its files, and its containers by service."""
 
     files: dict[str, tuple[int, int]]
     containers: dict[str, str]
     starts: dict[str, str]
 
-    def recreated(self, before: State) -> set[str]:
+    def recreated(self, before: Snapshot) -> set[str]:
         """Return the services that have another container than before."""
         assert set(self.containers) == set(before.containers)
         return {s for s, container in self.containers.items() if container != before.containers[s]}
@@ -42,32 +45,32 @@ class State:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A bundle behind a tunnel, healthy, from a checkout that a test may change."""
     source = copy_source(tmp_path_factory.mktemp("source"))
-    place = tmp_path_factory.mktemp("change")
-    yield from keep(generate(place, "change", SETTINGS, tunnel=True, source=source))
+    folder = tmp_path_factory.mktemp("change")
+    yield from keep(generate(folder, "change", SETTINGS, tunnel=True, source=source))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def identity(bundle: Stack) -> Iterator[None]:
-    """The signing key outlives every change of these tests, on disk and on the wire."""
+    """The signing key survives every change of these tests, on disk and on the wire."""
     before = (bundle.secret("signing.key"), read_keys(bundle))
     yield
     assert (bundle.secret("signing.key"), read_keys(bundle)) == before
 
 
 def read_keys(stack: Stack) -> str:
-    """Return the keys that a server signs with, as it tells the world."""
-    return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").document["verify_keys"])
+    """Return the keys that a server signs with, as it publishes them."""
+    return json.dumps(stack.ask("GET", "/_matrix/key/v2/server").json["verify_keys"])
 
 
-def read_state(stack: Stack) -> State:
+def take_snapshot(stack: Stack) -> Snapshot:
     """Return what the bundle is now."""
     paths = [path for path in stack.directory.rglob("*") if path.name != ".lock"]
     containers = stack.inspect_all()
-    return State(
+    return Snapshot(
         files={str(p): (p.stat().st_mtime_ns, p.stat().st_ino) for p in paths},
         containers={service: container["Id"] for service, container in containers.items()},
-        # Bootstrap proves the database anew at every `up`.
-        starts={s: c["State"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
+        # Bootstrap proves the database again at every `up`.
+        starts={s: c["Snapshot"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
     )
 
 
@@ -79,14 +82,14 @@ def change_settings(stack: Stack, key: str, line: str) -> None:
 
 def regenerate(stack: Stack) -> set[str]:
     """Generate, start, and return the services whose containers are new."""
-    before = read_state(stack)
+    before = take_snapshot(stack)
     stack.generate()
     stack.up()
-    return read_state(stack).recreated(before)
+    return take_snapshot(stack).recreated(before)
 
 
 def expect_recreated(stack: Stack, *changed: str) -> None:
-    """Generate and start: the named services are recreated, and no stranger to them.
+    """Generate and start: the named services are recreated, and no unrelated one.
 
     Compose itself recreates what depends on a container that it recreates.
     """
@@ -99,11 +102,11 @@ def expect_recreated(stack: Stack, *changed: str) -> None:
 
 def test_a_second_run_changes_nothing(bundle: Stack) -> None:
     """Generate and `up -d` again: every file, container and start is the one from before."""
-    before = read_state(bundle)
+    before = take_snapshot(bundle)
     assert len(before.files) > 30
     said = bundle.generate().stdout
     bundle.up()
-    assert read_state(bundle) == before
+    assert take_snapshot(bundle) == before
     assert not re.search(r"^(create|update|remove|conflict)\b", said, re.MULTILINE)
 
 
@@ -111,7 +114,7 @@ def test_a_contact_concerns_apache_alone(bundle: Stack) -> None:
     """A new support contact recreates Apache, which serves it."""
     change_settings(bundle, "support", "support: {email_address: help@change.test}")
     expect_recreated(bundle, "apache")
-    contacts = bundle.ask("GET", "/.well-known/matrix/support").document["contacts"]
+    contacts = bundle.ask("GET", "/.well-known/matrix/support").json["contacts"]
     assert [contact["email_address"] for contact in contacts] == ["help@change.test"]
 
 
@@ -181,7 +184,7 @@ def test_a_rotated_database_password_is_the_only_one_that_opens(bundle: Stack) -
 
 
 def log_in(stack: Stack, password: str) -> bool:
-    """Tell whether PostgreSQL lets the role in with a password."""
+    """Return whether PostgreSQL accepts the role's password."""
     script = ["env", f"PGPASSWORD={password}", "psql", "-h", "127.0.0.1", "-U", "synapse_user"]
     query = [*script, "-d", "synapse", "-Atc", "SELECT 1"]
     done = stack.compose("exec", "--no-TTY", "postgres", *query, check=False)

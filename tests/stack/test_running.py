@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.stack.accounts import Person
 from tests.stack.conftest import keep
-from tests.stack.exchange import Answer
-from tests.stack.people import Person
-from tests.stack.stacks import REPOSITORY, Stack, generate
+from tests.support.http import Answer
+from tests.support.matrix import LOGIN, build_login
+from tests.support.processes import run
+from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
 
-PAGE = REPOSITORY / "docs" / "running.md"
-SECRETS = (
+PAGE: Final = REPOSITORY / "docs" / "running.md"
+SECRETS: Final = (
     "registration_shared_secret",
     "macaroon_secret_key",
     "form_secret",
@@ -61,30 +63,19 @@ def environment(server: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 def type_in(server: Stack, environment: dict[str, str], command: str) -> str:
     """Type one command in the bundle, as the page has it, and return what it prints."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=server.directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return run(["bash", "-c", command], cwd=server.directory, environment=environment).stdout
 
 
 def sign_in(server: Stack, user: str, password: str) -> Answer:
     """Sign in through Apache."""
-    identifier = {"type": "m.id.user", "user": user}
-    body = {"type": "m.login.password", "identifier": identifier, "password": password}
-    return server.ask("POST", "/_matrix/client/v3/login", body=body)
+    return server.ask("POST", LOGIN, body=build_login(user, password))
 
 
 def open_session(server: Stack, user: str, password: str) -> Person:
     """Sign in with a password that must hold."""
     answer = sign_in(server, user, password)
     assert answer.status == 200, answer.body
-    session = answer.document
+    session = answer.json
     return Person(stack=server, user_id=session["user_id"], token=session["access_token"])
 
 
@@ -93,7 +84,7 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
     anna, ben = read_commands("Another user")
     first = type_in(server, environment, anna).strip()
     session = open_session(server, "anna", first)
-    # No session that nobody holds: neither from the registration nor from the first start.
+    # No unused session: neither from the registration nor from the first start.
     assert len(session.call("GET", "/devices")["devices"]) == 1
     admin = open_session(server, "ben", type_in(server, environment, ben).strip())
     path = "/_synapse/admin/v1/server_version"
@@ -119,7 +110,9 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
         (["password", "nobody"], "there is no account @nobody:localhost"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence(server: Stack, command: list[str], words: str) -> None:
+def test_a_mistake_is_explained_in_a_sentence(
+    server: Stack, command: list[str], words: str
+) -> None:
     """The message says what is wrong; there is no traceback and no password."""
     done = server.ask_helper("user", *command)
     assert done.returncode == 1
@@ -128,7 +121,7 @@ def test_a_mistake_is_told_in_a_sentence(server: Stack, command: list[str], word
 
 
 def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str]) -> None:
-    """After the whole section every secret is another, and everything holds with the new ones."""
+    """After the whole section every secret is new, and every check holds."""
     before = {name: server.secret(name) for name in SECRETS}
     said = [
         type_in(server, environment, command) for command in read_commands("A leaked key or token")
@@ -139,7 +132,7 @@ def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str])
     server.wait_healthy()
     report = json.loads(server.check().stdout)
     assert [row for row in report["checks"] if not row["ok"]] == []
-    keys = server.ask("GET", "/_matrix/key/v2/server").document
+    keys = server.ask("GET", "/_matrix/key/v2/server").json
     old, new = (
         f"ed25519:{text.split()[1]}"
         for text in (before["signing.key"], server.secret("signing.key"))
@@ -151,7 +144,7 @@ def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str])
 def test_every_other_command_works(
     server: Stack, environment: dict[str, str], heading: str
 ) -> None:
-    """What only looks prints something and ends well, but for a search that may find nothing."""
+    """Commands that only read print something and succeed; a search may find nothing."""
     commands = read_commands(heading)
     assert len(commands) >= 3
     for command in commands:

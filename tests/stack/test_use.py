@@ -1,4 +1,4 @@
-"""A running bundle does what a person wants of it, in both shapes."""
+"""What users do with a running bundle, in both shapes."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import asyncio
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPSConnection
+from typing import Final
 
 import pytest
 from nio import LoginResponse, RoomCreateResponse, RoomMessageText, RoomSendResponse, SyncResponse
 
-from tests.stack.exchange import ask
-from tests.stack.people import Person, escape, open_client, register
-from tests.stack.stacks import PATIENCE, Stack
+from tests.stack.accounts import Person, open_client, register
+from tests.support.http import connect_tls
+from tests.support.matrix import LOGIN, build_login, escape
+from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
-MB = 1_000_000
-MAX_UPLOAD = 90 * 1024**2
+MB: Final = 1_000_000
+MAX_UPLOAD: Final = 90 * 1024**2
 
 
 @pytest.fixture(scope="module")
 def person(stack: Stack) -> Person:
-    """Somebody with an account on the bundle."""
+    """A user of the bundle."""
     return register(stack)
 
 
@@ -65,11 +66,9 @@ async def talk(stack: Stack) -> list[str]:
 
 
 def test_a_wrong_password_does_not_sign_in(stack: Stack) -> None:
-    """The administrator's account opens with its own password alone."""
-    identifier = {"type": "m.id.user", "user": stack.admin}
-    body = {"type": "m.login.password", "identifier": identifier, "password": "no such word"}
-    answer = stack.ask("POST", "/_matrix/client/v3/login", body=body)
-    assert (answer.status, answer.document["errcode"]) == (403, "M_FORBIDDEN")
+    """The administrator signs in with the right password alone."""
+    answer = stack.ask("POST", LOGIN, body=build_login(stack.admin, "no such word"))
+    assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")
 
 
 @pytest.mark.parametrize("size", [1 * MB, 60 * MB])
@@ -78,7 +77,7 @@ def test_a_file_comes_back_as_it_was_uploaded(person: Person, size: int) -> None
     data = os.urandom(size)
     uploaded = person.upload(data)
     assert uploaded.status == 200, uploaded.body
-    uri = uploaded.document["content_uri"]
+    uri = uploaded.json["content_uri"]
     downloaded = person.download(uri)
     assert downloaded.status == 200
     assert downloaded.body == data
@@ -92,7 +91,7 @@ def test_three_large_uploads_at_once_are_all_stored(person: Person) -> None:
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(person.upload, files))
     assert [answer.status for answer in answers] == [200, 200, 200]
-    uris = [answer.document["content_uri"] for answer in answers]
+    uris = [answer.json["content_uri"] for answer in answers]
     assert [person.download(uri).body for uri in uris] == files
 
 
@@ -100,7 +99,7 @@ def test_a_file_of_the_largest_size_passes_and_one_byte_more_does_not(person: Pe
     """max_upload_size is the last size that is stored; beyond it a browser reads M_TOO_LARGE."""
     assert person.upload(bytes(MAX_UPLOAD)).status == 200
     refused = person.upload(bytes(MAX_UPLOAD + 1))
-    assert (refused.status, refused.document["errcode"]) == (413, "M_TOO_LARGE")
+    assert (refused.status, refused.json["errcode"]) == (413, "M_TOO_LARGE")
     assert refused.headers["content-type"] == "application/json"
     assert refused.headers["access-control-allow-origin"] == "*"
 
@@ -135,10 +134,10 @@ def test_an_event_id_with_slashes_is_looked_up(person: Person) -> None:
 
 
 def test_strangers_cannot_register(stack: Stack) -> None:
-    """Nobody makes an account without the administrator."""
+    """An account needs the administrator."""
     body = {"username": "stranger", "password": "a long password"}
     answer = stack.ask("POST", "/_matrix/client/v3/register", body=body)
-    assert (answer.status, answer.document["errcode"]) == (403, "M_FORBIDDEN")
+    assert (answer.status, answer.json["errcode"]) == (403, "M_FORBIDDEN")
 
 
 def test_the_admin_api_is_open_on_the_machine_alone(stack: Stack) -> None:
@@ -151,14 +150,11 @@ def test_the_admin_api_is_open_on_the_machine_alone(stack: Stack) -> None:
 
 def test_the_certificate_is_the_authoritys_and_for_this_name(stack: Stack) -> None:
     """A client that trusts the authority refuses any other name on the same port."""
-    connection = HTTPSConnection(
-        "localhost", stack.https_port, context=stack.trust(), timeout=PATIENCE
-    )
     with pytest.raises(OSError, match="certificate verify failed"):
-        ask(connection, "GET", "/", server_hostname="another.example")
+        connect_tls(stack.https_port, "another.example", stack.trust())
 
 
-def test_a_person_at_the_front_door_is_told_how_to_sign_in(stack: Stack) -> None:
+def test_the_landing_page_says_how_to_sign_in(stack: Stack) -> None:
     """The landing page names the server that a person types into a client."""
     page = stack.ask("GET", "/")
     assert page.status == 200

@@ -1,17 +1,15 @@
-"""The helper's watch on a running server: a database that is gone is found, and is found again."""
+"""The helper's watch on a running server: a database that stops is reported, and so is its return."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from synapse_bundle import topology
-from tests.stack.stacks import wait_until
-
-if TYPE_CHECKING:
-    from tests.stack.stacks import Stack
+from tests.support.stacks import Stack
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -24,10 +22,10 @@ def look(stack: Stack) -> dict[str, Any]:
     return {name: part["problem"] for name, part in json.loads(left).items()}
 
 
-def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -> None:
-    """Nothing else is blamed; the status has it without another round; its end is found too."""
+def test_a_stopped_database_is_reported_and_the_helper_stays_healthy(trial: Stack) -> None:
+    """No other part is blamed; the status has it without another round; its end is noticed too."""
     well = dict.fromkeys(("apache", "database", "disk"))
-    wait_until(lambda: look(trial) == well, "all is well")
+    wait_for(lambda: look(trial) == well, "all is well")
     trial.compose("stop", "postgres")
     try:
         found = look(trial)
@@ -38,12 +36,12 @@ def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -
             status = trial.ask_helper("cat", f"{topology.HELPER.state}/status.json").stdout
             return bool(json.loads(status)["watch"].get("database", {}).get("problem"))
 
-        wait_until(is_told, "the status has the problem")
+        wait_for(is_told, "the status has the problem")
         assert trial.health("helper") == "healthy"
     finally:
         trial.compose("start", "postgres")
         trial.wait_healthy()
-    wait_until(lambda: look(trial) == well, "all is well again")
-    wait_until(
-        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is told"
+    wait_for(lambda: look(trial) == well, "all is well again")
+    wait_for(
+        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is logged"
     )

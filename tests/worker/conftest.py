@@ -1,4 +1,4 @@
-"""The two visitors of the Worker, started once for all tests of a file."""
+"""The two runtimes of the Worker, started once for all tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import pytest
 
-from tests.apache.engine import is_required
+from tests.support.engine import is_required
 from tests.worker import node
-from tests.worker.importer import run_importer
-from tests.worker.promises import DOMAINS, read_shape
-from tests.worker.visits import Visitor
+from tests.worker.expected_answers import DOMAINS, read_shape
+from tests.worker.node_importer import run_importer
+from tests.worker.runtime import Runtime
 from tests.worker.workerd import run_workerd
 
 
@@ -23,28 +23,28 @@ def give_up(reason: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def importer() -> Iterator[Visitor]:
+def importer() -> Iterator[Runtime]:
     """Node.js itself."""
     if obstacle := node.find_obstacle():
         give_up(obstacle)
-    with run_importer() as visitor:
-        yield visitor
+    with run_importer() as runtime:
+        yield runtime
 
 
 @pytest.fixture(scope="session")
-def workerd(importer: Visitor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+def workerd(importer: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """Cloudflare's runtime with the Workers of all shapes."""
     try:
         program = node.install_workerd()
     except RuntimeError as error:
         give_up(str(error))
     workers = [read_shape(shape).worker for shape in DOMAINS]
-    with run_workerd(program, tmp_path_factory.mktemp("workerd"), workers) as visitor:
-        yield visitor
+    with run_workerd(program, tmp_path_factory.mktemp("workerd"), workers) as runtime:
+        yield runtime
 
 
 @pytest.fixture(scope="session", params=["importer", "workerd"])
-def visitor(request: pytest.FixtureRequest) -> Visitor:
+def runtime(request: pytest.FixtureRequest) -> Runtime:
     """Each of the two in turn."""
-    chosen: Visitor = request.getfixturevalue(request.param)
+    chosen: Runtime = request.getfixturevalue(request.param)
     return chosen

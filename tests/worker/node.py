@@ -43,16 +43,16 @@ def install_workerd() -> Path:
         msg = "no npm command is installed"
         raise RuntimeError(msg)
     locked = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    place = CACHE / f"workerd-{locked[:12]}"
+    installed = CACHE / f"workerd-{locked[:12]}"
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            _install(place)
-    return Path(_ask_for_program(place))
+        if not installed.exists():
+            _install(installed)
+    return Path(_ask_for_program(installed))
 
 
-def _install(place: Path) -> None:
+def _install(installed: Path) -> None:
     # Renamed when it is whole: a run that is killed leaves nothing that looks installed.
     with tempfile.TemporaryDirectory(dir=CACHE) as staging:
         folder = Path(staging, "packages")
@@ -65,12 +65,12 @@ def _install(place: Path) -> None:
             said = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
             msg = f"npm could not install workerd: {' '.join(said[:1])}"
             raise RuntimeError(msg)
-        folder.rename(place)
+        folder.rename(installed)
 
 
-def _ask_for_program(place: Path) -> str:
+def _ask_for_program(installed: Path) -> str:
     # The platform's own program: npm's command is a script that starts it as a child.
-    done = _run("node", "--print", "require('workerd').default", folder=place)
+    done = _run("node", "--print", "require('workerd').default", folder=installed)
     if done.returncode:
         msg = "workerd has no program for this machine"
         raise RuntimeError(msg)

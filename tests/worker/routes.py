@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
-_PATTERN = re.compile(r"(?:(?P<scheme>https?)://)?(?P<host>\*?[^/*?:]+)(?P<path>/[^*?]*\*?)?")
-_URL = re.compile(r"(?P<scheme>https?)://(?P<host>[^/:?#]+)(?P<rest>[^#]*)")
+_PATTERN: Final = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<host>\*?[^/*?:]+)(?P<path>/[^*?]*\*?)?"
+)
+_URL: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[^/:?#]+)(?P<rest>[^#]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,7 @@ class Route:
     path: str
 
     def matches(self, url: str) -> bool:
-        """Tell whether a request for the URL is the Worker's.
+        """Return whether a request for the URL is the Worker's.
 
         The host is compared without regard to case, path and query together and to the letter.
         """

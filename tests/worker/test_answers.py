@@ -1,20 +1,22 @@
-"""The Worker answers like the bundle's Apache, in Node.js and in Cloudflare's own runtime."""
+"""The Worker answers as the bundle's Apache does, in Node.js and in Cloudflare's own runtime."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.settings import DIRECTORY
-from tests.worker.promises import DOMAINS, FOLDER, Promise, read_shape
-from tests.worker.visits import Answer, Request, Visitor
+from tests.support.http import Answer
+from tests.worker.expected_answers import DOMAINS, FOLDER, ExpectedAnswers, read_shape
+from tests.worker.runtime import Request, Runtime
 
-PLAIN = DIRECTORY / "domain.yaml"
-PASSING = DIRECTORY / "full.yaml"
-NAMES = ("client", "server", "support")
-UNKNOWN = [
+PLAIN: Final = DIRECTORY / "domain.yaml"
+PASSING: Final = DIRECTORY / "full.yaml"
+NAMES: Final = ("client", "server", "support")
+UNKNOWN: Final = [
     "", "/", "policy_server", "client.json", "Client", "CLIENT", "client/more", "client//",
     "clients", "%63lient", "client%2F", "client%00", "client%3Fx", "client;x", "..%2fclient",
     "%", "%zz", "%E2%80%A8", "%ff", "constructor", "__proto__", "toString", "hasOwnProperty",
@@ -23,143 +25,149 @@ UNKNOWN = [
 
 
 @pytest.fixture(params=DOMAINS, ids=lambda path: path.stem)
-def promise(request: pytest.FixtureRequest) -> Promise:
+def expected(request: pytest.FixtureRequest) -> ExpectedAnswers:
     """Every shape with a real domain in turn."""
     shape: Path = request.param
     return read_shape(shape)
 
 
 @pytest.fixture
-def plain() -> Promise:
+def plain() -> ExpectedAnswers:
     """A shape without contacts, whose other paths are not found."""
     return read_shape(PLAIN)
 
 
 @pytest.fixture
-def passing() -> Promise:
+def passing() -> ExpectedAnswers:
     """A shape whose other paths are passed through."""
     return read_shape(PASSING)
 
 
-def assert_cors(answer: Answer, promise: Promise) -> None:
+def assert_cors(answer: Answer, expected: ExpectedAnswers) -> None:
     """The three headers are Apache's, each once."""
-    assert len(promise.cors) == 3
-    assert {name: answer.headers.get(name) for name in promise.cors} == promise.cors
+    assert len(expected.cors) == 3
+    assert {name: answer.headers.get(name) for name in expected.cors} == expected.cors
 
 
-def assert_error(answer: Answer, promise: Promise, status: int, errcode: str) -> None:
+def assert_error(answer: Answer, expected: ExpectedAnswers, status: int, errcode: str) -> None:
     """The answer is Apache's own body for a status, as JSON that a browser may read."""
-    assert (answer.status, answer.body) == (status, promise.errors[status])
+    assert (answer.status, answer.body) == (status, expected.errors[status])
     assert answer.json["errcode"] == errcode
     assert answer.headers["content-type"] == "application/json"
     assert "cache-control" not in answer.headers
-    assert_cors(answer, promise)
+    assert_cors(answer, expected)
 
 
 @pytest.mark.parametrize("ending", ["", "/", "?x=1", "/?a=/b&c=%2F", "?/"])
-def test_every_document_is_apaches(visitor: Visitor, promise: Promise, ending: str) -> None:
-    """A document has Apache's bytes and headers, however a client spells its end."""
-    for name, content in promise.documents.items():
-        answer = visitor.visit(promise.worker, Request(target=f"{FOLDER}{name}{ending}"))
+def test_every_document_is_apaches(
+    runtime: Runtime, expected: ExpectedAnswers, ending: str
+) -> None:
+    """A document has Apache's bytes and headers, with or without a slash or a query."""
+    for name, content in expected.documents.items():
+        answer = runtime.fetch(expected.worker, Request(target=f"{FOLDER}{name}{ending}"))
         assert (answer.status, answer.body) == (200, content)
         assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["cache-control"] == promise.caching
-        assert_cors(answer, promise)
+        assert answer.headers["cache-control"] == expected.caching
+        assert_cors(answer, expected)
 
 
-def test_no_document_is_missing_or_invented(visitor: Visitor, promise: Promise) -> None:
+def test_no_document_is_missing_or_invented(runtime: Runtime, expected: ExpectedAnswers) -> None:
     """The Worker has the documents that Apache has, and `support` only with a contact."""
     found = {
         name
         for name in NAMES
-        if visitor.visit(promise.worker, Request(target=FOLDER + name)).status == 200
+        if runtime.fetch(expected.worker, Request(target=FOLDER + name)).status == 200
     }
-    assert found == set(promise.documents)
+    assert found == set(expected.documents)
 
 
-def test_head_is_get_without_a_body(visitor: Visitor, promise: Promise) -> None:
-    """HEAD says what GET says, and sends no body."""
-    for name in promise.documents:
-        answer = visitor.visit(promise.worker, Request(method="HEAD", target=FOLDER + name))
+def test_head_is_get_without_a_body(runtime: Runtime, expected: ExpectedAnswers) -> None:
+    """HEAD has the headers of GET, and no body."""
+    for name in expected.documents:
+        answer = runtime.fetch(expected.worker, Request(method="HEAD", target=FOLDER + name))
         assert (answer.status, answer.body) == (200, b"")
         assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["cache-control"] == promise.caching
-        assert_cors(answer, promise)
+        assert answer.headers["cache-control"] == expected.caching
+        assert_cors(answer, expected)
 
 
-def test_head_of_an_unknown_path_has_no_body(visitor: Visitor, plain: Promise) -> None:
-    """An error to HEAD is its head alone."""
-    answer = visitor.visit(plain.worker, Request(method="HEAD", target=f"{FOLDER}policy_server"))
+def test_head_of_an_unknown_path_has_no_body(runtime: Runtime, plain: ExpectedAnswers) -> None:
+    """An error to HEAD has no body."""
+    answer = runtime.fetch(plain.worker, Request(method="HEAD", target=f"{FOLDER}policy_server"))
     assert (answer.status, answer.body) == (404, b"")
     assert_cors(answer, plain)
 
 
 @pytest.mark.parametrize("name", ["client", "server/", "client?x", "policy_server", ""])
-def test_preflights_succeed_everywhere(visitor: Visitor, promise: Promise, name: str) -> None:
+def test_preflights_succeed_everywhere(
+    runtime: Runtime, expected: ExpectedAnswers, name: str
+) -> None:
     """OPTIONS never fails: a browser would keep the answer that follows from the client."""
     headers = {"Origin": "https://client.invalid", "Access-Control-Request-Method": "GET"}
     request = Request(method="OPTIONS", target=FOLDER + name, headers=headers)
-    answer = visitor.visit(promise.worker, request)
+    answer = runtime.fetch(expected.worker, request)
     assert (answer.status, answer.body) == (204, b"")
     assert "x-origin" not in answer.headers
-    assert_cors(answer, promise)
+    assert_cors(answer, expected)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
-def test_documents_can_only_be_read(visitor: Visitor, promise: Promise, method: str) -> None:
-    """Any other method is refused in Apache's words, and told which there are."""
-    for name in promise.documents:
-        answer = visitor.visit(promise.worker, Request(method=method, target=FOLDER + name))
-        assert_error(answer, promise, 405, "M_UNRECOGNIZED")
+def test_documents_can_only_be_read(
+    runtime: Runtime, expected: ExpectedAnswers, method: str
+) -> None:
+    """Any other method is refused in Apache's words, with the list of those allowed."""
+    for name in expected.documents:
+        answer = runtime.fetch(expected.worker, Request(method=method, target=FOLDER + name))
+        assert_error(answer, expected, 405, "M_UNRECOGNIZED")
         assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_unknown_paths_are_not_found(visitor: Visitor, plain: Promise, name: str) -> None:
-    """What is no document is Apache's 404 in JSON, and nobody else is asked for it."""
+def test_unknown_paths_are_not_found(runtime: Runtime, plain: ExpectedAnswers, name: str) -> None:
+    """An unknown path is Apache's 404 in JSON, and no other server is asked."""
     for method in ("GET", "POST"):
-        answer = visitor.visit(plain.worker, Request(method=method, target=FOLDER + name))
+        answer = runtime.fetch(plain.worker, Request(method=method, target=FOLDER + name))
         assert_error(answer, plain, 404, "M_NOT_FOUND")
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_unknown_paths_are_passed_through_on_demand(
-    visitor: Visitor, passing: Promise, name: str
+    runtime: Runtime, passing: ExpectedAnswers, name: str
 ) -> None:
-    """With `pass-through` the domain's web server answers what is no document."""
-    answer = visitor.visit(passing.worker, Request(target=FOLDER + name))
+    """With `pass-through` the domain's web server answers unknown paths."""
+    answer = runtime.fetch(passing.worker, Request(target=FOLDER + name))
     assert (answer.status, answer.headers["x-origin"]) == (203, "here")
     assert_cors(answer, passing)
 
 
-def test_what_is_passed_through_is_whole(visitor: Visitor, passing: Promise) -> None:
+def test_what_is_passed_through_is_whole(runtime: Runtime, passing: ExpectedAnswers) -> None:
     """Method, path, query, headers and body reach the web server as they came."""
     target = f"{FOLDER}policy_server/%23a%2Fb?c=%2F&d"
     request = Request(method="PUT", target=target, headers={"X-Mine": "it"}, body='{"a": "ü"}')
-    seen = json.loads(visitor.visit(passing.worker, request).body)
+    seen = json.loads(runtime.fetch(passing.worker, request).body)
     assert (seen["method"], seen["body"]) == ("PUT", request.body)
     assert seen["url"].partition("://")[2] == passing.worker.host + target
     assert seen["headers"]["x-mine"] == "it"
 
 
-def test_a_redirect_is_passed_through(visitor: Visitor, passing: Promise) -> None:
+def test_a_redirect_is_passed_through(runtime: Runtime, passing: ExpectedAnswers) -> None:
     """A redirect is the client's to follow, and carries CORS like every answer."""
-    answer = visitor.visit(passing.worker, Request(target=f"{FOLDER}moved"))
+    answer = runtime.fetch(passing.worker, Request(target=f"{FOLDER}moved"))
     assert (answer.status, answer.headers["location"]) == (302, "https://elsewhere.example/")
     assert_cors(answer, passing)
 
 
-def test_an_absent_web_server_is_told(visitor: Visitor, passing: Promise) -> None:
-    """Where nobody answers what is passed through, the error is JSON that a browser may read."""
-    answer = visitor.visit(passing.worker, Request(target=f"{FOLDER}broken"))
+def test_an_absent_web_server_is_reported(runtime: Runtime, passing: ExpectedAnswers) -> None:
+    """Where no server answers what is passed through, the error is JSON that a browser may read."""
+    answer = runtime.fetch(passing.worker, Request(target=f"{FOLDER}broken"))
     assert (answer.status, answer.json["errcode"]) == (502, "M_UNKNOWN")
     assert answer.headers["content-type"] == "application/json"
     assert_cors(answer, passing)
 
 
-def test_documents_are_never_passed_through(visitor: Visitor, passing: Promise) -> None:
+def test_documents_are_never_passed_through(runtime: Runtime, passing: ExpectedAnswers) -> None:
     """Our own paths are the Worker's alone, whatever the method."""
     for name in passing.documents:
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
-            answer = visitor.visit(passing.worker, Request(method=method, target=FOLDER + name))
+            answer = runtime.fetch(passing.worker, Request(method=method, target=FOLDER + name))
             assert "x-origin" not in answer.headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
@@ -15,12 +16,12 @@ from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from tests.bundles import plan_shape
 from tests.settings import DIRECTORY
-from tests.worker.promises import DOMAINS
+from tests.worker.expected_answers import DOMAINS
 from tests.worker.routes import parse_route
 
-ROUTE = topology.place_worker("example.org").route
-UNHURRIED = settings(deadline=None)
-NAME = st.lists(
+ROUTE: Final = topology.place_worker("example.org").route
+UNHURRIED: Final = settings(deadline=None)
+NAME: Final = st.lists(
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), min_size=2, max_size=4
 ).map(".".join)
 
@@ -93,25 +94,25 @@ def test_the_model_refuses_what_cloudflare_refuses(pattern: str) -> None:
 
 @pytest.mark.parametrize("shape", DOMAINS, ids=lambda path: path.stem)
 def test_wrangler_deploys_the_same_worker(shape: Path) -> None:
-    """The file for wrangler says what the facts say, and leaves no second door to the Worker."""
+    """The file for wrangler agrees with the topology, and opens no second address of the Worker."""
     files = {str(file.path): file.content for file in plan_shape(shape).files}
     chosen = loading.load(shape)
-    place = topology.place_worker(chosen.server_name)
+    deployed = topology.place_worker(chosen.server_name)
     assert json.loads(files["worker/wrangler.json"]) == {
-        "name": place.script,
+        "name": deployed.script,
         "main": "worker.js",
         "no_bundle": True,
         "compatibility_date": topology.COMPATIBILITY_DATE,
         "workers_dev": False,
         "preview_urls": False,
-        "routes": [place.route],
+        "routes": [deployed.route],
     }
     assert files["worker/worker.js"] == planning.plan_worker(chosen)
-    parse_route(place.route, chosen.server_name)
+    parse_route(deployed.route, chosen.server_name)
 
 
 def test_the_trial_has_no_worker() -> None:
-    """Nothing but a browser on this machine looks for localhost."""
+    """Only a browser on this machine looks for localhost."""
     assert planning.plan_worker(Settings()) == b""
     files = plan_shape(DIRECTORY / "trial.yaml").files
     assert not [file.path for file in files if file.path.parts[0] == "worker"]
@@ -134,7 +135,7 @@ def test_no_two_server_names_share_a_script(names: list[str]) -> None:
 
 
 def test_a_script_is_called_after_its_server() -> None:
-    """A name says in the dashboard whose Worker it is; a long one is told apart by its digest."""
+    """A name says in the dashboard whose Worker it is; a long one is distinguished by its digest."""
     assert topology.place_worker("example.org").script == "matrix-well-known-example-org"
     assert topology.place_worker("a-b.org").script == "matrix-well-known-a--b-org"
     ends = [topology.place_worker(f"{'a' * 60}.{end}").script for end in ("org", "net")]

@@ -1,11 +1,10 @@
 """Cloudflare's own runtime with Workers in it, each on a port of 127.0.0.1.
 
-Behind each stands the web server of origin.js, and nothing else: a Worker reaches no network.
+Behind each is the web server of origin.js, and nothing else: a Worker reaches no network.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import select
@@ -13,54 +12,49 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from io import FileIO
 from pathlib import Path
+from typing import Final
 
 from synapse_bundle.topology import COMPATIBILITY_DATE
-from tests.worker.visits import Answer, Request, Worker, join_headers
+from tests.support.http import Answer, send
+from tests.support.waiting import PATIENCE
+from tests.worker.runtime import Request, WorkerModule, join_headers
 
-ORIGIN = Path(__file__).with_name("origin.js")
-PATIENCE = 60
-CONFIGURATION = """\
+ORIGIN: Final = Path(__file__).with_name("origin.js")
+CONFIGURATION: Final = """\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (services = [{services}], sockets = [{sockets}]);
 """
-SERVICE = """
+SERVICE: Final = """
   (name = "{name}", worker = (
     modules = [(name = "worker.js", esModule = embed "{name}.js")],
     compatibilityDate = "{date}",
     globalOutbound = "origin",
   )),"""
-SOCKET = """
+SOCKET: Final = """
   (name = "{name}", address = "127.0.0.1:0", http = (), service = "{name}"),"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runtime:
+class Workerd:
     """The process: the port of each Worker by the Worker's name."""
 
     ports: Mapping[str, int]
 
-    def visit(self, worker: Worker, request: Request) -> Answer:
-        """Send a request as it stands, by plain HTTP."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[worker.name], PATIENCE)
-        try:
-            headers = {"Host": worker.host, **request.headers}
-            body = None if request.body is None else request.body.encode()
-            connection.request(request.method, request.target, body, headers)
-            answer = connection.getresponse()
-            return Answer(
-                status=answer.status,
-                headers=join_headers(answer.getheaders()),
-                body=answer.read(),
-            )
-        finally:
-            connection.close()
+    def fetch(self, worker: WorkerModule, request: Request) -> Answer:
+        """Send a request as it is, by plain HTTP."""
+        connection = HTTPConnection("127.0.0.1", self.ports[worker.name], timeout=PATIENCE)
+        headers = {"Host": worker.host, **request.headers}
+        body = None if request.body is None else request.body.encode()
+        answer = send(connection, request.method, request.target, headers.items(), body)
+        return replace(answer, headers=join_headers(answer.headers.items()))
 
 
 @contextmanager
-def run_workerd(program: Path, folder: Path, workers: Iterable[Worker]) -> Iterator[Runtime]:
+def run_workerd(program: Path, folder: Path, workers: Iterable[WorkerModule]) -> Iterator[Workerd]:
     """Start the process with its files in an empty folder, and end it."""
     names = write_files(folder, workers)
     log = folder / "log"
@@ -71,13 +65,13 @@ def run_workerd(program: Path, folder: Path, workers: Iterable[Worker]) -> Itera
         process = subprocess.Popen(command, cwd=folder, pass_fds=[writer], stderr=errors)
         os.close(writer)
         try:
-            yield Runtime(ports=dict(read_port(control, log) for _ in names))
+            yield Workerd(ports=dict(read_port(control, log) for _ in names))
         finally:
             process.kill()
             process.wait()
 
 
-def write_files(folder: Path, workers: Iterable[Worker]) -> list[str]:
+def write_files(folder: Path, workers: Iterable[WorkerModule]) -> list[str]:
     """Write modules and configuration; return the names of the Workers."""
     sources = {worker.name: worker.source for worker in workers}
     for name, source in sources.items():
@@ -95,5 +89,5 @@ def read_port(control: FileIO, log: Path) -> tuple[str, int]:
     ready, _, _ = select.select([control], [], [], PATIENCE)
     line = control.readline() if ready else b""
     assert line, f"workerd does not listen:\n{log.read_text(encoding='utf-8')}"
-    told = json.loads(line)
-    return told["socket"], told["port"]
+    reply = json.loads(line)
+    return reply["socket"], reply["port"]

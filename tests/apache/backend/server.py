@@ -1,6 +1,6 @@
-"""Stands where Synapse stands: says what reached it, byte for byte, or misbehaves when told to.
+"""Takes Synapse's place: answers with what it received, byte for byte, or misbehaves on request.
 
-The query decides: `hold=SECONDS` answers late, `release=1` lets all that wait go, `status=CODE`
+The query decides: `hold=SECONDS` answers late, `release=1` answers all held requests, `status=CODE`
 answers with that status, `break=1` closes the connection without an answer.
 """
 
@@ -16,7 +16,7 @@ waiting: set[asyncio.Future[None]] = set()
 
 
 async def read_body(reader: asyncio.StreamReader, headers: list[list[str]]) -> int:
-    """Read the body away and return its length in bytes."""
+    """Read and discard the body; return its length in bytes."""
     fields = {name.lower(): value for name, value in headers}
     if "transfer-encoding" not in fields:
         return len(await reader.readexactly(int(fields.get("content-length", "0"))))
@@ -28,7 +28,7 @@ async def read_body(reader: asyncio.StreamReader, headers: list[list[str]]) -> i
 
 
 async def hold(seconds: float) -> None:
-    """Wait, and be counted as waiting."""
+    """Hold a request, and count it as held."""
     released = asyncio.get_running_loop().create_future()
     waiting.add(released)
     with contextlib.suppress(TimeoutError):
@@ -37,7 +37,7 @@ async def hold(seconds: float) -> None:
 
 
 def let_go() -> None:
-    """Answer all that wait now."""
+    """Answer all held requests now."""
     for released in waiting:
         released.set_result(None)
     waiting.clear()
@@ -81,7 +81,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def main() -> None:
-    """Listen where Synapse would."""
+    """Listen on Synapse's port."""
     server = await asyncio.start_server(serve, "0.0.0.0", 8008, backlog=1024)  # noqa: S104
     await server.serve_forever()
 

@@ -8,17 +8,15 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
-
-DEFAULT_ID = "991"
+DEFAULT_ID: Final = "991"
 
 
 def fail(text: str) -> None:
-    """Tell what is wrong and end."""
+    """Print what is wrong and end."""
     print(text, file=sys.stderr)
     sys.exit(2)
 

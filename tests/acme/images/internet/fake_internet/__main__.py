@@ -11,11 +11,11 @@ import subprocess
 from aiohttp import web
 
 from fake_internet import authority, control
-from fake_internet.authority import Front
+from fake_internet.authority import AuthorityProxy
 from fake_internet.cloudflare import Cloudflare
-from fake_internet.names import Names
+from fake_internet.dns_responses import DnsResponses
 from fake_internet.nameserver import Nameserver
-from fake_internet.world import World
+from fake_internet.state import InternetState
 
 
 def read_pairs(variable: str) -> dict[str, str]:
@@ -40,10 +40,10 @@ async def start_site(
 
 
 async def serve() -> None:
-    """Run the name servers, the API, the authority's front and the tests' door."""
-    world, addresses = World(), read_pairs("NAMESERVERS")
+    """Run the name servers, the API, the authorities' proxy and the tests' own API."""
+    state, addresses = InternetState(), read_pairs("NAMESERVERS")
     take_addresses(list(addresses.values()))
-    names = Names(world, addresses)
+    names = DnsResponses(state, addresses)
     resolver = Nameserver(os.environ["ADDRESS"], lambda packet: names.answer(packet, ""))
     servers = [
         Nameserver(address, lambda packet, label=label: names.answer(packet, label))
@@ -52,17 +52,19 @@ async def serve() -> None:
 
     async def apply() -> None:
         for server in servers:
-            await server.turn(world.switches["authorities"])
+            await server.turn(state.switches["authorities"])
 
     await resolver.turn("answer")
     await apply()
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(os.environ["TLS_FILE"])
     sites = [
-        await start_site(Cloudflare(world).build(), 80),
-        await start_site(Front(world, read_pairs("AUTHORITIES")).build(), authority.PORT, tls),
-        # The last one: whoever can ask it knows that the others answer.
-        await start_site(control.build(world, apply), control.PORT),
+        await start_site(Cloudflare(state).build(), 80),
+        await start_site(
+            AuthorityProxy(state, read_pairs("AUTHORITIES")).build(), authority.PORT, tls
+        ),
+        # The last one: once it answers, the others do.
+        await start_site(control.build(state, apply), control.PORT),
     ]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

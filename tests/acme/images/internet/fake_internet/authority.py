@@ -1,4 +1,4 @@
-"""A front before the ACME authorities: passes everything on, counts it, and fails on request."""
+"""A proxy before the ACME authorities: forwards and counts requests, and fails on demand."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from fake_internet.world import Rule, World
+from fake_internet.state import FaultRule, InternetState
 
 PORT: Final = 14000
-# What belongs to one hop alone (RFC 9110, section 7.6.1), or is written anew.
-_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date"})
-_WINDOWS = {"past": -30, "future": 30}
-# What real directories tell beside their addresses, and pebble does not.
+# What belongs to one hop alone (RFC 9110, section 7.6.1), or is written again.
+_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date"})
+_WINDOWS: Final = {"past": -30, "future": 30}
+# What real directories contain besides their addresses, and pebble's does not.
 _META: Final = {"caaIdentities": ["pebble.test"], "profiles": {"classic": "as ever"}}
 
 
-class Front:
-    """One door for several authorities, told apart by the host name that a client asks for."""
+class AuthorityProxy:
+    """One entrance to several authorities; the host name decides which."""
 
-    def __init__(self, world: World, authorities: dict[str, str]) -> None:
+    def __init__(self, state: InternetState, authorities: dict[str, str]) -> None:
         """Know the address of each authority by its host name."""
-        self._world = world
+        self._state = state
         self._authorities = authorities
         self._session: aiohttp.ClientSession | None = None
 
@@ -47,7 +47,7 @@ class Front:
 
     async def _pass(self, request: web.Request) -> web.Response:
         answer = await self._answer(request)
-        self._world.requests.append(
+        self._state.requests.append(
             {
                 "to": "acme",
                 "method": request.method,
@@ -59,10 +59,10 @@ class Front:
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
-        rule = self._world.find_rule("acme", request.method, request.path)
+        rule = self._state.find_fault("acme", request.method, request.path)
         if rule:
             return fail(rule)
-        window = self._world.switches["renewal"]
+        window = self._state.switches["renewal"]
         if "renewalInfo" not in request.path:
             return await self._forward(request)
         answer = suggest(window) if window else await self._forward(request)
@@ -90,13 +90,13 @@ class Front:
 
 
 def complete(directory: bytes) -> bytes:
-    """Return a directory with all that it may say of itself."""
+    """Return a directory with the metadata that real ones have."""
     document = json.loads(directory)
     document["meta"] = document.get("meta", {}) | _META
     return json.dumps(document).encode()
 
 
-def fail(rule: Rule) -> web.Response:
+def fail(rule: FaultRule) -> web.Response:
     """Return a problem document (RFC 8555, section 6.7), or a bare page where it has no kind."""
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after is not None else {}
     if not rule.kind:

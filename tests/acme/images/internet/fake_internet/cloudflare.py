@@ -1,6 +1,6 @@
-"""The handful of Cloudflare's endpoints that a DNS-01 client needs, and not one more.
+"""The few endpoints of Cloudflare's API that a DNS-01 client needs, and no other.
 
-What a client should not send is refused and remembered as a violation. Source: the API reference
+What a client should not send is refused and recorded as a violation. Source: the API reference
 of /zones and /zones/{id}/dns_records, and what certbot-dns-cloudflare 5.8 sends.
 """
 
@@ -15,15 +15,15 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from fake_internet.world import Record, Rule, World
+from fake_internet.state import FaultRule, InternetState, Record
 
 BASE: Final = "/client/v4"
-_ID = re.compile(r"[0-9a-f]{32}")
-_TOKEN = re.compile(r"Bearer [A-Za-z0-9_-]{40}")
-_LEGACY = ("X-Auth-Email", "X-Auth-Key")
-_KINDS = frozenset({"TXT"})
-_FILTERS = frozenset({"type", "name.exact", "content.exact", "page", "per_page"})
-_FIELDS = frozenset({"type", "name", "content", "ttl"})
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_TOKEN: Final = re.compile(r"Bearer [A-Za-z0-9_-]{40}")
+_LEGACY: Final = ("X-Auth-Email", "X-Auth-Key")
+_KINDS: Final = frozenset({"TXT"})
+_FILTERS: Final = frozenset({"type", "name.exact", "content.exact", "page", "per_page"})
+_FIELDS: Final = frozenset({"type", "name", "content", "ttl"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -41,10 +41,10 @@ class StrangeRequestError(CloudflareError):
 
 
 class Cloudflare:
-    """The API over the shared world."""
+    """The API over the shared state."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: InternetState) -> None:
+        self._state = state
 
     def build(self) -> web.Application:
         """Return the application."""
@@ -58,7 +58,7 @@ class Cloudflare:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = await self._answer(request, handler)
-        self._world.requests.append(
+        self._state.requests.append(
             {
                 "to": "cloudflare",
                 "method": request.method,
@@ -70,7 +70,7 @@ class Cloudflare:
         return answer
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        rule = self._world.find_rule("cloudflare", request.method, request.path)
+        rule = self._state.find_fault("cloudflare", request.method, request.path)
         if rule:
             return fail(rule)
         try:
@@ -78,11 +78,11 @@ class Cloudflare:
             return await handler(request)
         except CloudflareError as error:
             if isinstance(error, StrangeRequestError):
-                self._world.violations.append(f"{request.method} {request.path_qs}: {error}")
+                self._state.violations.append(f"{request.method} {request.path_qs}: {error}")
             return wrap(None, error.status, error.errors)
         except web.HTTPException:
             line = f"{request.method} {request.path_qs}: no such endpoint"
-            self._world.violations.append(line)
+            self._state.violations.append(line)
             return wrap(None, 400, [{"code": 7000, "message": "No route for that URI"}])
 
     def _authenticate(self, request: web.Request) -> list[str]:
@@ -92,7 +92,7 @@ class Cloudflare:
         if not _TOKEN.fullmatch(sent):
             chain = [{"code": 6111, "message": "Invalid format for Authorization header"}]
             raise CloudflareError(400, 6003, "Invalid request headers", error_chain=chain)
-        zones: list[str] | None = self._world.switches["tokens"].get(sent.removeprefix("Bearer "))
+        zones: list[str] | None = self._state.switches["tokens"].get(sent.removeprefix("Bearer "))
         if zones is None:
             raise CloudflareError(403, 9109, "Invalid access token")
         return zones
@@ -103,7 +103,7 @@ class Cloudflare:
         identity = request.match_info["zone"]
         if not _ID.fullmatch(identity):
             raise StrangeRequestError(404, 7003, f"Could not route to /zones/{identity}")
-        for name, known in self._world.identities.items():
+        for name, known in self._state.identities.items():
             if known == identity and name in allowed:
                 return name
         raise CloudflareError(403, 10000, "Authentication error")
@@ -118,13 +118,13 @@ class Cloudflare:
 
     def _describe_zone(self, zone: str) -> dict[str, Any]:
         return {
-            "id": self._world.identities[zone],
+            "id": self._state.identities[zone],
             "name": zone,
             "status": "active",
             "paused": False,
             "type": "full",
-            "name_servers": self._world.switches["nameservers"],
-            "account": {"id": "a" * 32, "name": "Somebody"},
+            "name_servers": self._state.switches["nameservers"],
+            "account": {"id": "a" * 32, "name": "An account"},
         }
 
     async def _list_records(self, request: web.Request) -> web.Response:
@@ -133,7 +133,7 @@ class Cloudflare:
         query, page = request.query, int(request.query.get("page", "1"))
         found = [
             record.describe()
-            for record in self._world.records
+            for record in self._state.records
             if record.zone == zone
             and query.get("type", record.kind) == record.kind
             and query.get("name.exact", record.name).lower() == record.name
@@ -146,10 +146,10 @@ class Cloudflare:
         zone = self._find_zone(request)
         expect_parameters(request, frozenset(), set())
         record = self._read_record(zone, await read_document(request))
-        same = [known for known in self._world.records if known.name == record.name]
+        same = [known for known in self._state.records if known.name == record.name]
         if any(known.content == record.content for known in same):
             raise CloudflareError(400, 81058, "An identical record already exists.")
-        self._world.records.append(record)
+        self._state.records.append(record)
         return wrap(record.describe())
 
     def _read_record(self, zone: str, fields: dict[str, Any]) -> Record:
@@ -176,15 +176,15 @@ class Cloudflare:
         zone = self._find_zone(request)
         expect_parameters(request, frozenset(), set())
         identity = request.match_info["record"]
-        kept = [r for r in self._world.records if (r.zone, r.identity) != (zone, identity)]
-        if len(kept) == len(self._world.records):
+        kept = [r for r in self._state.records if (r.zone, r.identity) != (zone, identity)]
+        if len(kept) == len(self._state.records):
             raise CloudflareError(404, 81044, "Record does not exist.")
-        self._world.records[:] = kept
+        self._state.records[:] = kept
         return wrap({"id": identity})
 
 
 def expect_parameters(request: web.Request, known: frozenset[str], needed: set[str]) -> None:
-    """Refuse parameters that nobody should send, and the want of one that everybody must."""
+    """Refuse parameters that no client should send, and the lack of one that every client must."""
     strange = sorted((set(request.query) - known) | (needed - set(request.query)))
     if strange:
         raise StrangeRequestError(400, 1000, f"unexpected or missing parameters: {strange}")
@@ -218,7 +218,7 @@ def wrap(
     return web.json_response(document, status=status)
 
 
-def fail(rule: Rule) -> web.Response:
+def fail(rule: FaultRule) -> web.Response:
     """Return a rule's answer: an envelope where it has a code, else the edge's page of HTML."""
     headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after is not None else {}
     if not rule.code:

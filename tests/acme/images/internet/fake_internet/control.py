@@ -1,4 +1,4 @@
-"""The door for tests: what happened, and what shall go wrong."""
+"""The tests' own API: what happened, and what is to fail."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Final
 
 from aiohttp import web
 
-from fake_internet.world import UnknownSwitchError, World
+from fake_internet.state import InternetState, UnknownSwitchError
 
 PORT: Final = 8081
 Apply = Callable[[], Awaitable[None]]
 
 
-def build(world: World, apply: Apply) -> web.Application:
-    """Return the application: GET /world, PUT /switches, POST /reset."""
+def build(state: InternetState, apply: Apply) -> web.Application:
+    """Return the application: GET /state, PUT /switches, POST /reset."""
 
-    async def tell(_request: web.Request) -> web.Response:
-        return web.json_response(world.describe())
+    async def show(_request: web.Request) -> web.Response:
+        return web.json_response(state.describe())
 
     async def turn(request: web.Request) -> web.Response:
         try:
-            world.turn(await request.json())
+            state.turn(await request.json())
         except (UnknownSwitchError, TypeError) as error:
             raise web.HTTPBadRequest(text=f"no such switch: {error}") from None
         await apply()
-        return web.json_response(world.switches)
+        return web.json_response(state.switches)
 
     async def reset(_request: web.Request) -> web.Response:
-        world.reset()
+        state.reset()
         await apply()
         return web.json_response({})
 
     app = web.Application()
-    app.router.add_get("/world", tell)
+    app.router.add_get("/state", show)
     app.router.add_put("/switches", turn)
     app.router.add_post("/reset", reset)
     return app

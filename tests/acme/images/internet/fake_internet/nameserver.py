@@ -1,4 +1,4 @@
-"""A DNS server on one address, by UDP and TCP, which can refuse or ignore whoever asks."""
+"""A DNS server on one address, by UDP and TCP, which can refuse or ignore questions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Nameserver(asyncio.DatagramProtocol):
         await self.close()
         if mode != "refuse":
             loop = asyncio.get_running_loop()
-            place = (self._address, PORT)
-            self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=place)
-            self._tcp = await asyncio.start_server(self._serve, *place)
+            address = (self._address, PORT)
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=address)
+            self._tcp = await asyncio.start_server(self._serve, *address)
 
     async def close(self) -> None:
         """Free the port."""

@@ -7,9 +7,11 @@ Wherever cloudflared only warns, the double refuses, so that a fault shows in a 
 
 from __future__ import annotations
 
-VERSION = "2026.8.2"
+from typing import Final
+
+VERSION: Final = "2026.8.2"
 """The release of cloudflared whose rules are modelled here."""
 
 
 class RefusalError(Exception):
-    """What keeps the double from doing as it was told; ends the process with exit code 1."""
+    """What keeps the double from its work; ends the process with exit code 1."""

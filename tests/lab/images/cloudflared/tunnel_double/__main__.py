@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from tunnel_double import VERSION, RefusalError
 from tunnel_double.command_line import Invocation, parse_command_line
@@ -14,7 +15,7 @@ from tunnel_double.readiness import check_readiness
 
 Command = Callable[[Invocation, Mapping[str, str]], None]
 
-_CONFIGURATION_PLACES = tuple(
+_CONFIGURATION_PLACES: Final = tuple(
     Path(folder, name)
     for folder in ("/etc/cloudflared", "/usr/local/etc/cloudflared")
     for name in ("config.yml", "config.yaml")
@@ -29,7 +30,7 @@ def find_configuration(invocation: Invocation) -> Path | None:
 
 
 def print_version(invocation: Invocation, _environment: Mapping[str, str]) -> None:
-    """Print which release of cloudflared this double stands for."""
+    """Print which release of cloudflared this double models."""
     short = invocation.given.get("short")
     print(VERSION if short else f"cloudflared version {VERSION} (built for the lab: a double)")
 

@@ -2,13 +2,14 @@
 
 Source: cmd/cloudflared/tunnel/cmd.go and subcommands.go of release 2026.8.2, with Go's flag
 package. A flag belongs to the level that declares it: `--token-file` only after `run`, `--metrics`
-only before it. Parsing of a level ends at its first word that is no flag.
+only before it. Parsing of a level ends at its first word that is not a flag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from tunnel_double import RefusalError
 from tunnel_double.flags import FLAGS, Flag, Value, parse_text
@@ -22,9 +23,9 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "tunnel ingress": ("validate",),
     "tunnel ingress validate": (),
 }
-_MOST_ARGUMENTS = {"tunnel run": 1}
-_OWN_PREFIX = "TUNNEL_"
-_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_MOST_ARGUMENTS: Final = {"tunnel run": 1}
+_OWN_PREFIX: Final = "TUNNEL_"
+_PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tunnel_double import RefusalError
 from tunnel_double.durations import parse_duration
 from tunnel_double.flags import FLAGS, Flag, Value, check_choice
 from tunnel_double.yaml_text import parse_yaml
 
-_RULE_KEYS = {"hostname": str, "path": str, "service": str}
-_ORIGIN_DURATIONS = ("connectTimeout", "tlsTimeout", "tcpKeepAlive", "keepAliveTimeout")
+_RULE_KEYS: Final = {"hostname": str, "path": str, "service": str}
+_ORIGIN_DURATIONS: Final = ("connectTimeout", "tlsTimeout", "tcpKeepAlive", "keepAliveTimeout")
 _ORIGIN_KEYS: Mapping[str, type] = {
     **dict.fromkeys(_ORIGIN_DURATIONS, str),
     "noHappyEyeballs": bool,
@@ -30,7 +30,7 @@ _ORIGIN_KEYS: Mapping[str, type] = {
     "disableChunkedEncoding": bool,
     "http2Origin": bool,
 }
-_NOT_MODELLED_WHEN_TRUE = ("disableChunkedEncoding", "http2Origin")
+_NOT_MODELLED_WHEN_TRUE: Final = ("disableChunkedEncoding", "http2Origin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class OriginRequest:
     no_tls_verify: bool = False
 
 
-_FIELDS = {
+_FIELDS: Final = {
     "connectTimeout": "connect_timeout",
     "tlsTimeout": "tls_timeout",
     "keepAliveTimeout": "keep_alive_timeout",
@@ -89,7 +89,7 @@ def read_configuration(path: Path) -> Configuration:
         raise RefusalError(msg) from None
     content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
-        msg = f"Configuration file {path} was empty or is no mapping"
+        msg = f"Configuration file {path} was empty or is not a mapping"
         raise RefusalError(msg)
     problems = list(_find_problems(content))
     if problems:

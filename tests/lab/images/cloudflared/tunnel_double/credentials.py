@@ -12,14 +12,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tunnel_double import RefusalError
 
-_SHORTEST_SECRET = 32
-_REQUIRED = ("AccountTag", "TunnelSecret", "TunnelID")
+_SHORTEST_SECRET: Final = 32
+_REQUIRED: Final = ("AccountTag", "TunnelSecret", "TunnelID")
 # The API's answer to the creation of a tunnel carries TunnelName too; cloudflared ignores it.
-_OPTIONAL = ("Endpoint", "TunnelName")
-_TOKEN_NAMES = {"a": "AccountTag", "s": "TunnelSecret", "t": "TunnelID", "e": "Endpoint"}
+_OPTIONAL: Final = ("Endpoint", "TunnelName")
+_TOKEN_NAMES: Final = {"a": "AccountTag", "s": "TunnelSecret", "t": "TunnelID", "e": "Endpoint"}
 
 
 @dataclass(frozen=True, kw_only=True)

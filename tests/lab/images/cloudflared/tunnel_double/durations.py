@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from tunnel_double import RefusalError
 
-_SECONDS = {
+_SECONDS: Final = {
     "ns": 1e-9,
     "us": 1e-6,
     "µs": 1e-6,
@@ -15,8 +16,8 @@ _SECONDS = {
     "m": 60.0,
     "h": 3600.0,
 }
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-_WHOLE = re.compile(rf"\+?(?:{_PART.pattern})+")
+_PART: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_WHOLE: Final = re.compile(rf"\+?(?:{_PART.pattern})+")
 
 
 def parse_duration(text: str, where: str) -> float:
@@ -28,6 +29,8 @@ def parse_duration(text: str, where: str) -> float:
     if text == "0":
         return 0.0
     if not _WHOLE.fullmatch(text):
-        msg = f"{where}: {text!r} is no duration; write a number and a unit, such as 30s or 1m30s"
+        msg = (
+            f"{where}: {text!r} is not a duration; write a number and a unit, such as 30s or 1m30s"
+        )
         raise RefusalError(msg)
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

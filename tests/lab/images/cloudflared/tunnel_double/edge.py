@@ -10,13 +10,14 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from multidict import CIMultiDict, MultiMapping
 
-VISITOR_HEADER = "X-Lab-Visitor"
+VISITOR_HEADER: Final = "X-Lab-Visitor"
 """The test's word for the visitor's address; the double consumes it."""
 
-_HOP_BY_HOP = (
+_HOP_BY_HOP: Final = (
     "Connection",
     "Keep-Alive",
     "Proxy-Authenticate",
@@ -27,9 +28,9 @@ _HOP_BY_HOP = (
     "Transfer-Encoding",
     "Upgrade",
 )
-_INNER_PREFIXES = ("cf-int-", "cf-cloudflared-", "cf-proxy-")
-_DATA_CENTRE = "LAB"
-_STATUS_NAMES = {524: "A timeout occurred"}
+_INNER_PREFIXES: Final = ("cf-int-", "cf-cloudflared-", "cf-proxy-")
+_DATA_CENTRE: Final = "LAB"
+_STATUS_NAMES: Final = {524: "A timeout occurred"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tunnel_double import RefusalError
 from tunnel_double.durations import parse_duration
@@ -11,17 +11,17 @@ from tunnel_double.durations import parse_duration
 Value = str | bool | float | int
 Kind = Literal["string", "bool", "duration", "integer"]
 
-_ABOVE = ("", "tunnel")
-_EVERYWHERE = ("", "tunnel", "tunnel run")
-_LEVELS_OF_LOGGING = ("debug", "info", "warn", "error", "fatal")
+_ABOVE: Final = ("", "tunnel")
+_EVERYWHERE: Final = ("", "tunnel", "tunnel run")
+_LEVELS_OF_LOGGING: Final = ("debug", "info", "warn", "error", "fatal")
 # The words of Go's strconv.ParseBool.
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """One flag: how it is spelled, where it stands and what it takes."""
+    """One flag: how it is spelled, where it is allowed and what it takes."""
 
     name: str
     kind: Kind = "string"
@@ -108,7 +108,7 @@ FLAGS: tuple[Flag, ...] = (
 
 
 def parse_text(flag: Flag, text: str, where: str) -> Value:
-    """Return the value that a flag's text stands for; raise RefusalError, naming `where`, if none."""
+    """Return the value that a flag's text means; raise RefusalError, naming `where`, if none."""
     if flag.kind == "bool":
         return _parse_bool(text, where)
     if flag.kind == "duration":
@@ -135,6 +135,6 @@ def _parse_bool(text: str, where: str) -> bool:
 
 def _parse_integer(text: str, where: str) -> int:
     if not text.isascii() or not text.isdigit():
-        msg = f"{where}: {text!r} is no whole number"
+        msg = f"{where}: {text!r} is not a whole number"
         raise RefusalError(msg)
     return int(text)

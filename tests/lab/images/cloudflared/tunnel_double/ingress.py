@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from tunnel_double import RefusalError
 from tunnel_double.configuration import OriginRequest, RawRule
 
-_STATUS = "http_status:"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_STATUS: Final = "http_status:"
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOWEST_STATUS, _HIGHEST_STATUS = 100, 999
 
 
@@ -39,7 +40,7 @@ class Rule:
     origin: OriginRequest
 
     def matches(self, hostname: str, path: str) -> bool:
-        """Tell whether a request for the host and the decoded path belongs to this rule."""
+        """Return whether a request for the host and the decoded path belongs to this rule."""
         fits = self.hostname in {"", "*", hostname} or (
             self.hostname.startswith("*.") and hostname.endswith(self.hostname[1:])
         )

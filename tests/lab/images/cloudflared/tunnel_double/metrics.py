@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
 from tunnel_double import VERSION, RefusalError
 
-DEFAULT_ADDRESSES = tuple(f"0.0.0.0:{port}" for port in range(20241, 20246))
+DEFAULT_ADDRESSES: Final = tuple(f"0.0.0.0:{port}" for port in range(20241, 20246))
 """What the image tries in turn where no address is given: open to the whole network."""
 
-CONNECTIONS = 4
+CONNECTIONS: Final = 4
 """Connections of one connector to the edge."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Final
 
 import aiohttp
 from multidict import CIMultiDict
@@ -20,10 +21,10 @@ from tunnel_double import RefusalError
 from tunnel_double.ingress import Rule
 
 # What aiohttp would add of its own; cloudflared adds nothing.
-_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # What Go sends again when the origin closed a kept connection; PUT and DELETE it does not.
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-_LARGEST_RESPONSE_FIELD = 128 * 1024
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_LARGEST_RESPONSE_FIELD: Final = 128 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class Outgoing:
 def load_authorities(rule: Rule) -> ssl.SSLContext:
     """Return whom the rule's origin may be certified by: the system's authorities and caPool.
 
-    The file is read here and never again. Raises RefusalError when it can not be read or holds no
+    The file is read here and never again. Raises RefusalError when it cannot be read or holds no
     certificate (cloudflared only logs the latter).
     """
     context = ssl.create_default_context()
@@ -104,7 +105,7 @@ class Origin:
     async def send(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the origin's response with its body still unread.
 
-        Raises aiohttp.ClientError when the origin can not be reached, proves to be another or
+        Raises aiohttp.ClientError when the origin cannot be reached, proves to be another or
         breaks off. A request without body that met a connection closed by the origin goes out
         again, like in Go; any other fails.
         """

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from logging import Logger
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -17,11 +18,11 @@ from tunnel_double import edge
 from tunnel_double.ingress import Rule, find_rule
 from tunnel_double.origin import Origin, Outgoing
 
-_UNREACHABLE = (
+_UNREACHABLE: Final = (
     "Unable to reach the origin service. The service may be down or it may not be responding to "
     "traffic from cloudflared"
 )
-_TIMED_OUT = 524
+_TIMED_OUT: Final = 524
 
 
 class Upload:
@@ -83,7 +84,7 @@ class PublicSide:
         """Ask for the awaited body only when the edge would take the request."""
         if edge.find_refusal(request.raw_path, request.headers, self._limits) is None:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            # These bytes are no part of the answer, which may still turn out to be an error.
+            # These bytes are not part of the answer, which may still turn out to be an error.
             request.writer.output_size = 0
         return None
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import http.client
 from http import HTTPStatus
+from typing import Final
 
 from tunnel_double import RefusalError
 
-_PATIENCE = 10.0
+_PATIENCE: Final = 10.0
 """Seconds to wait for the answer; the original waits for ever."""
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from tunnel_double import RefusalError
 from tunnel_double.command_line import Invocation
@@ -19,10 +20,10 @@ from tunnel_double.ingress import validate_ingress
 from tunnel_double.metrics import DEFAULT_ADDRESSES
 from tunnel_double.service import Plan, serve
 
-_LONGEST_GRACE_PERIOD = 180.0
-_PUBLIC_ADDRESS = "0.0.0.0:8880"
+_LONGEST_GRACE_PERIOD: Final = 180.0
+_PUBLIC_ADDRESS: Final = "0.0.0.0:8880"
 # Levels as zerolog writes them.
-_LEVELS = {"debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR", "fatal": "FTL"}
+_LEVELS: Final = {"debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR", "fatal": "FTL"}
 
 
 def run_tunnel(

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from logging import Logger
+from typing import Final
 
 from aiohttp import web
 
@@ -18,8 +19,8 @@ from tunnel_double.ingress import Rule
 from tunnel_double.origin import Origin
 from tunnel_double.public import PublicSide
 
-_LONGEST_LINE = 64 * 1024
-_AT_ONCE = 0.001
+_LONGEST_LINE: Final = 64 * 1024
+_AT_ONCE: Final = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Plan:
 async def serve(plan: Plan, log: Logger) -> None:
     """Serve the tunnel until SIGTERM or SIGINT; a second one cuts the grace period short.
 
-    Raises RefusalError when an address can not be listened on or a pool of authorities can not be read.
+    Raises RefusalError when an address cannot be listened on or a pool of authorities cannot be read.
     """
     stop, hurry = _watch_signals(log)
     log.info("Starting tunnel tunnelID=%s", plan.tunnel)

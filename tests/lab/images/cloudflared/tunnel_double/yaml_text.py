@@ -1,10 +1,10 @@
-"""YAML as Go's yaml.v3 reads it, as far as a configuration file of cloudflared can tell."""
+"""YAML as Go's yaml.v3 reads it, as far as a configuration file of cloudflared needs it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -24,7 +24,7 @@ class _GoLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_BOOL = "tag:yaml.org,2002:bool"
+_BOOL: Final = "tag:yaml.org,2002:bool"
 _GoLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -35,7 +35,7 @@ _GoLoader.add_implicit_resolver(
 
 
 def parse_yaml(text: str, where: str) -> object:
-    """Return what the one document of the text says; raise RefusalError where it is no YAML."""
+    """Return what the one document of the text says; raise RefusalError where it is not YAML."""
     try:
         return yaml.load(text, Loader=_GoLoader)  # a SafeLoader  # noqa: S506
     except yaml.YAMLError as error:
