@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from signedjson.key import encode_verify_key_base64, generate_signing_key, get_verify_key
 
-from bundle_helper import certificate
-from bundle_helper.check import ages
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.certificates import keeper
+from bundle_helper.check import image_ages
+from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.example import Example
 from tests.helper.homeserver import Homeserver
 
@@ -147,7 +147,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     """Stand in for the database of Debian's packages, just brought up to date."""
     path = tmp_path_factory.mktemp("packages") / "status"
     path.touch()
-    monkeypatch.setattr(ages, "PACKAGES", path)
+    monkeypatch.setattr(image_ages, "PACKAGES", path)
     return path
 
 
@@ -165,7 +165,7 @@ def bundle(environ: dict[str, str], secrets_directory: Path) -> Iterator[Bundle]
         get_verify_key(signing_key)
     )
     settings = ServiceSettings.from_environ(environ)
-    certificate.ensure(settings, datetime.now(UTC), lambda _: None)
+    keeper.ensure(settings, datetime.now(UTC), lambda _: None)
     with Homeserver(settings, signing_key) as homeserver:
         environ["SYNAPSE_URL"] = f"http://127.0.0.1:{homeserver.inner_port}"
         environ["APACHE_ADDRESS"] = f"127.0.0.1:{homeserver.outer_port}"

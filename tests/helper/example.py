@@ -8,8 +8,8 @@ from typing import Any
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.network import Trust
 from bundle_helper.federation.proof import prove
-from bundle_helper.federation.report import build_report
 from bundle_helper.federation.rows import build_rows
+from bundle_helper.federation.tester_report import build_report
 from tests.helper.world import KEYS, WELL_KNOWN, Reply, Site, World, matrix_pages, sign_keys
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::2"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from signedjson.types import SigningKey
 
-    from bundle_helper.settings import ServiceSettings
+    from bundle_helper.settings.service_settings import ServiceSettings
 
 CORS = {
     "Access-Control-Allow-Origin": "*",

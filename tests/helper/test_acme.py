@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import acme, lineage
-from bundle_helper.acme import Wish
+from bundle_helper.certificates import certbot, lineage
+from bundle_helper.certificates.certbot import Wish
 from bundle_helper.errors import SettingsError
-from bundle_helper.issuers import STAGING, AcmeSettings
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.settings.issuers import STAGING, AcmeSettings
+from bundle_helper.settings.service_settings import ServiceSettings
 
 TOKEN = "secretTOKENsecretTOKENsecretTOKENsecret0"
 
@@ -35,7 +35,7 @@ def acme_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
 def arguments(environ: dict[str, str], wish: Wish | None = None) -> list[str]:
     settings = ServiceSettings.from_environ(environ)
     assert isinstance(settings.acme, AcmeSettings)
-    return acme.certbot_arguments(settings, settings.acme, wish or Wish())
+    return certbot.certbot_arguments(settings, settings.acme, wish or Wish())
 
 
 def test_no_secret_is_an_argument(acme_environ: dict[str, str]) -> None:
@@ -85,7 +85,7 @@ def test_an_account_s_key_never_replaces_the_token(acme_environ: dict[str, str])
     """Cloudflare's library would prefer these variables, so certbot does not get them."""
     settings = ServiceSettings.from_environ(acme_environ)
     keys = {"CLOUDFLARE_EMAIL": "a@b.c", "CLOUDFLARE_API_KEY": "k", "CLOUDFLARE_API_TOKEN": "t"}
-    given = acme.certbot_environment(settings, {**keys, "CLOUDFLARE_BASE_URL": "http://x"})
+    given = certbot.certbot_environment(settings, {**keys, "CLOUDFLARE_BASE_URL": "http://x"})
     assert not set(keys) & set(given)
     assert given["CLOUDFLARE_BASE_URL"] == "http://x"
     assert "REQUESTS_CA_BUNDLE" not in given

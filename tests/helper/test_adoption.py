@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import authority, certificate
-from bundle_helper.certificate import State
-from bundle_helper.issuers import FilesSettings
-from bundle_helper.publication import LIVE, PREVIOUS
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.certificates import keeper, local_authority
+from bundle_helper.certificates.keeper import State
+from bundle_helper.certificates.published import LIVE, PREVIOUS
+from bundle_helper.settings.issuers import FilesSettings
+from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.conftest import write_authority
 
 NOW = datetime.now(UTC)
@@ -38,15 +38,15 @@ def issue(
     """Write certificate and key where the settings expect them; return the certificate."""
     assert settings.files is not None
     place = settings.files.key_file.parent
-    issuer = authority.load(place / "authority.key", place / "authority.pem")
-    leaf, key = authority.issue(issuer, names, now).split(KEY)
+    issuer = local_authority.load(place / "authority.key", place / "authority.pem")
+    leaf, key = local_authority.issue(issuer, names, now).split(KEY)
     settings.files.certificate_file.write_bytes(leaf)
     settings.files.key_file.write_bytes(KEY + key)
     return leaf.decode()
 
 
 def ensure(settings: ServiceSettings, now: datetime = NOW) -> State:
-    return certificate.ensure_files(settings, now, lambda _: None)
+    return keeper.ensure_files(settings, now, lambda _: None)
 
 
 def read(settings: ServiceSettings, name: str = LIVE) -> str:
@@ -116,7 +116,7 @@ def test_another_issuer_keeps_the_last_good_one(foreign: ServiceSettings) -> Non
     ensure(foreign)
     before = read(foreign)
     switched = replace(foreign, certificate_issuer="letsencrypt", files=None)
-    state = certificate.adopt(switched, NOW, lambda _: None, None)
+    state = keeper.adopt(switched, NOW, lambda _: None, None)
     assert (state.origin, read(foreign)) == ("files", before)
 
 
@@ -125,7 +125,7 @@ def test_back_to_the_own_authority_at_once(foreign: ServiceSettings) -> None:
     issue(foreign)
     ensure(foreign)
     own = replace(foreign, certificate_issuer="own-authority", certificate_names=NAMES)
-    state = certificate.ensure(own, NOW, lambda _: None)
+    state = keeper.ensure(own, NOW, lambda _: None)
     assert (state.origin, state.problem) == ("own-authority", None)
 
 
@@ -144,9 +144,7 @@ def test_many_at_once_publish_it_once(foreign: ServiceSettings) -> None:
         issue(foreign)
         told.clear()
         with ThreadPoolExecutor(8) as pool:
-            asked = [
-                pool.submit(certificate.ensure_files, foreign, NOW, told.append) for _ in range(8)
-            ]
+            asked = [pool.submit(keeper.ensure_files, foreign, NOW, told.append) for _ in range(8)]
             states = [each.result() for each in asked]
         assert {(state.origin, state.problem) for state in states} == {("files", None)}
         assert len(told) == 1

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import bootstrap
-from bundle_helper.environment import Secret
+from bundle_helper.database import bootstrap
 from bundle_helper.errors import HelperError
-from bundle_helper.settings import BootstrapSettings, VolumeOwner
+from bundle_helper.settings.environment import Secret
+from bundle_helper.settings.service_settings import BootstrapSettings, VolumeOwner
 
 
 def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:

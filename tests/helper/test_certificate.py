@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import certificate
-from bundle_helper.publication import LIVE
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.certificates import keeper
+from bundle_helper.certificates.published import LIVE
+from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.conftest import write_authority
 
 NOW = datetime.now(UTC)
 
 
-def ensure(settings: ServiceSettings, now: datetime = NOW) -> certificate.State:
-    return certificate.ensure(settings, now, lambda _: None)
+def ensure(settings: ServiceSettings, now: datetime = NOW) -> keeper.State:
+    return keeper.ensure(settings, now, lambda _: None)
 
 
 def test_a_good_certificate_is_left_alone(settings: ServiceSettings) -> None:

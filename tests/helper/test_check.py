@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bundle_helper import certificate, cli, registration, report
-from bundle_helper.check import probes, running
-from bundle_helper.check.result import Finding
+from bundle_helper import cli, storage
+from bundle_helper.accounts import registration
+from bundle_helper.certificates import keeper
+from bundle_helper.check import probes, runner
+from bundle_helper.findings import Finding
 from tests.helper.conftest import Bundle, write_authority
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,9 +52,9 @@ NAMES = [probe.name for probe in probes.PROBES]
 
 def write_status(bundle: Bundle, **accounts: object) -> None:
     """Write the status that the service leaves when all is well, or not."""
-    live = certificate.inspect(bundle.settings, datetime.now(UTC))
+    live = keeper.inspect(bundle.settings, datetime.now(UTC))
     now = datetime.now(UTC)
-    report.write(
+    storage.write(
         bundle.settings.state_directory / "status.json",
         {
             "time": now.isoformat(),
@@ -70,7 +72,7 @@ def write_status(bundle: Bundle, **accounts: object) -> None:
 def running_bundle(bundle: Bundle) -> Bundle:
     """Complete a bundle so that everything holds."""
     registration.ensure_accounts(bundle.settings)
-    report.write(
+    storage.write(
         bundle.settings.database_report_file,
         {"time": "2026-01-01T00:00:00+00:00", "proof": PROOF, "problem": None},
     )
@@ -163,21 +165,21 @@ def test_a_wrong_database_is_told(
 ) -> None:
     """The proof of bootstrap is read, not merely found."""
     proof = {**PROOF, part: {**PROOF[part], **change}}
-    report.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
+    storage.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
     assert set(broken(running_bundle)) == {"database role, locale and owner"}
 
 
 def test_a_role_in_another_role_is_told(running_bundle: Bundle) -> None:
     """Who is in pg_read_server_files reads the server's files: that is not the least."""
     proof = {**PROOF, "memberships": ["pg_read_server_files"]}
-    report.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
+    storage.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
     (row,) = broken(running_bundle).values()
     assert "act as pg_read_server_files" in row["cause"]
 
 
 def test_a_failed_bootstrap_shows_its_own_reason(running_bundle: Bundle) -> None:
     """What bootstrap could not do is the cause in the table."""
-    report.write(
+    storage.write(
         running_bundle.settings.database_report_file,
         {"time": "t", "proof": None, "problem": "the database synapse exists and is wrong"},
     )
@@ -206,7 +208,7 @@ def test_a_certificate_that_apache_has_not_loaded_is_told(running_bundle: Bundle
     """A new certificate on the volume and an old one on the wire do not pass."""
     settings = running_bundle.settings
     (settings.certificates_directory / "live.pem").unlink()
-    certificate.ensure(settings, datetime.now(UTC), lambda _: None)
+    keeper.ensure(settings, datetime.now(UTC), lambda _: None)
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
     os.utime(settings.certificates_directory / "live.pem", (long_ago, long_ago))
     assert set(broken(running_bundle)) == {"certificate served is the live one"}
@@ -216,7 +218,7 @@ def test_the_check_waits_while_apache_may_still_reload(running_bundle: Bundle) -
     """Right after a renewal the old certificate on the wire is no fault yet."""
     settings = running_bundle.settings
     (settings.certificates_directory / "live.pem").unlink()
-    certificate.ensure(settings, datetime.now(UTC), lambda _: None)
+    keeper.ensure(settings, datetime.now(UTC), lambda _: None)
     reload = Timer(0.3, running_bundle.homeserver.load_certificate)
     reload.start()
     assert broken(running_bundle) == {}
@@ -324,11 +326,11 @@ def test_a_probe_that_meets_nonsense_or_hangs_is_a_failed_row(running_bundle: Bu
         sleep(5)
         return Finding(ok=True, detail="too late")
 
-    results = running.run(
+    results = runner.run(
         (
-            running.Probe("nonsense", meets_nonsense),
-            running.Probe("hanging", hangs),
-            running.Probe("good", lambda _: Finding(ok=True, detail="yes")),
+            runner.Probe("nonsense", meets_nonsense),
+            runner.Probe("hanging", hangs),
+            runner.Probe("good", lambda _: Finding(ok=True, detail="yes")),
         ),
         running_bundle.settings,
         patience=0.5,

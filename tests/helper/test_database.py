@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from bundle_helper import connection, database
-from bundle_helper.catalogue import LEAST_PRIVILEGED, read_role, wanted_database
+from bundle_helper.database import connection, convergence
+from bundle_helper.database.catalog import LEAST_PRIVILEGED, read_role, wanted_database
 from bundle_helper.errors import HelperError
-from bundle_helper.settings import BootstrapSettings
+from bundle_helper.settings.service_settings import BootstrapSettings
 from tests.helper.conftest import PostgresServer
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def test_the_first_run_makes_and_proves_what_synapse_needs(place: Place) -> None
     """After one run the report holds the proof, and the role can make tables."""
     code, said = place.run()
     assert (code, "created the role" in said, "created the database" in said) == (0, True, True)
-    proof = database.prove(place.settings)
+    proof = convergence.prove(place.settings)
     assert proof.privileges == LEAST_PRIVILEGED
     assert proof.properties == wanted_database(place.name)
     assert place.report()["problem"] is None
@@ -272,7 +272,7 @@ def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
             assert "took the membership in pg_monitor" in said
             assert "took the membership in pg_read_server_files" in said
             assert f"REVOKE {name} FROM {other}" in said
-            proof = database.prove(place.settings)
+            proof = convergence.prove(place.settings)
             assert (proof.memberships, proof.members) == ((), (other,))
             code, said = place.run()
             assert (code, "took" in said) == (0, False)

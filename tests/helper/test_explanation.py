@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle_helper.explanation import explain
+from bundle_helper.certificates.diagnosis import explain
 
 LIMIT = (
     "An unexpected error occurred:\ntoo many certificates (5) already issued for this exact set of"

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from bundle_helper import cli, errands
+from bundle_helper import cli, concurrency
 from bundle_helper.federation import network
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import prove
@@ -224,7 +224,7 @@ def test_a_server_that_hangs_costs_its_stage_and_no_more(world: Example) -> None
 def test_an_errand_that_takes_too_long_is_left_behind() -> None:
     """The others' results come all the same, and nobody waits for the slow one."""
     released = Event()
-    slow, quick = errands.run_at_once([lambda: released.wait(5), lambda: True], patience=0.1)
+    slow, quick = concurrency.run_at_once([lambda: released.wait(5), lambda: True], patience=0.1)
     released.set()
     assert isinstance(slow, TimeoutError)
     assert quick is True
@@ -233,7 +233,7 @@ def test_an_errand_that_takes_too_long_is_left_behind() -> None:
 def test_the_service_does_not_carry_the_proof(tmp_path: Path) -> None:
     """What runs for years imports nothing of what a person asks for now and then."""
     code = (
-        "import sys, bundle_helper.cli, bundle_helper.service\n"
+        "import sys, bundle_helper.cli, bundle_helper.service.duties\n"
         "print([name for name in sys.modules if 'federation' in name or '.check' in name])"
     )
     path = {"PYTHONPATH": str(REPOSITORY / "images" / "helper")}

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from bundle_helper import notification
+from bundle_helper.monitoring import notification
 
 LINE = "matrix.example.org: its certificate ends at 2026-12-01 00:00 UTC; not renewed: no token"
 

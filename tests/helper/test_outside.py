@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from signedjson.key import generate_signing_key
 
 from bundle_helper import cli
-from bundle_helper.check import probes, running
-from bundle_helper.check.result import Result
+from bundle_helper.check import probes, runner
 from bundle_helper.federation import network
+from bundle_helper.findings import Result
 from tests.apache.certificates import issue
 from tests.helper.conftest import Bundle
 from tests.helper.example import GOOD, Example
@@ -40,7 +40,7 @@ def public(world: Example, bundle: Bundle) -> Example:
 
 def look(world: Example, bundle: Bundle) -> dict[str, Result]:
     """Return the failed rows by name."""
-    results = running.run(probes.outside_probes(world.network()), bundle.settings)
+    results = runner.run(probes.outside_probes(world.network()), bundle.settings)
     assert tuple(result.name for result in results) == NAMES
     failed = {result.name: result for result in results if not result.ok}
     assert all(result.cause and result.next_step for result in failed.values())

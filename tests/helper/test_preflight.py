@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bundle_helper import preflight
+from bundle_helper.certificates import preflight
 from tests.helper.nameserver import NameServer
 
 NAME = "matrix.example.test"

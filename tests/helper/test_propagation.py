@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bundle_helper import propagation
-from bundle_helper.propagation import Patience, PropagationError, Time
+from bundle_helper.certificates import propagation
+from bundle_helper.certificates.propagation import Patience, PropagationError, Time
 from tests.helper.nameserver import NameServer
 
 RECORD = "_acme-challenge.matrix.example.test"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from bundle_helper import authority, publication
+from bundle_helper.certificates import local_authority, published
+from bundle_helper.certificates.published import LIVE, PREVIOUS, PublicationError
 from bundle_helper.errors import HelperError
-from bundle_helper.publication import LIVE, PREVIOUS, PublicationError
 from tests.helper.conftest import write_authority
 
 NAMES = ("matrix.example.org", "example.org", "127.0.0.1")
@@ -21,13 +21,15 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def issuer(secrets_directory: Path) -> authority.Authority:
-    return authority.load(secrets_directory / "authority.key", secrets_directory / "authority.pem")
+def issuer(secrets_directory: Path) -> local_authority.Authority:
+    return local_authority.load(
+        secrets_directory / "authority.key", secrets_directory / "authority.pem"
+    )
 
 
 @pytest.fixture
-def pem(issuer: authority.Authority) -> bytes:
-    return authority.issue(issuer, NAMES, NOW)
+def pem(issuer: local_authority.Authority) -> bytes:
+    return local_authority.issue(issuer, NAMES, NOW)
 
 
 def split(pem: bytes) -> tuple[bytes, bytes]:
@@ -36,47 +38,51 @@ def split(pem: bytes) -> tuple[bytes, bytes]:
     return pem[:position], pem[position:]
 
 
-def test_a_wildcard_covers_one_label(issuer: authority.Authority) -> None:
+def test_a_wildcard_covers_one_label(issuer: local_authority.Authority) -> None:
     """`*.example.org` is for matrix.example.org, not for the domain itself."""
-    pem = authority.issue(issuer, ("*.example.org",), NOW)
-    publication.validate(pem, ("matrix.example.org",), NOW)
+    pem = local_authority.issue(issuer, ("*.example.org",), NOW)
+    published.validate(pem, ("matrix.example.org",), NOW)
     with pytest.raises(PublicationError, match=r"not for example\.org"):
-        publication.validate(pem, ("example.org",), NOW)
+        published.validate(pem, ("example.org",), NOW)
 
 
-def test_key_of_another_certificate_is_refused(issuer: authority.Authority, pem: bytes) -> None:
+def test_key_of_another_certificate_is_refused(
+    issuer: local_authority.Authority, pem: bytes
+) -> None:
     """Apache would die of a key that does not match, so it is never published."""
     certificate, _ = split(pem)
-    _, other_key = split(authority.issue(issuer, NAMES, NOW))
+    _, other_key = split(local_authority.issue(issuer, NAMES, NOW))
     with pytest.raises(PublicationError, match="private key is not the one"):
-        publication.validate(certificate + other_key, NAMES, NOW)
+        published.validate(certificate + other_key, NAMES, NOW)
 
 
-def test_order_and_number_of_the_parts_matter(issuer: authority.Authority, pem: bytes) -> None:
+def test_order_and_number_of_the_parts_matter(
+    issuer: local_authority.Authority, pem: bytes
+) -> None:
     """Leaf first, one key last: anything else is refused with its reason."""
     certificate, key = split(pem)
     with pytest.raises(PublicationError, match="does not come last"):
-        publication.validate(key + certificate, NAMES, NOW)
+        published.validate(key + certificate, NAMES, NOW)
     with pytest.raises(PublicationError, match="0 private keys"):
-        publication.validate(certificate, NAMES, NOW)
+        published.validate(certificate, NAMES, NOW)
     with pytest.raises(PublicationError, match="2 private keys"):
-        publication.validate(pem + key, NAMES, NOW)
+        published.validate(pem + key, NAMES, NOW)
     with pytest.raises(PublicationError, match="no readable certificate"):
-        publication.validate(key, NAMES, NOW)
+        published.validate(key, NAMES, NOW)
 
 
 def test_a_chain_in_the_wrong_order_is_refused(
-    issuer: authority.Authority, pem: bytes, tmp_path: Path
+    issuer: local_authority.Authority, pem: bytes, tmp_path: Path
 ) -> None:
     """Each certificate must be issued by the one that follows it."""
     write_authority(tmp_path)
     stranger = (tmp_path / "authority.pem").read_bytes()
     certificate, key = split(pem)
     with pytest.raises(PublicationError, match="certificate 1 was not issued"):
-        publication.validate(certificate + stranger + key, NAMES, NOW)
+        published.validate(certificate + stranger + key, NAMES, NOW)
     foreign = x509.load_pem_x509_certificate(stranger)
     with pytest.raises(PublicationError, match="certificate 1 was not issued"):
-        publication.validate(pem, NAMES, NOW, foreign)
+        published.validate(pem, NAMES, NOW, foreign)
 
 
 @pytest.mark.parametrize(
@@ -88,46 +94,46 @@ def test_a_certificate_outside_its_time_is_refused(
 ) -> None:
     """An expired or future certificate is not published."""
     with pytest.raises(PublicationError, match=reason):
-        publication.validate(pem, NAMES, moment)
+        published.validate(pem, NAMES, moment)
 
 
 def test_truncation_at_any_place_is_noticed(pem: bytes) -> None:
     """A PEM cut off anywhere is refused, except where only its last newline is lost."""
     for length in range(0, len(pem.rstrip()), 7):
         with pytest.raises(PublicationError):
-            publication.validate(pem[:length], NAMES, NOW)
+            published.validate(pem[:length], NAMES, NOW)
 
 
-def test_all_that_is_wrong_is_told_at_once(issuer: authority.Authority, pem: bytes) -> None:
+def test_all_that_is_wrong_is_told_at_once(issuer: local_authority.Authority, pem: bytes) -> None:
     """Key, names and time are judged together."""
     certificate, _ = split(pem)
     with pytest.raises(PublicationError) as caught:
-        publication.validate(certificate, ("other.org",), NOW + timedelta(days=365))
+        published.validate(certificate, ("other.org",), NOW + timedelta(days=365))
     assert caught.value.message.count(";") == 2
 
 
 def test_a_third_of_the_lifetime_is_the_time_to_renew(pem: bytes) -> None:
     """After two thirds of 90 days the certificate is due, a day earlier it is not."""
-    live = publication.validate(pem, NAMES, NOW)
+    live = published.validate(pem, NAMES, NOW)
     assert not live.is_due(NOW + timedelta(days=59))
     assert live.is_due(NOW + timedelta(days=60, hours=1))
 
 
 def test_the_published_file_is_for_its_group_alone(tmp_path: Path, pem: bytes) -> None:
     """Owner writes, the given group reads, nobody else does."""
-    publication.publish(tmp_path, publication.validate(pem, NAMES, NOW), group=33)
+    published.publish(tmp_path, published.validate(pem, NAMES, NOW), group=33)
     found = (tmp_path / LIVE).stat()
     assert (found.st_mode & 0o777, found.st_gid) == (0o640, 33)
     assert (tmp_path / LIVE).read_bytes() == pem
 
 
 def test_the_replaced_certificate_is_kept(
-    tmp_path: Path, pem: bytes, issuer: authority.Authority
+    tmp_path: Path, pem: bytes, issuer: local_authority.Authority
 ) -> None:
     """After a second publication the first one is previous.pem."""
-    second = authority.issue(issuer, NAMES, NOW)
+    second = local_authority.issue(issuer, NAMES, NOW)
     for each in (pem, second):
-        publication.publish(tmp_path, publication.validate(each, NAMES, NOW), group=33)
+        published.publish(tmp_path, published.validate(each, NAMES, NOW), group=33)
     assert (tmp_path / LIVE).read_bytes() == second
     assert (tmp_path / PREVIOUS).read_bytes() == pem
     assert len(list(tmp_path.glob("*.pem"))) == len(list(tmp_path.glob("*.pem*"))) == 2
@@ -136,7 +142,7 @@ def test_the_replaced_certificate_is_kept(
 def test_a_directory_that_refuses_is_explained(tmp_path: Path, pem: bytes) -> None:
     """A volume that can not be written gives one message with the path and what it needs."""
     with pytest.raises(HelperError, match="group_add"):
-        publication.publish(tmp_path / "no", publication.validate(pem, NAMES, NOW), group=33)
+        published.publish(tmp_path / "no", published.validate(pem, NAMES, NOW), group=33)
 
 
 # Kills itself right before the given file system operation, counted by Python's audit events.
@@ -147,7 +153,7 @@ from pathlib import Path
 from bundle_helper import publication
 directory, candidate, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 names = sys.argv[4:]
-new = publication.validate(candidate.read_bytes(), names, datetime.now(UTC))
+new = published.validate(candidate.read_bytes(), names, datetime.now(UTC))
 fsync, steps = os.fsync, 0
 def count(event="os.fsync", *_):
     global steps
@@ -161,17 +167,17 @@ def counted_fsync(descriptor):
     count()
 os.fsync = counted_fsync
 sys.addaudithook(count)
-publication.publish(directory, new, group=33)
+published.publish(directory, new, group=33)
 """
 
 
 def test_a_kill_at_any_step_leaves_a_good_live_certificate(
-    tmp_path: Path, pem: bytes, issuer: authority.Authority
+    tmp_path: Path, pem: bytes, issuer: local_authority.Authority
 ) -> None:
     """However far publication came, live.pem is the old one or the new one, and it heals."""
     volume, candidate = tmp_path / "volume", tmp_path / "candidate.pem"
     volume.mkdir()
-    old, new = pem, authority.issue(issuer, NAMES, NOW)
+    old, new = pem, local_authority.issue(issuer, NAMES, NOW)
     candidate.write_bytes(new)
     (volume / LIVE).write_bytes(old)
     outcomes = set()
@@ -185,5 +191,5 @@ def test_a_kill_at_any_step_leaves_a_good_live_certificate(
         outcomes.add((code, live == new))
         if code == 0:
             break
-        publication.publish(volume, publication.validate(old, NAMES, NOW), group=33)
+        published.publish(volume, published.validate(old, NAMES, NOW), group=33)
     assert outcomes == {(-9, False), (-9, True), (0, True)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import pulse
+from bundle_helper import liveness
 
 
 def write_process(processes: Path, process: int, *, wakes: int = 0, **files: str) -> None:
@@ -27,7 +27,7 @@ def test_silence_is_a_pulse_that_stands_still_for_long(tmp_path: Path) -> None:
     seen = []
     for now, wakes in [(0, 5), (60, 5), (74, 5), (76, 5), (77, 6), (150, 6), (153, 6)]:
         write_process(tmp_path, 7, wakes=wakes)
-        seen.append(pulse.is_silent(str(state), 7, now, str(tmp_path)))
+        seen.append(liveness.is_silent(str(state), 7, now, str(tmp_path)))
     assert seen == [False, False, False, True, False, False, True]
 
 
@@ -37,11 +37,11 @@ def test_another_process_begins_anew(tmp_path: Path) -> None:
     state = str(tmp_path / "state")
     for process in (7, 8):
         write_process(tmp_path, process, wakes=1)
-    assert not pulse.is_silent(state, 7, 0, str(tmp_path))
-    assert not pulse.is_silent(state, 8, 100, str(tmp_path))
-    (tmp_path / "state" / pulse.PULSE_FILE).write_text("")
-    assert not pulse.is_silent(state, 8, 200, str(tmp_path))
-    assert pulse.is_silent(state, 8, 300, str(tmp_path))
+    assert not liveness.is_silent(state, 7, 0, str(tmp_path))
+    assert not liveness.is_silent(state, 8, 100, str(tmp_path))
+    (tmp_path / "state" / liveness.PULSE_FILE).write_text("")
+    assert not liveness.is_silent(state, 8, 200, str(tmp_path))
+    assert liveness.is_silent(state, 8, 300, str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_the_main_process_is_the_first_child_of_an_init(
 ) -> None:
     """Where the service itself is the first process, none of its children is taken for it."""
     write_process(tmp_path, 1, comm=init, children=children)
-    assert pulse.find_main(str(tmp_path)) == main
+    assert liveness.find_main(str(tmp_path)) == main
 
 
 def test_the_kernel_counts_the_wakes_of_this_process() -> None:
     """The counter is there, and grows with each pause."""
-    before = pulse.count_wakes(os.getpid())
+    before = liveness.count_wakes(os.getpid())
     os.sched_yield()
     read, write = os.pipe()
     os.write(write, b"x")
     os.read(read, 1)
-    assert pulse.count_wakes(os.getpid()) >= before
+    assert liveness.count_wakes(os.getpid()) >= before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bundle_helper import report
+from bundle_helper import storage
 from bundle_helper.check import readiness
 from bundle_helper.health import STATUS_FILE
 from tests.helper.conftest import Bundle
@@ -16,7 +16,7 @@ BEGUN, GROWN = 5.0, 3600.0
 def write_accounts(bundle: Bundle, *, ensured: bool) -> None:
     """Let the service say whether it has made the accounts, which needs Synapse."""
     file = bundle.settings.state_directory / STATUS_FILE
-    report.write(file, {"accounts": {"ensured": ensured}})
+    storage.write(file, {"accounts": {"ensured": ensured}})
 
 
 def wait(

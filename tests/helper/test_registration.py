@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import registration
+from bundle_helper.accounts import registration
+from bundle_helper.accounts.registration import RegistrationError
 from bundle_helper.exchange import ExchangeError
-from bundle_helper.registration import RegistrationError
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.conftest import Bundle
 
 

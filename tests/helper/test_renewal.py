@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper import history, issuance, lineage, schedule
-from bundle_helper.acme import Wish
-from bundle_helper.renewal import Renewal
-from bundle_helper.schedule import History
-from bundle_helper.settings import ServiceSettings
+from bundle_helper.certificates import history, issuance, lineage, schedule
+from bundle_helper.certificates.certbot import Wish
+from bundle_helper.certificates.renewal import Renewal
+from bundle_helper.certificates.schedule import History
+from bundle_helper.settings.service_settings import ServiceSettings
 
 NOW = datetime.now(UTC)
 
@@ -107,7 +107,7 @@ def test_nothing_is_ordered_where_nothing_can_be_kept(
     def refuse(_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bundle_helper.issuance.os.fsync", refuse)
+    monkeypatch.setattr("bundle_helper.certificates.issuance.os.fsync", refuse)
     with pytest.raises(issuance.NotReadyError, match="No space left on device"):
         issuance.obtain(acme_settings, Wish(), {}, lambda _: None)
     assert list(lineages(acme_settings).iterdir()) == []
@@ -117,7 +117,7 @@ def test_a_success_without_a_certificate_is_a_failure(
     renewal: Renewal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What certbot says counts only where what it made is found."""
-    monkeypatch.setattr("bundle_helper.issuance.obtain", lambda *_: None)
+    monkeypatch.setattr("bundle_helper.certificates.issuance.obtain", lambda *_: None)
     with pytest.raises(issuance.IssuanceError, match="not where it belongs"):
         renewal.attempt(Wish())
     assert renewal.read_history().failures == 1

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle_helper import schedule
-from bundle_helper.schedule import History
+from bundle_helper.certificates import schedule
+from bundle_helper.certificates.schedule import History
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = timedelta(hours=1)

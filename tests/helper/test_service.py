@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundle_helper import service
-from bundle_helper.certificate import State
-from bundle_helper.duty import stamp
+from bundle_helper.certificates.keeper import State
+from bundle_helper.certificates.schedule import Deadlines
 from bundle_helper.errors import HelperError
-from bundle_helper.schedule import Deadlines
+from bundle_helper.service import duties
+from bundle_helper.service.duty import stamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundle_helper.settings import ServiceSettings
+    from bundle_helper.settings.service_settings import ServiceSettings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def make_accounts(settings: ServiceSettings, failures: int) -> tuple[list[float]
         pauses.append(seconds)
         left.append(read(settings, "accounts"))
 
-    service.make_accounts(settings, ensure, sleep)
+    duties.make_accounts(settings, ensure, sleep)
     return pauses, left
 
 
@@ -62,12 +62,12 @@ def test_a_synapse_that_never_comes_is_asked_ever_more_seldom(settings: ServiceS
 
 def test_a_look_publishes_and_names_what_it_depends_on(settings: ServiceSettings) -> None:
     """One look makes the certificate; it leaves the stamps of before, so that no change is lost."""
-    service.keep_certificate(settings, {})
+    duties.keep_certificate(settings, {})
     live = str(settings.certificates_directory / "live.pem")
     left = read(settings, "certificate")
     assert (left["problem"], left["origin"]) == (None, "own-authority")
     assert left["files"][live] is None
-    service.keep_certificate(settings, {})
+    duties.keep_certificate(settings, {})
     again = read(settings, "certificate")
     assert again["serial"] == left["serial"]
     assert again["files"][live] == stamp(live)
@@ -82,18 +82,18 @@ def test_the_next_look_is_when_something_will_be_different() -> None:
     """The warning, the failure, the end and the next question each call for a look."""
     state = State(live=None, deadlines=Deadlines(warning=START, failure=START + timedelta(hours=2)))
     at = START - timedelta(hours=1)
-    assert service.next_moment(state, at) == START
-    assert service.next_moment(state, START) == START + timedelta(hours=2)
+    assert duties.next_moment(state, at) == START
+    assert duties.next_moment(state, START) == START + timedelta(hours=2)
     asked = replace(state, next_attempt=START + timedelta(hours=1))
-    assert service.next_moment(asked, START) == START + timedelta(hours=1)
-    assert service.next_moment(state, START + timedelta(hours=2)) is None
+    assert duties.next_moment(asked, START) == START + timedelta(hours=1)
+    assert duties.next_moment(state, START + timedelta(hours=2)) is None
 
 
 def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) -> None:
     """As long as there is nothing to serve it tries each minute, whatever stands in the way."""
     settings.certificates_directory.rmdir()
     now = datetime.now(UTC)
-    service.keep_certificate(settings, {}, now=lambda: now)
+    duties.keep_certificate(settings, {}, now=lambda: now)
     left = read(settings, "certificate")
     assert left["valid_until"] is None
     assert "No such file or directory" in left["problem"]
@@ -104,4 +104,4 @@ def test_a_place_that_refuses_is_told(settings: ServiceSettings, tmp_path: Path)
     """Without a place for what it found the process ends with a reason."""
     elsewhere = replace(settings, state_directory=tmp_path / "missing")
     with pytest.raises(HelperError, match=r"certificate\.json can not be written"):
-        service.keep_certificate(elsewhere, {})
+        duties.keep_certificate(elsewhere, {})

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle_helper.environment import Secret
 from bundle_helper.errors import SettingsError
-from bundle_helper.settings import BootstrapSettings, ServiceSettings, VolumeOwner
+from bundle_helper.settings.environment import Secret
+from bundle_helper.settings.service_settings import BootstrapSettings, ServiceSettings, VolumeOwner
 
 _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundle_helper import health
-from bundle_helper.duty import Duty
-from bundle_helper.supervisor import Herald
+from bundle_helper.service.duty import Duty
+from bundle_helper.service.supervisor import Herald
 from tests.helper.conftest import Bundle
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGE = str(REPOSITORY / "images" / "helper")
 PATIENCE = 120
 SERVE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from bundle_helper.supervisor import *; "
+    "import sys; sys.path.insert(0, sys.argv[1]); from bundle_helper.service.supervisor import *; "
     "Supervisor(sys.argv[2], lambda duty: ['/bin/sh', sys.argv[3], duty]).serve()"
 )
 
@@ -229,7 +229,7 @@ def test_a_problem_is_told_once() -> None:
 def test_it_imports_a_handful_of_the_standard_library() -> None:
     """It stays for months: what the duties need may not creep in."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import bundle_helper.supervisor; "
+        "import sys; sys.path.insert(0, sys.argv[1]); import bundle_helper.service.supervisor; "
         "print(*sorted({n.partition('.')[0] for n in sys.modules}))"
     )
     loaded = subprocess.run(

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundle_helper import watch
-from bundle_helper.check import watched
+from bundle_helper.check import disk_and_heartbeat
+from bundle_helper.monitoring import watch
 from tests.helper.listening import Listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundle_helper.settings import ServiceSettings
+    from bundle_helper.settings.service_settings import ServiceSettings
     from tests.helper.conftest import Bundle
 
 PACKAGE = str(Path(watch.__file__).parents[1])
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_is_found(
     ):
         problem = watch.look_at_disk(watching)
         assert (scarce or "None") in str(problem)
-        assert watched.probe_watch(watching).ok is (scarce is None)
+        assert disk_and_heartbeat.probe_watch(watching).ok is (scarce is None)
     look(watching)
     assert service.called == []
 
@@ -254,7 +254,7 @@ def test_a_heartbeat_that_fails_is_told_without_its_address(
     service.status = 404
     found, _ = look(watching)
     assert found["heartbeat"]["problem"] == "the heartbeat address answers with 404"
-    finding = watched.probe_watch(watching)
+    finding = disk_and_heartbeat.probe_watch(watching)
     assert "answers with 404" in finding.detail
     assert watching.heartbeat_file
     watching.heartbeat_file.write_text("http://127.0.0.1:1/ping/s3cret\n")
@@ -279,4 +279,4 @@ def test_a_watch_that_breaks_is_a_row(watching: ServiceSettings) -> None:
     """What would silence every message is seen by `check`."""
     status = {"watch": {"problem": "its process ended with exit code 1"}}
     (watching.state_directory / "status.json").write_text(json.dumps(status))
-    assert "exit code 1" in watched.probe_watch(watching).detail
+    assert "exit code 1" in disk_and_heartbeat.probe_watch(watching).detail

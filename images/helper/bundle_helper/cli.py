@@ -12,8 +12,8 @@ from typing import TextIO
 
 import click
 
-from . import supervisor
-from .settings import BootstrapSettings, ServiceSettings
+from .service import supervisor
+from .settings.service_settings import BootstrapSettings, ServiceSettings
 
 # What is imported inside a command is needed there alone: the service stays small in memory,
 # and a check starts at once.
@@ -27,7 +27,7 @@ def main() -> None:
 @main.command()
 def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
-    from . import bootstrap as start  # noqa: PLC0415
+    from .database import bootstrap as start  # noqa: PLC0415
 
     _end_when_asked()
     start.run(BootstrapSettings.from_environ(os.environ), _now, _tell)
@@ -39,7 +39,7 @@ def start_empty(server_name: str) -> None:
     """Give up the data that belongs to this folder, and make an empty server."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from . import bootstrap as start  # noqa: PLC0415
+    from .database import bootstrap as start  # noqa: PLC0415
 
     _end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
@@ -70,7 +70,8 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
         if as_json or inside:
             raise click.UsageError("--json goes behind `federation`, and --inside nowhere with it")
         return
-    from .check import probes, readiness, rendering, running  # noqa: PLC0415
+    from . import findings_table  # noqa: PLC0415
+    from .check import probes, readiness, runner  # noqa: PLC0415
     from .federation import network  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
@@ -78,8 +79,8 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     chosen = probes.PROBES
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
-    results = running.run(chosen, settings)
-    rendering.render(results, as_json=as_json)
+    results = runner.run(chosen, settings)
+    findings_table.render(results, as_json=as_json)
     sys.exit(0 if all(result.ok for result in results) else 1)
 
 
@@ -89,10 +90,10 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
 @click.option("--root", type=click.File(), help="Trust these roots too (PEM; - is standard input).")
 def federation(server_name: str, *, as_json: bool, root: TextIO | None) -> None:
     """Prove any server as other servers see it; exit code 0 only if they could talk to it."""
-    from .federation import console  # noqa: PLC0415
+    from .federation import command  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
-    sys.exit(console.show(settings, server_name, root, as_json=as_json))
+    sys.exit(command.show(settings, server_name, root, as_json=as_json))
 
 
 @main.group()
@@ -104,9 +105,11 @@ def certificates() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
     """Say what is published, who issued it, and how its renewal goes."""
-    from . import console  # noqa: PLC0415
+    from .certificates import commands  # noqa: PLC0415
 
-    sys.exit(console.show_status(ServiceSettings.from_environ(os.environ), _now(), as_json=as_json))
+    sys.exit(
+        commands.show_status(ServiceSettings.from_environ(os.environ), _now(), as_json=as_json)
+    )
 
 
 @certificates.command()
@@ -114,12 +117,12 @@ def status(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def renew(*, force: bool, as_json: bool) -> None:
     """Ask for the certificate now; it is renewed only if it is due."""
-    from . import acme, console  # noqa: PLC0415
+    from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
     settings = ServiceSettings.from_environ(os.environ)
-    wish = acme.Wish(renew=force)
-    sys.exit(console.act(settings, os.environ, wish, _now, as_json=as_json))
+    wish = certbot.Wish(renew=force)
+    sys.exit(commands.act(settings, os.environ, wish, _now, as_json=as_json))
 
 
 @certificates.command()
@@ -127,12 +130,12 @@ def renew(*, force: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def issue(*, staging: bool, as_json: bool) -> None:
     """Obtain the first certificate now, or rehearse it."""
-    from . import acme, console  # noqa: PLC0415
+    from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
     settings = ServiceSettings.from_environ(os.environ)
-    wish = acme.Wish(rehearsal=staging)
-    sys.exit(console.act(settings, os.environ, wish, _now, as_json=as_json))
+    wish = certbot.Wish(rehearsal=staging)
+    sys.exit(commands.act(settings, os.environ, wish, _now, as_json=as_json))
 
 
 @main.group()
@@ -146,7 +149,7 @@ def user() -> None:
 @click.option("--admin", is_flag=True, help="Make an administrator of the server.")
 def add(name: str, *, admin: bool) -> None:
     """Make an account and print its first password."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
     click.echo(users.add(settings, name, admin=admin).reveal())
@@ -156,7 +159,7 @@ def add(name: str, *, admin: bool) -> None:
 @click.argument("name")
 def password(name: str) -> None:
     """Give an account a new password, print it, and end every session of the account."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     renewed = users.renew_password(ServiceSettings.from_environ(os.environ), name)
     click.echo(renewed.reveal() if renewed else "the account of check has its password again")
@@ -165,7 +168,7 @@ def password(name: str) -> None:
 @user.command("list")
 def list_users() -> None:
     """Print every account that can sign in, and which are administrators."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     for found in users.find_users(ServiceSettings.from_environ(os.environ)):
         words = [found.user_id, *["administrator"] * found.admin, *["locked"] * found.locked]

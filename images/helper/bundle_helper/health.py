@@ -10,7 +10,7 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
-from .pulse import end_silent
+from .liveness import end_silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

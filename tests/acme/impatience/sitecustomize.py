@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from bundle_helper.propagation import Patience
+from bundle_helper.certificates.propagation import Patience
 
 _DEFAULTS = Patience.__init__.__kwdefaults__
 if _DEFAULTS is None or set(_DEFAULTS) != {"floor", "ceiling", "blind"}:

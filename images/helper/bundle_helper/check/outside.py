@@ -10,14 +10,14 @@ from ..federation.faults import Fault, FaultError
 from ..federation.keys import TARGET
 from ..federation.names import shown
 from ..federation.rows import blame
-from .result import Finding, failed, passed
-from .signing import find_problems, key_id
-from .wellknown import problems_of_cors, read_base_url
+from ..findings import Finding, failed, passed
+from .discovery_documents import problems_of_cors, read_base_url
+from .signing_key import find_problems, key_id
 
 if TYPE_CHECKING:
     from ..exchange import Answer
     from ..federation.network import Network
-    from ..settings import ServiceSettings
+    from ..settings.service_settings import ServiceSettings
 
 # https://developers.cloudflare.com/cache/concepts/cache-responses/
 _FROM_CACHE = {"HIT", "STALE", "UPDATING", "REVALIDATED"}

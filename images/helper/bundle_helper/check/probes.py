@@ -6,17 +6,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import outside
-from .accounts import probe_admin
-from .ages import probe_ages
-from .closed import probe_closed, probe_limit
-from .database import probe_proof, probe_reached
-from .forwarded import probe_forwarded
-from .paths import probe_paths
-from .running import Probe
-from .signing import probe_signing
-from .tls import probe_chain, probe_current, probe_issuer
-from .watched import probe_watch
-from .wellknown import probe_client, probe_server, probe_support
+from .administrator import probe_admin
+from .client_address import probe_forwarded
+from .database_proof import probe_proof, probe_reached
+from .discovery_documents import probe_client, probe_server, probe_support
+from .disk_and_heartbeat import probe_watch
+from .encoded_paths import probe_paths
+from .image_ages import probe_ages
+from .refusals import probe_closed, probe_limit
+from .runner import Probe
+from .served_certificate import probe_chain, probe_current, probe_issuer
+from .signing_key import probe_signing
 
 if TYPE_CHECKING:
     from ..federation.network import Network

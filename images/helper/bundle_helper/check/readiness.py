@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import report
+from .. import storage
 from ..errors import HelperError
 from ..health import STATUS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..settings import ServiceSettings
+    from ..settings.service_settings import ServiceSettings
 
 # Seconds after its start in which a bundle may still be on its way; usually it needs ten.
 _YOUTH = 120.0
@@ -42,7 +42,7 @@ def await_start(
 def is_ready(settings: ServiceSettings) -> bool:
     """Say whether Synapse has answered the helper, and Apache accepts connections."""
     try:
-        status = report.read(settings.state_directory / STATUS_FILE)
+        status = storage.read(settings.state_directory / STATUS_FILE)
         socket.create_connection(settings.apache_address, _PATIENCE).close()
     except (HelperError, OSError):
         return False

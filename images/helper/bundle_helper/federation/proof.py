@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errands import run_at_once
-from .connection import Connection, Version, ask_version, visit
-from .discovery import Destination, delegate, find_destination
+from ..concurrency import run_at_once
+from .delegation import WellKnown
 from .faults import Fault, explain_error
-from .wellknown import WellKnown
+from .resolution import Destination, delegate, find_destination
+from .server import Connection, Version, ask_version, visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

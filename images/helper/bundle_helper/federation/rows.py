@@ -7,17 +7,17 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ..check.result import Finding, Result, failed, passed
+from ..findings import Finding, Result, failed, passed
 from .names import shown
 from .network import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .connection import Connection, Version
     from .faults import Fault
     from .keys import Keys
     from .proof import Proof
+    from .server import Connection, Version
 
 _RENEW_KEYS = (
     "look at the clock (`date -u`), the server_name and the signing key of that server;"

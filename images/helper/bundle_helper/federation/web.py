@@ -12,7 +12,7 @@ from .faults import Fault, FaultError, explain_error
 from .lookup import find_addresses
 from .names import parse_server_name, shown
 from .network import Place
-from .transport import secure
+from .tls import secure
 
 if TYPE_CHECKING:
     from .names import ServerName

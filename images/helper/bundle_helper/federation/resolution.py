@@ -1,0 +1,69 @@
+"""Where other servers connect to, and what they ask for there: server discovery, steps 1 to 6.
+
+https://spec.matrix.org/latest/server-server-api/#resolving-server-names
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import delegation
+from .delegation import WellKnown
+from .lookup import Host, Service, find_host, find_service, find_target
+from .network import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .names import ServerName
+    from .network import Network
+
+MATRIX_PORT = 8448
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """`host` is the Host header, and its name or address is what the certificate must carry.
+
+    `service` is None where no SRV record may be looked for.
+    """
+
+    host: ServerName
+    service: Service | None
+    hosts: Mapping[str, Host]
+    places: tuple[Place, ...]
+
+
+def delegate(name: ServerName, network: Network) -> WellKnown:
+    """Take step 3: only a name without a port may be delegated."""
+    if name.is_address or name.port:
+        reason = "is an IP address" if name.is_address else "has a port"
+        return WellKnown(absent=f"not asked for, because {name} {reason}")
+    return delegation.look(name.host, network)
+
+
+def find_destination(host: ServerName, network: Network) -> Destination:
+    """Take the other steps, which are the same for a server name and for what it delegates to."""
+    if host.is_address:
+        places = (Place(host.host, host.port or MATRIX_PORT),)
+        return Destination(host=host, service=None, hosts={}, places=places)
+    if host.port:
+        found = {host.host: find_host(host.host, network.resolver)}
+        return _destination(host, None, found, [(host.host, host.port)])
+    service = find_service(host.host, network.resolver)
+    if not service.records:
+        found = {host.host: find_host(host.host, network.resolver)}
+        return _destination(host, service, found, [(host.host, MATRIX_PORT)])
+    found = {r.target: find_target(r, network.resolver) for r in service.records}
+    return _destination(host, service, found, [(r.target, r.port) for r in service.records])
+
+
+def _destination(
+    host: ServerName,
+    service: Service | None,
+    hosts: Mapping[str, Host],
+    ports: Iterable[tuple[str, int]],
+) -> Destination:
+    places = (Place(address, port) for name, port in ports for address in hosts[name].addresses)
+    return Destination(host=host, service=service, hosts=hosts, places=tuple(dict.fromkeys(places)))
