@@ -19,7 +19,7 @@ from signedjson.key import encode_verify_key_base64, generate_signing_key, get_v
 from bundle_helper.certificates import keeper
 from bundle_helper.check import image_ages
 from bundle_helper.settings.service_settings import ServiceSettings
-from tests.helper.example import Example
+from tests.helper.example_org import ExampleOrg
 from tests.helper.homeserver import Homeserver
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ def write_authority(
 
 
 @pytest.fixture
-def world() -> Iterator[Example]:
+def internet() -> Iterator[ExampleOrg]:
     """Return a small internet in which example.org is a good server."""
-    with Example() as world:
-        world.build()
-        yield world
+    with ExampleOrg() as internet:
+        internet.build()
+        yield internet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class World:
+class SmallInternet:
     """Sites at made-up addresses; nothing else is reached from within."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class World:
         return socket.create_connection(("127.0.0.1", self.sites[place].port), seconds)
 
     def network(self, *more: Trust) -> Network:
-        """Return the way into this world, its root being the public one."""
+        """Return the way into this internet, its root being the public one."""
         context = new_context()
         context.load_verify_locations(cadata=self.root.pem)
         public = Trust(name=PUBLIC, context=context)

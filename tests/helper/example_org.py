@@ -10,14 +10,22 @@ from bundle_helper.federation.network import Trust
 from bundle_helper.federation.proof import prove
 from bundle_helper.federation.rows import build_rows
 from bundle_helper.federation.tester_report import build_report
-from tests.helper.world import KEYS, WELL_KNOWN, Reply, Site, World, matrix_pages, sign_keys
+from tests.helper.small_internet import (
+    KEYS,
+    WELL_KNOWN,
+    Reply,
+    Site,
+    SmallInternet,
+    matrix_pages,
+    sign_keys,
+)
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::2"
 PLACES = (f"{B}:443", f"[{C}]:443")
 GOOD = {"m.server": "matrix.example.org:443"}
 
 
-class Example(World):
+class ExampleOrg(SmallInternet):
     """example.org delegates to matrix.example.org, which has two addresses."""
 
     apex: Site

@@ -9,14 +9,14 @@ import pytest
 from signedjson.key import generate_signing_key
 
 from tests.apache.certificates import issue
-from tests.helper.example import PLACES, B, C, Example, find
-from tests.helper.world import KEYS, sign_keys
+from tests.helper.example_org import PLACES, B, C, ExampleOrg, find
+from tests.helper.small_internet import KEYS, sign_keys
 
 
-def test_a_good_server_is_told_in_the_words_of_the_federation_tester(world: Example) -> None:
+def test_a_good_server_is_told_in_the_words_of_the_federation_tester(internet: ExampleOrg) -> None:
     """Every field of the tester is there, by its own name and of its own kind."""
     begun = int(time.time())
-    told = world.report()
+    told = internet.report()
     assert list(told) == [
         *("WellKnownResult", "DNSResult", "ConnectionReports", "ConnectionErrors", "Version"),
         "FederationOK",
@@ -38,7 +38,7 @@ def test_a_good_server_is_told_in_the_words_of_the_federation_tester(world: Exam
     assert told["Version"] == {"name": "Synapse", "version": "1.157.2"}
     assert list(told["ConnectionReports"]) == list(PLACES)
     one = told["ConnectionReports"][PLACES[0]]
-    document = world.matrix.pages[KEYS].body
+    document = internet.matrix.pages[KEYS].body
     key = document["verify_keys"]["ed25519:a_TEST"]["key"]
     (certificate,) = one.pop("Certificates")
     assert certificate["SubjectCommonName"] == "matrix.example.org"
@@ -61,18 +61,20 @@ def test_a_good_server_is_told_in_the_words_of_the_federation_tester(world: Exam
         "Info": {"TrustedBy": "public roots"},
         "Keys": document,
     }
-    assert {agent for *_, agent in world.matrix.asked} == {"synapse-bundle-check"}
+    assert {agent for *_, agent in internet.matrix.asked} == {"synapse-bundle-check"}
 
 
-def forge(world: Example) -> None:
+def forge(internet: ExampleOrg) -> None:
     """Change the keys after they were signed."""
-    world.matrix.pages[KEYS].body["old_verify_keys"] = {"ed25519:x": {"key": "", "expired_ts": 1}}
+    internet.matrix.pages[KEYS].body["old_verify_keys"] = {
+        "ed25519:x": {"key": "", "expired_ts": 1}
+    }
 
 
-def sign_with_another(world: Example) -> None:
+def sign_with_another(internet: ExampleOrg) -> None:
     """Publish one key and sign with another of the same name."""
     strange = sign_keys("example.org", generate_signing_key("a_TEST"))
-    world.matrix.pages[KEYS].body["signatures"] = strange["signatures"]
+    internet.matrix.pages[KEYS].body["signatures"] = strange["signatures"]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +97,11 @@ def sign_with_another(world: Example) -> None:
     ],
 )  # fmt: skip
 def test_a_check_that_fails_is_the_testers_own(
-    world: Example, break_it: Callable[[Example], None], field: str
+    internet: ExampleOrg, break_it: Callable[[ExampleOrg], None], field: str
 ) -> None:
     """One broken thing turns one check of each address, and with it the whole."""
-    break_it(world)
-    told = world.report()
+    break_it(internet)
+    told = internet.report()
     assert told["FederationOK"] is False
     assert list(told["ConnectionReports"]) == list(PLACES)
     for checks in find(told, "ConnectionReports/*/Checks"):

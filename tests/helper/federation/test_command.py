@@ -19,18 +19,18 @@ from bundle_helper.federation import network
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import prove
 from tests.apache.certificates import Leaf, issue
-from tests.helper.example import PLACES, Example
-from tests.helper.world import VERSION, Reply, Site, matrix_pages
+from tests.helper.example_org import PLACES, ExampleOrg
+from tests.helper.small_internet import VERSION, Reply, Site, matrix_pages
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def command(
-    world: Example, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    internet: ExampleOrg, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
     """Let the command look into the small internet, and return its environment."""
-    monkeypatch.setattr(network, "open_network", world.network)
+    monkeypatch.setattr(network, "open_network", internet.network)
     return environ
 
 
@@ -42,10 +42,10 @@ def check(environ: dict[str, str], *arguments: str, **options: Any) -> Result:
     return outcome
 
 
-def certify(world: Example, issuer: Leaf) -> None:
+def certify(internet: ExampleOrg, issuer: Leaf) -> None:
     """Let both sites present certificates of an issuer."""
-    world.apex.present(issue("example.org", issuer))
-    world.matrix.present(issue("matrix.example.org", issuer))
+    internet.apex.present(issue("example.org", issuer))
+    internet.matrix.present(issue("matrix.example.org", issuer))
 
 
 def load_authority(environ: dict[str, str]) -> Leaf:
@@ -73,10 +73,10 @@ def test_a_good_server_is_shown_row_by_row(command: dict[str, str]) -> None:
 
 
 def test_a_bad_server_is_shown_with_cause_and_next_step(
-    command: dict[str, str], world: Example
+    command: dict[str, str], internet: ExampleOrg
 ) -> None:
     """Each failed row has two more lines, and the exit code is 1."""
-    world.publish(valid_until_ts=1)
+    internet.publish(valid_until_ts=1)
     outcome = check(command, "example.org")
     assert outcome.exit_code == 1
     lines = outcome.output.splitlines()
@@ -89,11 +89,11 @@ def test_a_bad_server_is_shown_with_cause_and_next_step(
 
 @pytest.mark.parametrize("good", [True, False])
 def test_programs_get_json_and_the_same_exit_code(
-    command: dict[str, str], world: Example, *, good: bool
+    command: dict[str, str], internet: ExampleOrg, *, good: bool
 ) -> None:
     """With --json there is the report and nothing else."""
     if not good:
-        world.close()
+        internet.close()
     outcome = check(command, "example.org", "--json")
     assert json.loads(outcome.stdout)["FederationOK"] is good
     assert outcome.exit_code == (0 if good else 1)
@@ -109,10 +109,12 @@ def test_a_name_that_is_none_is_refused_in_one_line(command: dict[str, str]) -> 
     )
 
 
-def test_strangers_words_do_not_move_the_terminal(command: dict[str, str], world: Example) -> None:
+def test_strangers_words_do_not_move_the_terminal(
+    command: dict[str, str], internet: ExampleOrg
+) -> None:
     """What a server says of itself is shown without its control characters."""
     told = {"server": {"name": "\x1b[31mred\r\n", "version": "x" * 5000}}
-    world.answer(Reply(body=told), VERSION)
+    internet.answer(Reply(body=told), VERSION)
     for arguments in ((), ("--json",)):
         outcome = check(command, "example.org", *arguments)
         assert outcome.exit_code == 0
@@ -122,10 +124,10 @@ def test_strangers_words_do_not_move_the_terminal(command: dict[str, str], world
 
 
 def test_the_bundle_itself_may_be_private_and_this_is_told(
-    command: dict[str, str], world: Example
+    command: dict[str, str], internet: ExampleOrg
 ) -> None:
     """The own authority is enough for the own name, and nobody takes it for a public one."""
-    certify(world, load_authority(command))
+    certify(internet, load_authority(command))
     outcome = check(command, "example.org")
     assert outcome.exit_code == 0
     assert outcome.output.count("private: only who trusts this bundle's own roots") == 2
@@ -135,10 +137,10 @@ def test_the_bundle_itself_may_be_private_and_this_is_told(
 
 
 def test_a_foreign_name_is_never_believed_by_the_bundles_authority(
-    command: dict[str, str], world: Example
+    command: dict[str, str], internet: ExampleOrg
 ) -> None:
     """What this bundle's authority signed for another name counts for nothing."""
-    certify(world, load_authority(command))
+    certify(internet, load_authority(command))
     command["SERVER_NAME"] = "example.net"
     outcome = check(command, "example.org")
     assert outcome.exit_code == 1
@@ -147,11 +149,11 @@ def test_a_foreign_name_is_never_believed_by_the_bundles_authority(
 
 @pytest.mark.parametrize("by", ["file", "standard input"])
 def test_a_private_federation_names_its_root(
-    command: dict[str, str], world: Example, tmp_path: Path, by: str
+    command: dict[str, str], internet: ExampleOrg, tmp_path: Path, by: str
 ) -> None:
     """--root adds a root for this one question, from a file or from standard input."""
     private = issue("root of a private federation")
-    certify(world, private)
+    certify(internet, private)
     assert check(command, "example.org").exit_code == 1
     file = tmp_path / "root.pem"
     file.write_text(private.pem)
@@ -205,14 +207,15 @@ def test_options_of_the_other_check_are_not_swallowed(command: dict[str, str]) -
     assert "--json goes behind `federation`" in outcome.output
 
 
-def test_a_server_that_hangs_costs_its_stage_and_no_more(world: Example) -> None:
+def test_a_server_that_hangs_costs_its_stage_and_no_more(internet: ExampleOrg) -> None:
     """Whoever accepts a connection and then says nothing is told as such, in bounded time."""
-    hanging = Site(issue("matrix.example.org", world.root), {})
-    world.sites = {
-        place: world.apex if site is world.apex else hanging for place, site in world.sites.items()
+    hanging = Site(issue("matrix.example.org", internet.root), {})
+    internet.sites = {
+        place: internet.apex if site is internet.apex else hanging
+        for place, site in internet.sites.items()
     }
     try:
-        proof = prove(parse_server_name("example.org"), world.network(), patience=0.5)
+        proof = prove(parse_server_name("example.org"), internet.network(), patience=0.5)
     finally:
         hanging.server_close()
     assert not proof.ok

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bundle_helper.settings.service_settings import ServiceSettings
     from tests.helper.conftest import Bundle
 
-PACKAGE = str(Path(watch.__file__).parents[1])
+PACKAGE = str(Path(watch.__file__).parents[2])
 NOW = datetime.now(UTC).replace(microsecond=0)
 PATIENCE = 120
 

@@ -23,7 +23,7 @@ from bundle_helper.check import probes, runner
 from bundle_helper.findings import Finding
 from tests.helper.conftest import Bundle, write_authority
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PROOF: dict[str, Any] = {
     "role": "synapse_user",
     "privileges": {

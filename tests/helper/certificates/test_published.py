@@ -17,7 +17,7 @@ from tests.helper.conftest import write_authority
 
 NAMES = ("matrix.example.org", "example.org", "127.0.0.1")
 NOW = datetime.now(UTC)
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ _KILLED = """
 import os, signal, sys
 from datetime import datetime, UTC
 from pathlib import Path
-from bundle_helper import publication
+from bundle_helper.certificates import published
 directory, candidate, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 names = sys.argv[4:]
 new = published.validate(candidate.read_bytes(), names, datetime.now(UTC))

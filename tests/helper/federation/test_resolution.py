@@ -11,29 +11,29 @@ from hypothesis import strategies as st
 
 from bundle_helper.federation.names import parse_server_name
 from bundle_helper.federation.proof import Proof, prove
-from tests.helper.world import WELL_KNOWN, Reply, World, matrix_pages, page
+from tests.helper.small_internet import WELL_KNOWN, Reply, SmallInternet, matrix_pages, page
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::2"
 DELEGATED = {"m.server": "matrix.example.org"}
 
 
 @pytest.fixture
-def bare() -> Iterator[World]:
-    """Return a world in which example.org has a web site without a Matrix page."""
-    with World() as world:
-        world.name("example.org", "A", A)
-        world.serve("example.org", f"{A}:443")
-        yield world
+def bare() -> Iterator[SmallInternet]:
+    """Return an internet in which example.org has a web site without a Matrix page."""
+    with SmallInternet() as internet:
+        internet.name("example.org", "A", A)
+        internet.serve("example.org", f"{A}:443")
+        yield internet
 
 
-def look(world: World, name: str = "example.org") -> Proof:
-    """Prove a server of the world."""
-    return prove(parse_server_name(name), world.network(), patience=5)
+def look(internet: SmallInternet, name: str = "example.org") -> Proof:
+    """Prove a server of the internet."""
+    return prove(parse_server_name(name), internet.network(), patience=5)
 
 
-def delegate(world: World, target: str) -> None:
+def delegate(internet: SmallInternet, target: str) -> None:
     """Publish a well-known document at example.org."""
-    site = next(iter(world.sites.values()))
+    site = next(iter(internet.sites.values()))
     site.pages[WELL_KNOWN] = Reply(body={"m.server": target})
 
 
@@ -48,7 +48,7 @@ def delegate(world: World, target: str) -> None:
     ],
 )
 def test_an_address_or_a_port_is_asked_at_once(
-    bare: World, name: str, address: str, port: int, sni: str | None
+    bare: SmallInternet, name: str, address: str, port: int, sni: str | None
 ) -> None:
     """Steps 1 and 2: nobody is asked for well-known or SRV, and an address is never an SNI."""
     bare.name("matrix.example.org", "A", B)
@@ -72,7 +72,7 @@ def test_an_address_or_a_port_is_asked_at_once(
     ],
 )
 def test_a_delegate_is_asked_as_itself(
-    bare: World, target: str, place: str, sni: str | None
+    bare: SmallInternet, target: str, place: str, sni: str | None
 ) -> None:
     """Steps 3.1, 3.2 and 3.5: certificate and Host are the delegate's, the keys the server's."""
     delegate(bare, target)
@@ -87,7 +87,7 @@ def test_a_delegate_is_asked_as_itself(
 @pytest.mark.parametrize("service", ["_matrix-fed._tcp", "_matrix._tcp"])
 @pytest.mark.parametrize("delegated", [True, False])
 def test_a_service_record_leads_to_host_and_port(
-    bare: World, service: str, *, delegated: bool
+    bare: SmallInternet, service: str, *, delegated: bool
 ) -> None:
     """Steps 3.3, 3.4, 4 and 5: the record moves the connection, not the name in the certificate."""
     host = "matrix.example.org" if delegated else "example.org"
@@ -101,7 +101,7 @@ def test_a_service_record_leads_to_host_and_port(
     assert {(asked[0], asked[1]) for asked in site.asked} == {(host, host)}
 
 
-def test_the_registered_service_is_preferred(bare: World) -> None:
+def test_the_registered_service_is_preferred(bare: SmallInternet) -> None:
     """Where both records are there, the deprecated one is not looked at."""
     bare.name("_matrix-fed._tcp.example.org", "SRV", "10 5 8000 box.example.net.")
     bare.name("_matrix._tcp.example.org", "SRV", "10 5 9000 box.example.net.")
@@ -110,7 +110,7 @@ def test_the_registered_service_is_preferred(bare: World) -> None:
     assert [str(place) for place in proof.faults] == [f"{B}:8000"]
 
 
-def test_without_any_hint_the_name_itself_is_asked(bare: World) -> None:
+def test_without_any_hint_the_name_itself_is_asked(bare: SmallInternet) -> None:
     """Step 6: port 8448, and a web site without a Matrix page is nothing to complain about."""
     site = bare.serve("example.org", f"{A}:8448", pages=matrix_pages("example.org"))
     proof = look(bare)
@@ -119,7 +119,7 @@ def test_without_any_hint_the_name_itself_is_asked(bare: World) -> None:
     assert {asked[1] for asked in site.asked} == {"example.org"}
 
 
-def test_every_address_is_tried_on_its_own(bare: World) -> None:
+def test_every_address_is_tried_on_its_own(bare: SmallInternet) -> None:
     """One dead address of three is one fault, and the others are still proved."""
     bare.name("example.org", "A", A, B)
     bare.name("example.org", "AAAA", C)
@@ -130,7 +130,7 @@ def test_every_address_is_tried_on_its_own(bare: World) -> None:
     assert not proof.ok
 
 
-def test_an_address_that_only_this_machine_can_not_reach_is_left_out(bare: World) -> None:
+def test_an_address_that_only_this_machine_can_not_reach_is_left_out(bare: SmallInternet) -> None:
     """A Docker network without IPv6 says nothing about a server's IPv6 address."""
     bare.name("example.org", "AAAA", C)
     bare.without_way.add(C)
@@ -140,13 +140,13 @@ def test_an_address_that_only_this_machine_can_not_reach_is_left_out(bare: World
     assert "no way out by IPv6" in next(iter(proof.faults.values())).told
 
 
-def test_a_machine_without_any_way_proves_nothing(bare: World) -> None:
+def test_a_machine_without_any_way_proves_nothing(bare: SmallInternet) -> None:
     """What was left out everywhere was not proved."""
     bare.without_way.update({A})
     assert not look(bare).ok
 
 
-def test_redirects_are_followed_with_their_query(bare: World) -> None:
+def test_redirects_are_followed_with_their_query(bare: SmallInternet) -> None:
     """A web site may send the document's readers elsewhere, five times over."""
     bare.name("www.example.org", "A", B)
     pages = {f"/{n}?a=b%2Fc": page(status=302, Location=f"/{n + 1}?a=b%2Fc") for n in range(4)}
@@ -191,10 +191,10 @@ def test_any_name_and_any_delegate_end_in_a_proof_or_a_refusal(name: str, target
     except ValueError:
         return
     assert re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", name)
-    with World() as world:
+    with SmallInternet() as internet:
         if not parsed.is_address and parsed.port is None:
-            world.name(parsed.host, "A", A)
-            site = world.serve(parsed.host, f"{A}:443")
+            internet.name(parsed.host, "A", A)
+            site = internet.serve(parsed.host, f"{A}:443")
             site.pages[WELL_KNOWN] = Reply(body={"m.server": target})
-        proof = look(world, name)
+        proof = look(internet, name)
     assert not proof.ok

@@ -16,9 +16,9 @@ from bundle_helper.federation import network
 from bundle_helper.findings import Result
 from tests.apache.certificates import issue
 from tests.helper.conftest import Bundle
-from tests.helper.example import GOOD, Example
+from tests.helper.example_org import GOOD, ExampleOrg
 from tests.helper.homeserver import CORS
-from tests.helper.world import KEYS, WELL_KNOWN, Reply, page, sign_keys
+from tests.helper.small_internet import KEYS, WELL_KNOWN, Reply, page, sign_keys
 
 NAME, CLIENT, SERVER = NAMES = (
     "public name leads here",
@@ -30,36 +30,36 @@ BASE_URL = {"m.homeserver": {"base_url": "https://matrix.example.org/"}}
 
 
 @pytest.fixture
-def public(world: Example, bundle: Bundle) -> Example:
+def public(internet: ExampleOrg, bundle: Bundle) -> ExampleOrg:
     """Let the small internet lead to the bundle, by a Worker and the tunnel."""
-    world.answer(Reply(body=sign_keys("example.org", bundle.homeserver.signing_key)))
-    world.direct(Reply(body=GOOD, headers=CORS))
-    world.apex.pages[DOCUMENT] = Reply(body=BASE_URL, headers=CORS)
-    return world
+    internet.answer(Reply(body=sign_keys("example.org", bundle.homeserver.signing_key)))
+    internet.direct(Reply(body=GOOD, headers=CORS))
+    internet.apex.pages[DOCUMENT] = Reply(body=BASE_URL, headers=CORS)
+    return internet
 
 
-def look(world: Example, bundle: Bundle) -> dict[str, Result]:
+def look(internet: ExampleOrg, bundle: Bundle) -> dict[str, Result]:
     """Return the failed rows by name."""
-    results = runner.run(probes.outside_probes(world.network()), bundle.settings)
+    results = runner.run(probes.outside_probes(internet.network()), bundle.settings)
     assert tuple(result.name for result in results) == NAMES
     failed = {result.name: result for result in results if not result.ok}
     assert all(result.cause and result.next_step for result in failed.values())
     return failed
 
 
-def test_names_that_lead_here_pass(public: Example, bundle: Bundle) -> None:
+def test_names_that_lead_here_pass(public: ExampleOrg, bundle: Bundle) -> None:
     """Keys and documents arrive from outside as they were sent, asked by no browser."""
     assert look(public, bundle) == {}
     agents = {agent for *_, agent in public.apex.asked + public.matrix.asked}
     assert agents == {"synapse-bundle-check"}
 
 
-def cache(world: Example, state: str) -> None:
+def cache(internet: ExampleOrg, state: str) -> None:
     """Let Cloudflare say where the keys come from."""
-    world.matrix.pages[KEYS].headers["cf-cache-status"] = state
+    internet.matrix.pages[KEYS].headers["cf-cache-status"] = state
 
 
-CASES: tuple[tuple[str, Callable[[Example], object], set[str], str, str], ...] = (
+CASES: tuple[tuple[str, Callable[[ExampleOrg], object], set[str], str, str], ...] = (
     ("challenge", lambda w: w.answer(page(cf_mitigated="challenge", status=403)), {NAME},
      "a challenge page of Cloudflare", "Bot Fight Mode off"),
     ("block", lambda w: w.answer(page(Server="cloudflare", status=403)), {NAME},
@@ -106,9 +106,9 @@ CASES: tuple[tuple[str, Callable[[Example], object], set[str], str, str], ...] =
     ids=[case[0] for case in CASES],
 )
 def test_a_fault_out_there_breaks_its_own_rows(
-    public: Example,
+    public: ExampleOrg,
     bundle: Bundle,
-    break_it: Callable[[Example], object],
+    break_it: Callable[[ExampleOrg], object],
     rows: set[str],
     words: str,
     advice: str,
@@ -121,7 +121,7 @@ def test_a_fault_out_there_breaks_its_own_rows(
 
 
 def test_the_bundles_own_authority_counts_for_nothing_outside(
-    public: Example, bundle: Bundle
+    public: ExampleOrg, bundle: Bundle
 ) -> None:
     """What cloudflared believes of Apache, the internet does not believe of Cloudflare."""
     private = issue("an authority that only this bundle trusts")
@@ -131,7 +131,7 @@ def test_the_bundles_own_authority_counts_for_nothing_outside(
 
 
 def test_another_signing_key_is_told_even_if_it_has_the_same_name(
-    public: Example, bundle: Bundle
+    public: ExampleOrg, bundle: Bundle
 ) -> None:
     """A second server under the same name is found by its key, not by the key's name."""
     public.answer(Reply(body=sign_keys("example.org", generate_signing_key("a_TEST"))))
@@ -143,7 +143,7 @@ def test_another_signing_key_is_told_even_if_it_has_the_same_name(
     [("yes", [], True), ("yes", ["--inside"], False), ("no", [], False)],
 )
 def test_only_a_bundle_with_a_tunnel_looks_from_outside(
-    public: Example,
+    public: ExampleOrg,
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
     outside: str,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.engine
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 _MAIN = "from bundle_helper.cli import main; main()"
 # Kills the process right after the n-th statement of the superuser.
 _KILLED = """

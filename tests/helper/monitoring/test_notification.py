@@ -52,7 +52,7 @@ def postbox() -> Iterator[Postbox]:
 
 @pytest.fixture(autouse=True)
 def _package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(notification.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(notification.__file__).parents[2]))
 
 
 def test_word_arrives(tmp_path: Path, postbox: Postbox) -> None:

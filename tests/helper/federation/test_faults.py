@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from tests.apache.certificates import NOW, issue
-from tests.helper.example import GOOD, B, C, Example, find
-from tests.helper.world import KEYS, VERSION, WELL_KNOWN, Reply, page
+from tests.helper.example_org import GOOD, B, C, ExampleOrg, find
+from tests.helper.small_internet import KEYS, VERSION, WELL_KNOWN, Reply, page
 
 HOST = "matrix.example.org"
 CERTIFICATE = "ConnectionReports/*/Errors"
@@ -23,13 +23,13 @@ def redirect(target: str) -> Reply:
     return page(status=302, Location=target)
 
 
-def move(world: Example, *targets: str) -> None:
+def move(internet: ExampleOrg, *targets: str) -> None:
     """Let SRV records lead to the homeserver instead of a well-known document."""
-    world.direct(page(status=404))
-    world.name("_matrix._tcp.example.org", "SRV", *(f"10 5 443 {target}" for target in targets))
+    internet.direct(page(status=404))
+    internet.name("_matrix._tcp.example.org", "SRV", *(f"10 5 443 {target}" for target in targets))
 
 
-CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
+CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
     # The certificate.
     ("unknown authority", lambda w: w.matrix.present(issue(HOST, issue("a stranger"))), CERTIFICATE,
      "leads to no known root"),
@@ -128,41 +128,45 @@ CASES: tuple[tuple[str, Callable[[Example], object], str, str], ...] = (
     ("break_it", "field", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_each_fault_is_named_in_its_field(
-    world: Example, break_it: Callable[[Example], object], field: str, words: str
+    internet: ExampleOrg, break_it: Callable[[ExampleOrg], object], field: str, words: str
 ) -> None:
     """What is broken is said in its own words, and federation is not called good."""
-    break_it(world)
-    told = world.report()
+    break_it(internet)
+    told = internet.report()
     assert told["FederationOK"] is False
     found = [str(value) for value in find(told, field)]
     assert found
     assert all(words in value for value in found), found
 
 
-def test_redirects_end(world: Example) -> None:
+def test_redirects_end(internet: ExampleOrg) -> None:
     """A site that sends on and on is asked six times, and then no more."""
-    world.direct(redirect("/0"))
-    world.apex.pages |= {f"/{n}": redirect(f"/{n + 1}") for n in range(99)}
-    world.report()
-    assert len(world.apex.asked) == 6
+    internet.direct(redirect("/0"))
+    internet.apex.pages |= {f"/{n}": redirect(f"/{n + 1}") for n in range(99)}
+    internet.report()
+    assert len(internet.apex.asked) == 6
 
 
-def test_a_service_record_that_fails_is_a_fault_even_where_a_guess_answers(world: Example) -> None:
+def test_a_service_record_that_fails_is_a_fault_even_where_a_guess_answers(
+    internet: ExampleOrg,
+) -> None:
     """Homeservers give up when a resolver fails, and do not guess port 8448."""
-    move(world)
-    world.serve("example.org", "192.0.2.1:8448", pages=world.matrix.pages)
-    assert world.report()["FederationOK"] is True
-    world.dns.broken.add("_matrix._tcp.example.org")
-    told = world.report()
+    move(internet)
+    internet.serve("example.org", "192.0.2.1:8448", pages=internet.matrix.pages)
+    assert internet.report()["FederationOK"] is True
+    internet.dns.broken.add("_matrix._tcp.example.org")
+    told = internet.report()
     assert told["FederationOK"] is False
     assert told["ConnectionReports"]["192.0.2.1:8448"]["Checks"]["AllChecksOK"] is True
 
 
-def test_a_bad_well_known_is_passed_over_where_the_name_itself_answers(world: Example) -> None:
+def test_a_bad_well_known_is_passed_over_where_the_name_itself_answers(
+    internet: ExampleOrg,
+) -> None:
     """As the specification has it: federation works, and the fault is told all the same."""
-    world.direct(Reply(body=b"{"))
-    world.serve("example.org", "192.0.2.1:8448", pages=world.matrix.pages)
-    told = world.report()
+    internet.direct(Reply(body=b"{"))
+    internet.serve("example.org", "192.0.2.1:8448", pages=internet.matrix.pages)
+    told = internet.report()
     assert told["FederationOK"] is True
     assert "is no JSON object" in told["WellKnownResult"]["result"]
     assert told["DNSResult"]["Addrs"] == ["192.0.2.1:8448"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PACKAGE = str(REPOSITORY / "images" / "helper")
 PATIENCE = 120
 SERVE = (
