@@ -52,8 +52,9 @@ golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
 	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
 
 lock: $(VENV)/developer ## Lock the helper image's requirements anew
-	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
-		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
+	@cd images/helper && for part in "requirements.txt pyproject.toml" "requirements-build.txt --group pyproject.toml:build"; do \
+		../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
+			--only-binary :all: --no-emit-index-url --no-header --output-file $$part || exit; done
 
 images: $(VENV)/project ## Record the digests of the pinned images
 	@$(BIN)/synapse-bundle images --update
