@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bundle_helper.errors import SettingsError
-from bundle_helper.settings.service_settings import BootstrapSettings, ServiceSettings
+from bundle_helper.settings.bootstrap_settings import BootstrapSettings
+from bundle_helper.settings.service_settings import ServiceSettings
 from synapse_bundle import credentials, loading, planning
 from synapse_bundle.settings import UNITS, Settings
 from tests.bundles import read_compose

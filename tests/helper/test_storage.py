@@ -17,10 +17,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     former = os.umask(0o077)
     try:
-        storage.write(path, {"time": "now", "proof": {"é": [1, None]}})
+        storage.write_json(path, {"time": "now", "proof": {"é": [1, None]}})
     finally:
         os.umask(former)
-    assert storage.read(path) == {"time": "now", "proof": {"é": [1, None]}}
+    assert storage.read_json(path) == {"time": "now", "proof": {"é": [1, None]}}
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
 
@@ -29,8 +29,8 @@ def test_a_leftover_of_a_killed_run_does_not_disturb(tmp_path: Path) -> None:
     """A half-written file beside the report is replaced, whatever its mode."""
     (tmp_path / ".report.json.new").write_text("half")
     (tmp_path / ".report.json.new").chmod(0)
-    storage.write(tmp_path / "report.json", {"whole": True})
-    assert storage.read(tmp_path / "report.json") == {"whole": True}
+    storage.write_json(tmp_path / "report.json", {"whole": True})
+    assert storage.read_json(tmp_path / "report.json") == {"whole": True}
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "3"])
@@ -39,8 +39,8 @@ def test_an_unreadable_report_is_named(tmp_path: Path, content: str | None) -> N
     path = tmp_path / "report.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(HelperError, match=r"report\.json can not be read"):
-        storage.read(path)
+    with pytest.raises(HelperError, match=r"report\.json cannot be read"):
+        storage.read_json(path)
 
 
 def test_many_writers_at_once_all_succeed(tmp_path: Path) -> None:
@@ -48,10 +48,12 @@ def test_many_writers_at_once_all_succeed(tmp_path: Path) -> None:
     file = tmp_path / "status.json"
     for _ in range(20):
         with ThreadPoolExecutor(8) as pool:
-            done = [pool.submit(storage.write, file, {"writer": n, "x": "x" * n}) for n in range(8)]
+            done = [
+                pool.submit(storage.write_json, file, {"writer": n, "x": "x" * n}) for n in range(8)
+            ]
             for each in done:
                 each.result()
-        content = storage.read(file)
+        content = storage.read_json(file)
         assert content["x"] == "x" * content["writer"]
         assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
 
@@ -61,7 +63,7 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path: Path) -> None:
     file, left = tmp_path / "status.json", tmp_path / ".status.json.new"
     left.write_text("x" * 1000)
     left.chmod(0o666)
-    storage.write(file, {"a": 1}, mode=0o600)
-    assert storage.read(file) == {"a": 1}
+    storage.write_json(file, {"a": 1}, mode=0o600)
+    assert storage.read_json(file) == {"a": 1}
     assert file.stat().st_mode & 0o777 == 0o600
     assert not left.exists()

@@ -45,5 +45,5 @@ def test_a_database_that_is_gone_is_found_and_the_helper_is_well(trial: Stack) -
         trial.wait_healthy()
     wait_until(lambda: look(trial) == well, "all is well again")
     wait_until(
-        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is told"
+        lambda: "database: OK" in trial.compose("logs", "helper").stdout, "the end is told"
     )

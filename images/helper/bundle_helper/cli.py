@@ -8,12 +8,16 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from .service import supervisor
-from .settings.service_settings import BootstrapSettings, ServiceSettings
+from .settings.bootstrap_settings import BootstrapSettings
+from .settings.service_settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from .settings.certificate_settings import CertificateSettings
 
 # What is imported inside a command is needed there alone: the service stays small in memory,
 # and a check starts at once.
@@ -30,13 +34,13 @@ def bootstrap() -> None:
     from .database import bootstrap as start  # noqa: PLC0415
 
     _end_when_asked()
-    start.run(BootstrapSettings.from_environ(os.environ), _now, _tell)
+    start.run(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
 @main.command("start-empty")
 @click.argument("server_name")
 def start_empty(server_name: str) -> None:
-    """Give up the data that belongs to this folder, and make an empty server."""
+    """Give up the data that belongs to this folder, and start an empty server."""
     from dataclasses import replace  # noqa: PLC0415
 
     from .database import bootstrap as start  # noqa: PLC0415
@@ -47,13 +51,13 @@ def start_empty(server_name: str) -> None:
         raise click.UsageError(
             f"this folder is the server {settings.server_name}; nothing was changed"
         )
-    start.run(replace(settings, start_empty=True), _now, _tell)
+    start.run(replace(settings, start_empty=True), _now, click.echo)
 
 
 @main.command()
 def run() -> None:
     """Keep the certificate fresh and the first accounts made, until asked to stop."""
-    # Before the settings are read: what asks to stop meanwhile is heard by the supervisor.
+    # Before the settings are read: a signal to stop meanwhile waits for the supervisor.
     supervisor.hold_signals()
     ServiceSettings.from_environ(os.environ)
     supervisor.become()
@@ -68,20 +72,22 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     _end_when_asked()
     if context.invoked_subcommand:
         if as_json or inside:
-            raise click.UsageError("--json goes behind `federation`, and --inside nowhere with it")
+            raise click.UsageError(
+                "--json goes after `federation`; --inside cannot be used with it"
+            )
         return
     from . import findings_table  # noqa: PLC0415
     from .check import probes, readiness, runner  # noqa: PLC0415
     from .federation import network  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
-    readiness.await_start(settings, partial(click.echo, err=True), readiness.measure_age())
+    readiness.wait_for_start(settings, partial(click.echo, err=True), readiness.measure_age())
     chosen = probes.PROBES
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
-    results = runner.run(chosen, settings)
-    findings_table.render(results, as_json=as_json)
-    sys.exit(0 if all(result.ok for result in results) else 1)
+    rows = runner.run(chosen, settings)
+    findings_table.show(rows, as_json=as_json)
+    sys.exit(0 if all(row.ok for row in rows) else 1)
 
 
 @check.command()
@@ -98,18 +104,16 @@ def federation(server_name: str, *, as_json: bool, root: TextIO | None) -> None:
 
 @main.group()
 def certificates() -> None:
-    """Look after the server's certificate by hand."""
+    """Show, obtain or renew the server's certificate."""
 
 
 @certificates.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
-    """Say what is published, who issued it, and how its renewal goes."""
+    """Show what is published, who issued it, and the state of its renewal."""
     from .certificates import commands  # noqa: PLC0415
 
-    sys.exit(
-        commands.show_status(ServiceSettings.from_environ(os.environ), _now(), as_json=as_json)
-    )
+    sys.exit(commands.show_status(_read_certificate(), _now(), as_json=as_json))
 
 
 @certificates.command()
@@ -120,9 +124,8 @@ def renew(*, force: bool, as_json: bool) -> None:
     from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
-    settings = ServiceSettings.from_environ(os.environ)
-    wish = certbot.Wish(renew=force)
-    sys.exit(commands.act(settings, os.environ, wish, _now, as_json=as_json))
+    attempt = certbot.Attempt(force=force)
+    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
 
 @certificates.command()
@@ -133,14 +136,13 @@ def issue(*, staging: bool, as_json: bool) -> None:
     from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
-    settings = ServiceSettings.from_environ(os.environ)
-    wish = certbot.Wish(rehearsal=staging)
-    sys.exit(commands.act(settings, os.environ, wish, _now, as_json=as_json))
+    attempt = certbot.Attempt(rehearsal=staging)
+    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
 
 @main.group()
 def user() -> None:
-    """Look after people's accounts, without the password of an administrator."""
+    """Manage accounts, without the password of an administrator."""
     _end_when_asked()
 
 
@@ -162,7 +164,7 @@ def password(name: str) -> None:
     from .accounts import users  # noqa: PLC0415
 
     renewed = users.renew_password(ServiceSettings.from_environ(os.environ), name)
-    click.echo(renewed.reveal() if renewed else "the account of check has its password again")
+    click.echo(renewed.reveal() if renewed else "the account of `check` has its password again")
 
 
 @user.command("list")
@@ -175,16 +177,16 @@ def list_users() -> None:
         click.echo("  ".join(words))
 
 
+def _read_certificate() -> CertificateSettings:
+    return ServiceSettings.from_environ(os.environ).certificate
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tell(sentence: str) -> None:
-    click.echo(sentence)
-
-
 def _end_when_asked() -> None:
-    # SIGINT too: whoever starts this in the background may have it ignored.
+    # SIGINT too: a shell that starts this in the background has it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
 

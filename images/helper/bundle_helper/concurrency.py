@@ -1,4 +1,4 @@
-"""Several pieces of work at once, none of which may take for ever."""
+"""Several calls at once, none of which may take forever."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-def run_at_once(
-    errands: Sequence[Callable[[], _Result]], patience: float
-) -> list[_Result | Exception]:
-    """Return what each gave or raised, after at most `patience` seconds: then a TimeoutError.
+def run_all(calls: Sequence[Callable[[], _Result]], patience: float) -> list[_Result | Exception]:
+    """Return what each call returned or raised; a TimeoutError for one not done in `patience` seconds.
 
-    The threads are daemons: one that hangs, or an impatient person's Ctrl-C, does not keep the
-    process.
+    The threads are daemons: one that hangs does not keep the process, nor a Ctrl-C.
     """
-    results: list[_Result | Exception] = [TimeoutError() for _ in errands]
+    results: list[_Result | Exception] = [TimeoutError() for _ in calls]
 
     def run(number: int) -> None:
         try:
-            results[number] = errands[number]()
-        except Exception as error:  # noqa: BLE001 (whoever asked decides what it means)
+            results[number] = calls[number]()
+        except Exception as error:  # noqa: BLE001 (the caller decides what it means)
             results[number] = error
 
-    threads = [Thread(target=run, args=(n,), daemon=True) for n in range(len(errands))]
+    threads = [Thread(target=run, args=(n,), daemon=True) for n in range(len(calls))]
     deadline = monotonic() + patience
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""What a probe found, and the row that it becomes."""
+"""What a probe found, and the row of the table that it becomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result(Finding):
+class Row(Finding):
     """A finding with the name of its check."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Results for people (a table on a terminal, plain lines on a pipe) and for machines (JSON)."""
+"""Rows of findings as a table (on a terminal), as plain lines (on a pipe) or as JSON."""
 
 from __future__ import annotations
 
@@ -16,63 +16,63 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .findings import Result
+    from .findings import Row
 
 
-def render(results: Sequence[Result], *, as_json: bool) -> None:
-    """Print the results in the form that suits whoever reads them."""
+def show(rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print the rows in the form that suits the reader."""
     if as_json:
-        click.echo(json_text(results))
+        click.echo(_format_json(rows))
     elif sys.stdout.isatty():
         console = Console()
-        console.print(table(results))
-        console.print(summary(results), markup=False, highlight=False)
+        console.print(build_table(rows))
+        console.print(_summarize(rows), markup=False, highlight=False)
     else:
-        click.echo("\n".join((*plain_lines(results), summary(results))))
+        click.echo("\n".join((*_format_lines(rows), _summarize(rows))))
 
 
-def json_text(results: Sequence[Result]) -> str:
-    """Return the results as one JSON object: `ok`, and `checks` in the order of the hops."""
+def _format_json(rows: Sequence[Row]) -> str:
+    """Return the rows as one JSON object: `ok`, and `checks` in order."""
     content = {
-        "ok": all(result.ok for result in results),
-        "checks": [{"name": result.name, **asdict(result)} for result in results],
+        "ok": all(row.ok for row in rows),
+        "checks": [{"name": row.name, **asdict(row)} for row in rows],
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def summary(results: Sequence[Result]) -> str:
-    """Return the sentence that says how it went."""
-    broken = sum(not result.ok for result in results)
+def _summarize(rows: Sequence[Row]) -> str:
+    """Return the closing sentence."""
+    broken = sum(not row.ok for row in rows)
     if broken:
-        return f"{broken} of {len(results)} checks failed"
-    return f"all {len(results)} checks hold"
+        return f"{broken} of {len(rows)} checks failed"
+    return f"all {len(rows)} checks hold"
 
 
-def plain_lines(results: Sequence[Result]) -> Iterable[str]:
-    """Yield the lines for a pipe: one per result, and two more for a failed one."""
-    width = max((len(result.name) for result in results), default=0)
-    for result in results:
-        yield f"{'ok    ' if result.ok else 'FAILED'}  {result.name:<{width}}  {result.detail}"
-        if not result.ok:
-            yield f"        cause: {result.cause}"
-            yield f"        next:  {result.next_step}"
+def _format_lines(rows: Sequence[Row]) -> Iterable[str]:
+    """Yield the lines for a pipe: one per row, and two more for a failed one."""
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        yield f"{'ok    ' if row.ok else 'FAILED'}  {row.name:<{width}}  {row.detail}"
+        if not row.ok:
+            yield f"        cause: {row.cause}"
+            yield f"        next:  {row.next_step}"
 
 
-def table(results: Sequence[Result]) -> Table:
+def build_table(rows: Sequence[Row]) -> Table:
     """Return the table for a terminal."""
     built = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "check"):
         built.add_column(heading, no_wrap=True)
     built.add_column("found", overflow="fold")
-    for result in results:
+    for row in rows:
         # Text, not markup: what a server says must not be read as a style.
-        mark = Text("ok", style="green") if result.ok else Text("FAILED", style="bold red")
-        built.add_row(mark, Text(result.name), _found(result))
+        mark = Text("ok", style="green") if row.ok else Text("FAILED", style="bold red")
+        built.add_row(mark, Text(row.name), _found(row))
     return built
 
 
-def _found(result: Result) -> Text:
-    found = Text(result.detail)
-    if not result.ok:
-        found.append(f"\ncause: {result.cause}\nnext:  {result.next_step}")
+def _found(row: Row) -> Text:
+    found = Text(row.detail)
+    if not row.ok:
+        found.append(f"\ncause: {row.cause}\nnext:  {row.next_step}")
     return found

@@ -1,7 +1,7 @@
 """Ends a service that hangs: Docker restarts a container whose main process ends, not an unhealthy one.
 
-The main process wakes every minute at least, whatever it does, and the kernel counts that. A helper that
-is unhealthy for a reason wakes as well, and is let live.
+The main process wakes every ten seconds, whatever it does, and the kernel counts that. A helper that is
+unhealthy for another reason wakes as well, and keeps running.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import sys
 import time
 
 PULSE_FILE = "pulse"
-# On a clock that stands still while the machine sleeps. Longer than the service's longest pause.
-_LONGEST_PAUSE_SECONDS = 75.0
+# On a clock that stops while the machine sleeps. Longer than the supervisor's longest pause.
+_LONGEST_PAUSE_SECONDS = 30.0
 _COUNTER = "voluntary_ctxt_switches:"
 
 
-def end_silent(directory: str) -> None:
+def end_hanging(directory: str) -> None:
     """Kill the main process of this container if it has not woken for too long.
 
-    `directory` holds what was seen at the last look. Without Docker's init as the first process
-    there is nothing that can be killed from inside, and nothing is done.
+    `directory` holds the count of the last check. Without Docker's init as the first process
+    nothing can be killed from inside, and nothing is done.
     """
     try:
         main = find_main()
-        if main is not None and is_silent(directory, main, time.monotonic()):
-            _tell(f"the service has not moved for {_LONGEST_PAUSE_SECONDS:.0f} s: ending it\n")
+        if main is not None and is_hanging(directory, main, time.monotonic()):
+            _log(f"the service has not moved for {_LONGEST_PAUSE_SECONDS:.0f} s: ending it\n")
             os.kill(main, signal.SIGKILL)
     except OSError:
-        # It has just ended by itself, or its directory cannot be written, which is told elsewhere.
+        # It has just ended by itself, or its directory cannot be written, which others report.
         return
 
 
@@ -42,7 +42,7 @@ def find_main(processes: str = "/proc") -> int | None:
     return int(children[0]) if children and init.endswith("-init") else None
 
 
-def is_silent(directory: str, process: int, now: float, processes: str = "/proc") -> bool:
+def is_hanging(directory: str, process: int, now: float, processes: str = "/proc") -> bool:
     """Say whether a process has not woken for too long; remember when it last had."""
     pulse = f"{process} {count_wakes(process, processes)}"
     path = os.path.join(directory, PULSE_FILE)  # noqa: PTH118 (as above)
@@ -66,8 +66,8 @@ def count_wakes(process: int, processes: str = "/proc") -> int:
         return next(int(line.split()[1]) for line in file if line.startswith(_COUNTER))
 
 
-def _tell(sentence: str) -> None:
+def _log(sentence: str) -> None:
     sys.stdout.write(sentence)
-    # Into the container's log too, where whoever wonders about the restart looks.
+    # Into the container's log too, where an operator looks for the reason of a restart.
     with open("/proc/1/fd/1", "w", encoding="utf-8") as log:  # noqa: PTH123 (as above)
         log.write(sentence)

@@ -6,36 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from bundle_helper.certificates import certbot, lineage
-from bundle_helper.certificates.certbot import Wish
+from bundle_helper.certificates import certbot
+from bundle_helper.certificates.certbot import Attempt
+from bundle_helper.certificates.lineage import find_lineage
 from bundle_helper.errors import SettingsError
-from bundle_helper.settings.issuers import STAGING, AcmeSettings
+from bundle_helper.settings.issuers import STAGING, Acme
 from bundle_helper.settings.service_settings import ServiceSettings
-
-TOKEN = "secretTOKENsecretTOKENsecretTOKENsecret0"
-
-
-@pytest.fixture
-def acme_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """The environment of a helper whose certificate comes from Let's Encrypt."""
-    (tmp_path / "dns_token").write_text(TOKEN + "\n")
-    (tmp_path / "letsencrypt").mkdir()
-    return {
-        **environ,
-        "CERTIFICATE_ISSUER": "letsencrypt",
-        "CERTIFICATE_NAMES": "matrix.example.org",
-        "ACME_EMAIL": "you@example.org",
-        "ACME_PROFILE": "default",
-        "CERTIFICATE_KEY_TYPE": "default",
-        "LINEAGES_DIRECTORY": str(tmp_path / "letsencrypt"),
-        "DNS_TOKEN_FILE": str(tmp_path / "dns_token"),
-    }
+from tests.helper.conftest import TOKEN
 
 
-def arguments(environ: dict[str, str], wish: Wish | None = None) -> list[str]:
-    settings = ServiceSettings.from_environ(environ)
-    assert isinstance(settings.acme, AcmeSettings)
-    return certbot.certbot_arguments(settings, settings.acme, wish or Wish())
+def arguments(environ: dict[str, str], attempt: Attempt | None = None) -> list[str]:
+    settings = ServiceSettings.from_environ(environ).certificate
+    assert isinstance(settings.issuer, Acme)
+    return certbot.build_arguments(settings, settings.issuer, attempt or Attempt())
 
 
 def test_no_secret_is_an_argument(acme_environ: dict[str, str]) -> None:
@@ -72,29 +55,44 @@ def test_a_rehearsal_keeps_nothing_and_asks_the_staging_authority(
     acme_environ: dict[str, str],
 ) -> None:
     """Let's Encrypt is rehearsed with its second authority, others with a dry run of their own."""
-    asked = arguments(acme_environ, Wish(rehearsal=True))
+    asked = arguments(acme_environ, Attempt(rehearsal=True))
     assert "--dry-run" in asked
     assert asked[asked.index("--server") + 1] == STAGING
     other = arguments(
-        {**acme_environ, "CERTIFICATE_ISSUER": "https://ca.example.org/dir"}, Wish(rehearsal=True)
+        {**acme_environ, "CERTIFICATE_ISSUER": "https://ca.example.org/dir"},
+        Attempt(rehearsal=True),
     )
     assert other[other.index("--server") + 1] == "https://ca.example.org/dir"
 
 
 def test_an_account_s_key_never_replaces_the_token(acme_environ: dict[str, str]) -> None:
     """Cloudflare's library would prefer these variables, so certbot does not get them."""
-    settings = ServiceSettings.from_environ(acme_environ)
+    settings = ServiceSettings.from_environ(acme_environ).certificate
     keys = {"CLOUDFLARE_EMAIL": "a@b.c", "CLOUDFLARE_API_KEY": "k", "CLOUDFLARE_API_TOKEN": "t"}
-    given = certbot.certbot_environment(settings, {**keys, "CLOUDFLARE_BASE_URL": "http://x"})
+    given = certbot.build_environment(settings, {**keys, "CLOUDFLARE_BASE_URL": "http://x"})
     assert not set(keys) & set(given)
     assert given["CLOUDFLARE_BASE_URL"] == "http://x"
     assert "REQUESTS_CA_BUNDLE" not in given
 
 
+def make_acme(name: str) -> Acme:
+    place = Path("/nowhere")
+    return Acme(
+        name=name,
+        directory=name,
+        email="",
+        profile=None,
+        key_type=None,
+        lineages_directory=place,
+        token_file=place,
+    )
+
+
 def test_each_authority_and_homeserver_has_its_own_lineage() -> None:
     """Trying another authority never touches the certificates of the first."""
     issuers = ("letsencrypt", "letsencrypt-staging", "https://ca.org/dir", "https://ca.org:1/dir")
-    names = {lineage.name(issuer, host) for issuer in issuers for host in ("a.org", "b.org")}
+    hosts = ("a.org", "b.org")
+    names = {find_lineage(make_acme(n), host).name for n in issuers for host in hosts}
     assert len(names) == 8
     assert all("/" not in name and ":" not in name for name in names)
 

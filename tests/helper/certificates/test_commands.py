@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -40,19 +39,9 @@ def test_an_issuer_that_need_not_be_asked_is_not_asked(bundle: Bundle, command: 
     assert "the helper publishes by itself" in json.loads(done.output)["problem"]
 
 
-def test_an_unreachable_authority_is_explained(environ: dict[str, str], tmp_path: Path) -> None:
+def test_an_unreachable_authority_is_explained(acme_environ: dict[str, str]) -> None:
     """What happened, why, and what to do; the failure is remembered and shown by status."""
-    (tmp_path / "dns_token").write_text("secretTOKENsecretTOKENsecretTOKENsecret0\n")
-    (tmp_path / "letsencrypt").mkdir()
-    environ |= {
-        "CERTIFICATE_ISSUER": "https://127.0.0.1:1/dir",
-        "CERTIFICATE_NAMES": "matrix.example.org",
-        "ACME_EMAIL": "you@example.org",
-        "ACME_PROFILE": "default",
-        "CERTIFICATE_KEY_TYPE": "default",
-        "LINEAGES_DIRECTORY": str(tmp_path / "letsencrypt"),
-        "DNS_TOKEN_FILE": str(tmp_path / "dns_token"),
-    }
+    environ = {**acme_environ, "CERTIFICATE_ISSUER": "https://127.0.0.1:1/dir"}
     done = run(environ, "renew")
     assert done.exit_code == 1
     assert "the authority was not reached: this machine has no way out" in done.output

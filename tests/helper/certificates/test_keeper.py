@@ -15,14 +15,14 @@ from tests.helper.conftest import write_authority
 NOW = datetime.now(UTC)
 
 
-def ensure(settings: ServiceSettings, now: datetime = NOW) -> keeper.State:
-    return keeper.ensure(settings, now, lambda _: None)
+def ensure(settings: ServiceSettings, now: datetime = NOW) -> keeper.CertificateState:
+    return keeper.ensure_own(settings.certificate, now, lambda _: None)
 
 
 def test_a_good_certificate_is_left_alone(settings: ServiceSettings) -> None:
     """A second round changes nothing, time stamps included."""
     ensure(settings)
-    live = settings.certificates_directory / LIVE
+    live = settings.certificate.directory / LIVE
     before = (live.stat().st_mtime_ns, live.stat().st_ino)
     assert ensure(settings, NOW + timedelta(days=59)).problem is None
     assert (live.stat().st_mtime_ns, live.stat().st_ino) == before
@@ -45,7 +45,7 @@ def test_a_damaged_or_missing_certificate_is_replaced(
 ) -> None:
     """Whatever happened to live.pem, the next round makes a good one."""
     if content is not None:
-        (settings.certificates_directory / LIVE).write_bytes(content)
+        (settings.certificate.directory / LIVE).write_bytes(content)
     assert ensure(settings).live is not None
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from bundle_helper.certificates import local_authority, published
+from bundle_helper.certificates import local_authority, validation
 from bundle_helper.errors import HelperError
 from tests.helper.conftest import write_authority
 
@@ -43,7 +43,7 @@ def test_what_it_issues_passes_the_publication_test(issuer: local_authority.Auth
     """A fresh certificate is publishable at once."""
     now = datetime.now(UTC)
     pem = local_authority.issue(issuer, NAMES, now)
-    assert published.validate(pem, NAMES, now, issuer.certificate).chain == ()
+    assert validation.validate(pem, NAMES, now, issuer.certificate).chain == ()
 
 
 def test_a_foreign_key_is_refused(secrets_directory: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ CLOUDFLARE = {
 
 def inspect(extra: dict[tuple[str, str], list[str]], *, asked: tuple[str, ...] = ("letsencrypt.org",)) -> tuple[str, ...]:  # fmt: skip
     with NameServer({**CLOUDFLARE, **extra}) as server:
-        return preflight.inspect([NAME], asked, server.resolver())
+        return preflight.find_obstacles([NAME], asked, server.resolver())
 
 
 def test_a_sound_zone_has_no_obstacle() -> None:
@@ -87,4 +87,4 @@ def test_dns_that_does_not_answer_is_no_obstacle() -> None:
     with NameServer({}) as server:
         resolver = server.resolver()
         resolver.lifetime = 0.2
-    assert preflight.inspect([NAME], ("letsencrypt.org",), resolver) == ()
+    assert preflight.find_obstacles([NAME], ("letsencrypt.org",), resolver) == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bundle_helper.certificates import propagation
-from bundle_helper.certificates.propagation import Patience, PropagationError, Time
+from bundle_helper.certificates.propagation import Patience, PropagationError
 from tests.helper.nameserver import NameServer
 
 RECORD = "_acme-challenge.matrix.example.test"
@@ -16,7 +16,7 @@ ZONE = {
 }
 
 
-class Clock:
+class ManualClock:
     """A clock that moves only while somebody sleeps; `events` happen at their second."""
 
     def __init__(self, events: dict[float, object]) -> None:
@@ -41,9 +41,9 @@ def watch(
     """Watch for the value `right`; return the seconds waited, and what was told."""
     monkeypatch.setattr(propagation, "_PORT", port or server.port)
     monkeypatch.setattr(propagation, "_TIMEOUT_SECONDS", 0.2)
-    clock, told = Clock(events), list[str]()
-    time = Time(monotonic=lambda: clock.now, sleep=clock.sleep)
-    propagation.watch({RECORD: "right"}, server.resolver(), Patience(), time, told.append)
+    clock, told = ManualClock(events), list[str]()
+    given = propagation.Clock(monotonic=lambda: clock.now, sleep=clock.sleep)
+    propagation.watch({RECORD: "right"}, server.resolver(), Patience(), given, told.append)
     return clock.now, told
 
 
@@ -79,7 +79,7 @@ def test_where_nothing_can_be_seen_it_sleeps_and_says_so(monkeypatch: pytest.Mon
         closed.close()
         waited, told = watch(monkeypatch, server, {}, port=closed.port)
     assert waited >= Patience().blind
-    assert "no name server answers on port 53, so this waits 60 s without looking" in told
+    assert "no name server answers on port 53, so this waits 60 s without checking" in told
 
 
 def test_a_zone_that_is_not_found_is_slept_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,4 +87,4 @@ def test_a_zone_that_is_not_found_is_slept_through(monkeypatch: pytest.MonkeyPat
     with NameServer({}) as server:
         waited, told = watch(monkeypatch, server, {})
     assert waited == Patience().blind
-    assert "can not be found" in told[0]
+    assert "cannot be found" in told[0]

@@ -13,7 +13,7 @@ from signedjson.key import generate_signing_key
 from bundle_helper import cli
 from bundle_helper.check import probes, runner
 from bundle_helper.federation import network
-from bundle_helper.findings import Result
+from bundle_helper.findings import Row
 from tests.apache.certificates import issue
 from tests.helper.conftest import Bundle
 from tests.helper.example_org import GOOD, ExampleOrg
@@ -38,7 +38,7 @@ def public(internet: ExampleOrg, bundle: Bundle) -> ExampleOrg:
     return internet
 
 
-def look(internet: ExampleOrg, bundle: Bundle) -> dict[str, Result]:
+def look(internet: ExampleOrg, bundle: Bundle) -> dict[str, Row]:
     """Return the failed rows by name."""
     results = runner.run(probes.outside_probes(internet.network()), bundle.settings)
     assert tuple(result.name for result in results) == NAMES
@@ -66,9 +66,9 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], set[str], str, str], ...
      "refused by Cloudflare", "Browser Integrity Check"),
     ("tunnel down", lambda w: w.answer(page(Server="cloudflare", status=530)), {NAME},
      "Cloudflare's own error 530", "cloudflared"),
-    ("other tunnel", lambda w: w.answer(Reply(body=b"", status=404)), {NAME}, "is not there (404)",
+    ("other tunnel", lambda w: w.answer(Reply(body=b"", status=404)), {NAME}, "does not exist (404)",
      "this bundle's tunnel"),
-    ("cached", lambda w: cache(w, "HIT"), {NAME}, "comes out of Cloudflare's cache (HIT)",
+    ("cached", lambda w: cache(w, "HIT"), {NAME}, "comes from Cloudflare's cache (HIT)",
      "Cache Rules"),
     ("stale", lambda w: cache(w, "stale"), {NAME}, "cache (STALE)", "Cache Rules"),
     ("not cached", lambda w: cache(w, "DYNAMIC"), set(), "", ""),
@@ -83,11 +83,11 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], set[str], str, str], ...
     ("no way out", lambda w: w.without_way.update({"192.0.2.1", "192.0.2.2", "2001:db8::2"}),
      {NAME, CLIENT, SERVER}, "no way out by IPv4", "this machine's network"),
     ("private certificate", lambda w: w.matrix.present(issue("matrix.example.org")), {NAME},
-     "leads to no known root", "public authority"),
+     "does not lead to a known root", "public authority"),
     ("web site challenged", lambda w: [w.apex.pages.update(
         {path: page(cf_mitigated="challenge", status=403)}) for path in (DOCUMENT, WELL_KNOWN)],
      {CLIENT, SERVER}, "a challenge page of Cloudflare", "Bot Fight Mode off"),
-    ("no Worker", lambda w: w.apex.pages.clear(), {CLIENT, SERVER}, "is not there (404)",
+    ("no Worker", lambda w: w.apex.pages.clear(), {CLIENT, SERVER}, "does not exist (404)",
      "synapse-bundle cloudflare apply"),
     ("a web site's page", lambda w: w.direct(page()), {SERVER}, "a page of HTML instead of JSON",
      "let this path pass"),

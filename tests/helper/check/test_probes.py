@@ -52,9 +52,9 @@ NAMES = [probe.name for probe in probes.PROBES]
 
 def write_status(bundle: Bundle, **accounts: object) -> None:
     """Write the status that the service leaves when all is well, or not."""
-    live = keeper.inspect(bundle.settings, datetime.now(UTC))
+    live = keeper.read_live(bundle.settings.certificate, datetime.now(UTC))
     now = datetime.now(UTC)
-    storage.write(
+    storage.write_json(
         bundle.settings.state_directory / "status.json",
         {
             "time": now.isoformat(),
@@ -72,7 +72,7 @@ def write_status(bundle: Bundle, **accounts: object) -> None:
 def running_bundle(bundle: Bundle) -> Bundle:
     """Complete a bundle so that everything holds."""
     registration.ensure_accounts(bundle.settings)
-    storage.write(
+    storage.write_json(
         bundle.settings.database_report_file,
         {"time": "2026-01-01T00:00:00+00:00", "proof": PROOF, "problem": None},
     )
@@ -165,21 +165,21 @@ def test_a_wrong_database_is_told(
 ) -> None:
     """The proof of bootstrap is read, not merely found."""
     proof = {**PROOF, part: {**PROOF[part], **change}}
-    storage.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
+    storage.write_json(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
     assert set(broken(running_bundle)) == {"database role, locale and owner"}
 
 
 def test_a_role_in_another_role_is_told(running_bundle: Bundle) -> None:
     """Who is in pg_read_server_files reads the server's files: that is not the least."""
     proof = {**PROOF, "memberships": ["pg_read_server_files"]}
-    storage.write(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
+    storage.write_json(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
     (row,) = broken(running_bundle).values()
     assert "act as pg_read_server_files" in row["cause"]
 
 
 def test_a_failed_bootstrap_shows_its_own_reason(running_bundle: Bundle) -> None:
     """What bootstrap could not do is the cause in the table."""
-    storage.write(
+    storage.write_json(
         running_bundle.settings.database_report_file,
         {"time": "t", "proof": None, "problem": "the database synapse exists and is wrong"},
     )
@@ -207,18 +207,18 @@ def test_a_renewal_that_fails_is_told_while_the_certificate_is_valid(
 def test_a_certificate_that_apache_has_not_loaded_is_told(running_bundle: Bundle) -> None:
     """A new certificate on the volume and an old one on the wire do not pass."""
     settings = running_bundle.settings
-    (settings.certificates_directory / "live.pem").unlink()
-    keeper.ensure(settings, datetime.now(UTC), lambda _: None)
+    (settings.certificate.directory / "live.pem").unlink()
+    keeper.ensure_own(settings.certificate, datetime.now(UTC), lambda _: None)
     long_ago = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
-    os.utime(settings.certificates_directory / "live.pem", (long_ago, long_ago))
+    os.utime(settings.certificate.directory / "live.pem", (long_ago, long_ago))
     assert set(broken(running_bundle)) == {"certificate served is the live one"}
 
 
 def test_the_check_waits_while_apache_may_still_reload(running_bundle: Bundle) -> None:
     """Right after a renewal the old certificate on the wire is no fault yet."""
     settings = running_bundle.settings
-    (settings.certificates_directory / "live.pem").unlink()
-    keeper.ensure(settings, datetime.now(UTC), lambda _: None)
+    (settings.certificate.directory / "live.pem").unlink()
+    keeper.ensure_own(settings.certificate, datetime.now(UTC), lambda _: None)
     reload = Timer(0.3, running_bundle.homeserver.load_certificate)
     reload.start()
     assert broken(running_bundle) == {}
@@ -356,10 +356,10 @@ def test_a_placeholder_is_told_as_what_it_is(running_bundle: Bundle) -> None:
     running_bundle.environ["CERTIFICATE_ISSUER"] = "files"
     running_bundle.environ["CERTIFICATE_FILE"] = "/files/certificate/fullchain.pem"
     running_bundle.environ["CERTIFICATE_KEY_FILE"] = "/files/key/privkey.pem"
-    write_status(running_bundle, renewal="/files/key/privkey.pem can not be read")
+    write_status(running_bundle, renewal="/files/key/privkey.pem cannot be read")
     row = broken(running_bundle)["certificate is the issuer's own"]
     assert "a placeholder of the bundle's own authority is served" in row["detail"]
-    assert row["cause"] == "/files/key/privkey.pem can not be read"
+    assert row["cause"] == "/files/key/privkey.pem cannot be read"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ BEGUN, GROWN = 5.0, 3600.0
 def write_accounts(bundle: Bundle, *, ensured: bool) -> None:
     """Let the service say whether it has made the accounts, which needs Synapse."""
     file = bundle.settings.state_directory / STATUS_FILE
-    storage.write(file, {"accounts": {"ensured": ensured}})
+    storage.write_json(file, {"accounts": {"ensured": ensured}})
 
 
 def wait(
@@ -31,7 +31,7 @@ def wait(
         if len(slept) == 1:
             then()
 
-    readiness.await_start(bundle.settings, told.append, age, sleep)
+    readiness.wait_for_start(bundle.settings, told.append, age, sleep)
     return sum(slept), told
 
 

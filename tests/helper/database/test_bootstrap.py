@@ -9,8 +9,8 @@ import pytest
 
 from bundle_helper.database import bootstrap
 from bundle_helper.errors import HelperError
+from bundle_helper.settings.bootstrap_settings import BootstrapSettings, VolumeOwner
 from bundle_helper.settings.environment import Secret
-from bundle_helper.settings.service_settings import BootstrapSettings, VolumeOwner
 
 
 def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
         bootstrap.run(settings, lambda: datetime.now(UTC), lambda _: None)
     first, _, second = caught.value.message.partition("is not mounted")
     assert first.startswith(str(tmp_path / "media"))
-    assert "database.json can not be written (Not a directory)" in second
+    assert "database.json cannot be written (Not a directory)" in second

@@ -19,7 +19,7 @@ import pytest
 from bundle_helper.database import connection, convergence
 from bundle_helper.database.catalog import LEAST_PRIVILEGED, read_role, wanted_database
 from bundle_helper.errors import HelperError
-from bundle_helper.settings.service_settings import BootstrapSettings
+from bundle_helper.settings.bootstrap_settings import BootstrapSettings
 from tests.helper.conftest import PostgresServer
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
 def test_a_database_of_another_locale_is_refused_and_kept(
     place: Place, creation: str, difference: str
 ) -> None:
-    """Synapse can not use it: the message says why and what to do, and nothing is lost."""
+    """Synapse cannot use it: the message says why and what to do, and nothing is lost."""
     with place.superuser() as superuser:
         superuser.execute(f'CREATE ROLE "{place.name}"')
         superuser.execute(

@@ -9,7 +9,7 @@ import pytest
 
 from bundle_helper.database import volumes
 from bundle_helper.errors import HelperError
-from bundle_helper.settings.service_settings import VolumeOwner
+from bundle_helper.settings.bootstrap_settings import VolumeOwner
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 

@@ -32,8 +32,8 @@ def move(internet: ExampleOrg, *targets: str) -> None:
 CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
     # The certificate.
     ("unknown authority", lambda w: w.matrix.present(issue(HOST, issue("a stranger"))), CERTIFICATE,
-     "leads to no known root"),
-    ("self-signed", lambda w: w.matrix.present(issue(HOST)), CERTIFICATE, "leads to no known root"),
+     "does not lead to a known root"),
+    ("self-signed", lambda w: w.matrix.present(issue(HOST)), CERTIFICATE, "does not lead to a known root"),
     ("other name", lambda w: w.matrix.present(issue("example.org", w.root)), CERTIFICATE,
      "is for another name"),
     ("a common name alone", lambda w: w.matrix.present(issue(HOST, w.root, named=False)),
@@ -63,12 +63,12 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
      "Cloudflare's own error 530"),
     ("HTML", lambda w: w.answer(page()), CONNECTION, "a page of HTML instead of JSON (200)"),
     ("no such path", lambda w: w.matrix.pages.pop(KEYS), CONNECTION, "404 instead of 200"),
-    ("a list", lambda w: w.answer(Reply(body=[])), CONNECTION, "is no JSON object"),
-    ("no number", lambda w: w.answer(Reply(body=b'{"a":NaN}')), CONNECTION, "is no JSON object"),
+    ("a list", lambda w: w.answer(Reply(body=[])), CONNECTION, "is not a JSON object"),
+    ("no number", lambda w: w.answer(Reply(body=b'{"a":NaN}')), CONNECTION, "is not a JSON object"),
     ("deep", lambda w: w.answer(Reply(body=b'{"a":' * 90 + b"1" + b"}" * 90)), CONNECTION,
-     "is no JSON object"),
-    ("deeper", lambda w: w.answer(Reply(body=b'{"a":' * 9000)), CONNECTION, "is no JSON object"),
-    ("long", lambda w: w.answer(Reply(body={"a": "b" * 70_000})), CONNECTION, "is no JSON object"),
+     "is not a JSON object"),
+    ("deeper", lambda w: w.answer(Reply(body=b'{"a":' * 9000)), CONNECTION, "is not a JSON object"),
+    ("long", lambda w: w.answer(Reply(body={"a": "b" * 70_000})), CONNECTION, "is not a JSON object"),
     # The version.
     ("no version", lambda w: w.matrix.pages.pop(VERSION), "Version/error", "404 instead of 200"),
     ("nobody's version", lambda w: w.answer(Reply(body={"server": {"name": 7}}), VERSION),
@@ -83,17 +83,17 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
      "gave no answer"),
     ("broken service", lambda w: (move(w), w.dns.broken.add("_matrix-fed._tcp.example.org")),
      "DNSResult/SRVError/Message", "gave no answer for _matrix-fed._tcp.example.org"),
-    ("no service", lambda w: move(w, "."), "DNSResult/SRVError/Message", "no such service"),
+    ("no service", lambda w: move(w, "."), "DNSResult/SRVError/Message", "service does not exist"),
     ("service at an alias", lambda w: (move(w, "box.example.net."),
                                        w.name("box.example.net", "CNAME", f"{HOST}.")),
      LOOKUP, "is an alias of matrix.example.org."),
     # A delegate that is none is followed by homeservers, and leads nowhere.
     ("a URL", lambda w: w.direct(Reply(body={"m.server": "https://x.org"})), "Error",
-     "names an m.server that is none"),
+     "names an m.server that is not usable"),
     ("a wrong port", lambda w: w.direct(Reply(body={"m.server": "x.org:99999"})), RESULT,
      "ports end at 65535"),
     # Any other well-known is passed over, and nobody listens on port 8448 of example.org.
-    ("no well-known", lambda w: w.direct(page(status=404)), RESULT, "is not there (404)"),
+    ("no well-known", lambda w: w.direct(page(status=404)), RESULT, "does not exist (404)"),
     ("well-known challenge", lambda w: w.direct(page(cf_mitigated="challenge", status=403)), RESULT,
      "a challenge page of Cloudflare"),
     ("challenge as 404", lambda w: w.direct(page(cf_mitigated="challenge", status=404)), RESULT,
@@ -101,8 +101,8 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
     ("well-known HTML", lambda w: w.direct(page()), RESULT, "a page of HTML instead of JSON"),
     ("HTML as JSON", lambda w: w.direct(Reply(body=b"<p>", headers={"Content-Type": "text/json"})),
      RESULT, "a page of HTML instead of JSON"),
-    ("no JSON", lambda w: w.direct(Reply(body=b"{")), RESULT, "is no JSON object"),
-    ("no object", lambda w: w.direct(Reply(body=["m.server"])), RESULT, "is no JSON object"),
+    ("no JSON", lambda w: w.direct(Reply(body=b"{")), RESULT, "is not a JSON object"),
+    ("no object", lambda w: w.direct(Reply(body=["m.server"])), RESULT, "is not a JSON object"),
     ("no m.server", lambda w: w.direct(Reply(body={})), RESULT, "names no m.server"),
     ("an empty m.server", lambda w: w.direct(Reply(body={"m.server": ""})), RESULT,
      "names no m.server"),
@@ -168,5 +168,5 @@ def test_a_bad_well_known_is_passed_over_where_the_name_itself_answers(
     internet.serve("example.org", "192.0.2.1:8448", pages=internet.matrix.pages)
     told = internet.report()
     assert told["FederationOK"] is True
-    assert "is no JSON object" in told["WellKnownResult"]["result"]
+    assert "is not a JSON object" in told["WellKnownResult"]["result"]
     assert told["DNSResult"]["Addrs"] == ["192.0.2.1:8448"]

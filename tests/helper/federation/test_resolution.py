@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bundle_helper.federation.names import parse_server_name
-from bundle_helper.federation.proof import Proof, prove
+from bundle_helper.federation.proof import FederationProof, prove
 from tests.helper.small_internet import WELL_KNOWN, Reply, SmallInternet, matrix_pages, page
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::2"
@@ -26,7 +26,7 @@ def bare() -> Iterator[SmallInternet]:
         yield internet
 
 
-def look(internet: SmallInternet, name: str = "example.org") -> Proof:
+def look(internet: SmallInternet, name: str = "example.org") -> FederationProof:
     """Prove a server of the internet."""
     return prove(parse_server_name(name), internet.network(), patience=5)
 
@@ -56,7 +56,7 @@ def test_an_address_or_a_port_is_asked_at_once(
     site = bare.serve(sni or address, place, pages=matrix_pages(name))
     proof = look(bare, name)
     assert proof.ok, proof
-    assert "not asked for" in proof.wellknown.absent
+    assert "not asked for" in proof.delegation.absent
     assert {(asked[0], asked[1]) for asked in site.asked} == {(sni, name)}
     assert next(iter(bare.sites.values())).asked == []
 
@@ -115,7 +115,7 @@ def test_without_any_hint_the_name_itself_is_asked(bare: SmallInternet) -> None:
     site = bare.serve("example.org", f"{A}:8448", pages=matrix_pages("example.org"))
     proof = look(bare)
     assert proof.ok, proof
-    assert "(404)" in proof.wellknown.absent
+    assert "(404)" in proof.delegation.absent
     assert {asked[1] for asked in site.asked} == {"example.org"}
 
 
@@ -137,7 +137,7 @@ def test_an_address_that_only_this_machine_can_not_reach_is_left_out(bare: Small
     bare.serve("example.org", f"{A}:8448", pages=matrix_pages("example.org"))
     proof = look(bare)
     assert proof.ok, proof
-    assert "no way out by IPv6" in next(iter(proof.faults.values())).told
+    assert "no way out by IPv6" in next(iter(proof.faults.values())).detail
 
 
 def test_a_machine_without_any_way_proves_nothing(bare: SmallInternet) -> None:
@@ -154,7 +154,7 @@ def test_redirects_are_followed_with_their_query(bare: SmallInternet) -> None:
     bare.serve("www.example.org", f"{B}:443", pages=pages)
     apex = next(iter(bare.sites.values()))
     apex.pages[WELL_KNOWN] = page(status=308, Location="https://www.example.org/0?a=b%2Fc")
-    assert str(look(bare).wellknown.delegate) == "matrix.example.org"
+    assert str(look(bare).delegation.delegate) == "matrix.example.org"
 
 
 @pytest.mark.parametrize(

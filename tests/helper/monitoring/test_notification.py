@@ -1,9 +1,10 @@
-"""Word to a person when a certificate is about to become a problem, really sent."""
+"""Messages to a person when a certificate is about to become a problem, really sent."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,6 +13,7 @@ import pytest
 
 from bundle_helper.monitoring import notification
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINE = "matrix.example.org: its certificate ends at 2026-12-01 00:00 UTC; not renewed: no token"
 
 
@@ -71,7 +73,7 @@ def test_word_that_does_not_arrive_is_told_without_its_address(tmp_path: Path) -
     file.write_text("json://user:pass-word@127.0.0.1:9/hook\n")
     told: list[str] = []
     assert not notification.send(file, LINE, told.append)
-    assert told == ["notification: sent to nobody; tried again soon"]
+    assert told == ["notification: not sent to any address; the next attempt is soon"]
 
 
 def test_word_that_some_receive_is_sent(tmp_path: Path, postbox: Postbox) -> None:
@@ -80,5 +82,17 @@ def test_word_that_some_receive_is_sent(tmp_path: Path, postbox: Postbox) -> Non
     file.write_text(f"json://127.0.0.1:9/hook\njson://127.0.0.1:{postbox.server_port}/hook\n")
     told: list[str] = []
     assert notification.send(file, LINE, told.append)
-    assert told == ["notification: not sent to everybody"]
+    assert told == ["notification: not sent to every address"]
     assert [letter["message"] for letter in postbox.received] == [LINE]
+
+
+def test_a_message_waits_and_is_sent_once_a_day() -> None:
+    """No one is woken by one failure, and no one twice a day for the same."""
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    assert not notification._has_lasted(NOW, NOW + day - hour, day)
+    assert notification._has_lasted(NOW, NOW + day, day)
+    assert not notification._has_lasted(None, NOW, day)
+    assert notification._is_recent(NOW + day, NOW + 2 * day - hour)
+    assert not notification._is_recent(NOW + day, NOW + 2 * day)
+    assert not notification._is_recent(None, NOW)
+    assert not notification._is_recent(NOW + day, NOW)

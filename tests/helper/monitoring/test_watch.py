@@ -97,7 +97,7 @@ def look(settings: ServiceSettings, minutes: float = 0) -> tuple[dict[str, Any],
     """Do one round some minutes from now; return what it left and what it told."""
     told: list[str] = []
     watch.keep_watch(settings, told.append, lambda: NOW + timedelta(minutes=minutes))
-    return watch.read(settings), told
+    return watch.read_last(settings), told
 
 
 def test_a_server_that_is_well_is_found_well_and_calls_the_heartbeat(
@@ -120,7 +120,7 @@ def test_the_duty_of_that_name_keeps_the_watch(bundle: Bundle) -> None:
         check=True,
         timeout=PATIENCE,
     )
-    found = watch.read(bundle.settings)
+    found = watch.read_last(bundle.settings)
     assert "M_UNKNOWN" in found["database"]["problem"]
     assert found["apache"]["problem"] is None
 
@@ -144,7 +144,7 @@ def test_what_fails_is_told_when_it_lasts_and_when_it_is_over(
     bundle.homeserver.faults.clear()
     look(watching, 24 * 60 + 15)
     look(watching, 24 * 60 + 20)
-    assert service.posted[2:] == ["matrix.example.org: database: well again"]
+    assert service.posted[2:] == ["matrix.example.org: database: has recovered"]
 
 
 def test_word_that_reached_nobody_is_sent_by_the_next_round(
@@ -155,7 +155,7 @@ def test_word_that_reached_nobody_is_sent_by_the_next_round(
     look(watching)
     service.status = 500
     _, told = look(watching, 10)
-    assert told == ["notification: sent to nobody; tried again soon"]
+    assert told == ["notification: not sent to any address; the next attempt is soon"]
     service.status = 200
     _, told = look(watching, 15)
     assert told == ["notification: sent"]
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_is_found(
 ) -> None:
     """Two gibibytes on a large disk, a tenth of a small one; `check` says it at once."""
     blocks, free = 0, 0
-    real = os.statvfs(watching.certificates_directory)
+    real = os.statvfs(watching.certificate.directory)
 
     def measure(_: object) -> os.statvfs_result:
         return os.statvfs_result((4096, 4096, blocks, free, free, *tuple(real)[5:]))
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_is_found(
         (10 * gibibyte, gibibyte, None),
         (10 * gibibyte, gibibyte - 1, "1024 MiB"),
     ):
-        problem = watch.look_at_disk(watching)
+        problem = watch.check_disk(watching)
         assert (scarce or "None") in str(problem)
         assert disk_and_heartbeat.probe_watch(watching).ok is (scarce is None)
     look(watching)

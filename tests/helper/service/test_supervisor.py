@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle_helper import health
 from bundle_helper.service.duty import Duty
-from bundle_helper.service.supervisor import Herald
+from bundle_helper.service.supervisor import ProblemLog
 from tests.helper.conftest import Bundle
 
 if TYPE_CHECKING:
@@ -76,12 +76,13 @@ def test_what_the_duties_leave_is_the_status(tmp_path: Path) -> None:
     script = f"case $1 in certificate) {found} ;; accounts) {ENSURED} ;; esac"
     with supervise(tmp_path / "state", script) as process:
         wait_until(
-            lambda: health.look(str(tmp_path / "state"), datetime.now(UTC)) is None, "health"
+            lambda: health.find_problem(str(tmp_path / "state"), datetime.now(UTC)) is None,
+            "health",
         )
         process.terminate()
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    assert sorted(said.splitlines()) == ["accounts: in order", "certificate: in order"]
+    assert sorted(said.splitlines()) == ["accounts: OK", "certificate: OK"]
     status = read(tmp_path / "state")
     assert status.pop("time")
     assert status == {
@@ -152,7 +153,7 @@ def test_a_status_that_can_not_be_written_ends_the_service(bundle: Bundle, tmp_p
     )
     assert done.returncode == 1
     assert "status.json" in done.stdout
-    assert "can not be written" in done.stdout
+    assert "cannot be written" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -171,7 +172,7 @@ def calls(found: Duty, clock: list[float], moments: list[float]) -> list[float]:
     due = []
     for moment in moments:
         clock[0] = moment
-        found.call()
+        found.poll()
         if moment >= found.due:
             due.append(moment)
             found.end(0)
@@ -216,13 +217,13 @@ def test_a_duty_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_problem_is_told_once() -> None:
     """The log says when a problem comes and when it goes, not at every look; parts have their own."""
     told: list[str] = []
-    herald = Herald(told.append)
+    problems = ProblemLog(told.append)
     for problem in ("Synapse sleeps", "Synapse sleeps", None, None):
-        herald.note_all("accounts", {"problem": problem})
-        herald.note_all("watch", {"disk": {"problem": problem}})
+        problems.note_all("accounts", {"problem": problem})
+        problems.note_all("watch", {"disk": {"problem": problem}})
     assert told == [
         *("accounts: Synapse sleeps", "disk: Synapse sleeps"),
-        *("accounts: in order", "disk: in order"),
+        *("accounts: OK", "disk: OK"),
     ]
 
 
@@ -248,7 +249,7 @@ def test_the_real_service_becomes_healthy_and_stops_on_sigterm(bundle: Bundle) -
     environ = {**bundle.environ, "PYTHONPATH": PACKAGE}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         state = bundle.environ["STATE_DIRECTORY"]
-        wait_until(lambda: health.look(state, datetime.now(UTC)) is None, "it is healthy")
+        wait_until(lambda: health.find_problem(state, datetime.now(UTC)) is None, "it is healthy")
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0

@@ -10,18 +10,19 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from .. import synapse
 from ..errors import HelperError
-from ..exchange import Answer, Endpoint, Request, ask
+from ..exchange import Answer, Request, ask
 from ..settings.environment import Secret
 
 if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
 
-CHECK_USER = "synapse-bundle-check"
-_REGISTER = "/_synapse/admin/v1/register"
-_CREATED = 200
+CHECK_USER: Final = "synapse-bundle-check"
+_REGISTER: Final = "/_synapse/admin/v1/register"
+_CREATED: Final = 200
 
 
 class RegistrationError(HelperError):
@@ -30,14 +31,14 @@ class RegistrationError(HelperError):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """A local account that shall exist."""
+    """A local account that is to exist."""
 
     localpart: str
     password: Secret
     admin: bool
 
 
-def wanted_accounts(settings: ServiceSettings) -> tuple[Account, ...]:
+def _wanted_accounts(settings: ServiceSettings) -> tuple[Account, ...]:
     """Return the first administrator and the account that `check` signs in with."""
     return (
         Account(localpart=settings.admin, password=settings.admin_password, admin=True),
@@ -56,20 +57,14 @@ def check_password(settings: ServiceSettings) -> Secret:
     )
 
 
-def synapse_endpoint(settings: ServiceSettings) -> Endpoint:
-    """Return Synapse itself, past Apache."""
-    host, _, port = settings.synapse_url.removeprefix("http://").partition(":")
-    return Endpoint(service="synapse", address=(host, int(port or "80")), host=settings.homeserver)
-
-
 def ensure_accounts(settings: ServiceSettings) -> tuple[str, ...]:
-    """Create whatever account is missing; return one sentence per account made.
+    """Create the accounts that are missing; return one sentence per account created.
 
     ExchangeError while Synapse does not answer, RegistrationError if it refuses.
     """
     return tuple(
         f"created the account @{account.localpart}:{settings.server_name}"
-        for account in wanted_accounts(settings)
+        for account in _wanted_accounts(settings)
         if create_account(settings, account)
     )
 
@@ -81,11 +76,11 @@ def create_account(
 
     ExchangeError while Synapse does not answer, RegistrationError if it refuses.
     """
-    endpoint, shared_secret = synapse_endpoint(settings), settings.registration_shared_secret
+    endpoint, shared_secret = synapse.endpoint(settings), settings.registration_shared_secret
     nonce = ask(endpoint, Request(target=_REGISTER)).json().get("nonce")
     if not isinstance(nonce, str):
         raise RegistrationError(
-            "Synapse offers no registration by shared secret. Look at `docker compose logs"
+            "Synapse does not offer registration by shared secret. See `docker compose logs"
             " synapse`; `registration_shared_secret_path` must be set."
         )
     body = registration_body(account, nonce, shared_secret, sign_in=sign_in)
@@ -111,19 +106,19 @@ def registration_body(
             "password": account.password.reveal(),
             "admin": account.admin,
             "mac": proof.hexdigest(),
-            # Otherwise the account begins with a session that nobody holds and nobody ends.
+            # Otherwise the account begins with a session that no client holds or ends.
             "inhibit_login": not sign_in,
         }
     ).encode()
 
 
 def _refusal(account: Account, answer: Answer) -> RegistrationError:
-    said = str(answer.json().get("error", ""))
+    error = str(answer.json().get("error", ""))
     advice = (
         "Synapse still runs with another registration_shared_secret: `docker compose up -d`"
         " recreates what changed, `docker compose restart synapse` does it by hand."
-        if "HMAC" in said
-        else "Look at `docker compose logs synapse`."
+        if "HMAC" in error
+        else "See `docker compose logs synapse`."
     )
     # Only the code is shown: an error text may quote what was sent.
     return RegistrationError(

@@ -1,8 +1,8 @@
-"""People's accounts, made and let in again by whoever has a shell on the machine.
+"""The `user` commands: accounts made, and given new passwords, from a shell on the machine.
 
-Synapse's admin API wants an administrator's token, and nobody can be asked for one who has forgotten
-the password. The registration secret can make an administrator, so one is made that exists for the time
-of a command: https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html
+Synapse's admin API requires an administrator's token, which an administrator who has forgotten the
+password cannot give. The registration secret can make an administrator, so one is made that exists for
+the time of a command: https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from .. import synapse
 from ..errors import HelperError
 from ..exchange import Answer, Request, ask
 from ..settings.environment import Secret
 from ..settings.service_settings import parse_localpart
-from .registration import CHECK_USER, Account, check_password, create_account, synapse_endpoint
+from .registration import CHECK_USER, Account, check_password, create_account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..settings.service_settings import ServiceSettings
 
-_PAGE = 1000
-_PASSING = "synapse-bundle-passing"
+_PAGE: Final = 1000
+_TEMPORARY: Final = "synapse-bundle-passing"
 
 
 class UserError(HelperError):
-    """What was asked for does not fit the accounts that there are."""
+    """The request does not match the accounts that exist."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,10 @@ class User:
 
 
 def add(settings: ServiceSettings, name: str, *, admin: bool) -> Secret:
-    """Make an account and return its first password; UserError where the name is taken or none."""
-    account = Account(localpart=_parse_name(settings, name), password=_invent(), admin=admin)
+    """Make an account and return its first password; UserError if the name is taken or invalid."""
+    account = Account(
+        localpart=_parse_name(settings, name), password=_generate_password(), admin=admin
+    )
     if create_account(settings, account) is None:
         raise UserError(
             f"@{account.localpart}:{settings.server_name} exists already. For a new password:"
@@ -57,18 +60,18 @@ def add(settings: ServiceSettings, name: str, *, admin: bool) -> Secret:
 def renew_password(settings: ServiceSettings, name: str) -> Secret | None:
     """Give an account a new password, end its sessions, and return the password.
 
-    The checks' account gets the one that follows from the registration secret as it is now, which is
-    for nobody to see: None. UserError where there is no such account, or where it was deactivated.
+    The checks' account gets the one that follows from the registration secret, which is not shown:
+    None. UserError if the account does not exist or was deactivated.
     """
     user_id = f"@{_parse_name(settings, name)}:{settings.server_name}"
     path = f"/_synapse/admin/v2/users/{quote(user_id, safe='')}"
     ours = user_id == f"@{CHECK_USER}:{settings.server_name}"
-    password = check_password(settings) if ours else _invent()
-    with _pass_by(settings) as administrator:
+    password = check_password(settings) if ours else _generate_password()
+    with _temporary_administrator(settings) as administrator:
         answer = administrator.ask("GET", path)
         if answer.status == HTTPStatus.NOT_FOUND or answer.json().get("deactivated"):
             raise UserError(
-                f"there is no account {user_id}. Those that there are:"
+                f"the account {user_id} does not exist. For a list:"
                 " docker compose exec helper user list"
             )
         body = {"password": password.reveal(), "logout_devices": True}
@@ -77,9 +80,9 @@ def renew_password(settings: ServiceSettings, name: str) -> Secret | None:
 
 
 def find_users(settings: ServiceSettings) -> list[User]:
-    """Return every account that can sign in, but not the one that looks."""
+    """Return every account that can sign in, except the temporary administrator."""
     found: list[dict[str, Any]] = []
-    with _pass_by(settings) as administrator:
+    with _temporary_administrator(settings) as administrator:
         start = "0"
         while start:
             page = administrator.call(
@@ -107,7 +110,7 @@ class _Administrator:
             headers={"Authorization": f"Bearer {self.token.reveal()}"},
             body=json.dumps(body).encode() if body is not None else b"",
         )
-        return ask(synapse_endpoint(self.settings), request)
+        return ask(synapse.endpoint(self.settings), request)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self.ask(method, path, body)
@@ -115,20 +118,20 @@ class _Administrator:
             # Only the code is shown: an error text may quote what was sent.
             raise UserError(
                 f"Synapse refused ({answer.status} {answer.errcode})."
-                " Look at `docker compose logs synapse`."
+                " See `docker compose logs synapse`."
             )
         return answer.json()
 
 
 @contextmanager
-def _pass_by(settings: ServiceSettings) -> Iterator[_Administrator]:
+def _temporary_administrator(settings: ServiceSettings) -> Iterator[_Administrator]:
     """Be an administrator until the block ends; the account is then closed for good."""
-    name = f"{_PASSING}-{secrets.token_hex(8)}"
-    account = Account(localpart=name, password=_invent(), admin=True)
+    name = f"{_TEMPORARY}-{secrets.token_hex(8)}"
+    account = Account(localpart=name, password=_generate_password(), admin=True)
     answer = create_account(settings, account, sign_in=True)
     token = answer and answer.json().get("access_token")
     if not isinstance(token, str):
-        raise UserError("Synapse made no session. Look at `docker compose logs synapse`.")
+        raise UserError("Synapse did not open a session. See `docker compose logs synapse`.")
     administrator = _Administrator(
         settings=settings, user_id=f"@{name}:{settings.server_name}", token=Secret(token)
     )
@@ -149,7 +152,7 @@ def _parse_name(settings: ServiceSettings, name: str) -> str:
     return localpart
 
 
-def _invent() -> Secret:
-    # Nearly 80 bits, in letters that are typed on a phone without a mistake.
+def _generate_password() -> Secret:
+    # Nearly 80 bits, in letters that are easy to type on a phone.
     letters = "abcdefghjkmnpqrstuvwxyz23456789"
     return Secret("-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4)))

@@ -1,6 +1,6 @@
 """certbot's Cloudflare authenticator, with a watched record instead of one blind sleep.
 
-certbot finds it by the entry point in metadata/entry_points.txt, installed as dist-info.
+certbot finds it by the entry point in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Authenticator(dns_cloudflare.Authenticator):
     def auth_hint(self, failed_achalls: list[Any]) -> str:
         """Return what certbot adds to a failed validation."""
         names = ", ".join(sorted({achall.identifier.value for achall in failed_achalls}))
-        return f"The authority did not find the TXT record of {names}, although it was watched."
+        return f"The authority did not find the TXT record of {names}, although DNS had it."
 
     def _wait(self, records: dict[str, str]) -> None:
-        clock = propagation.Time(monotonic=time.monotonic, sleep=time.sleep)
+        clock = propagation.Clock(monotonic=time.monotonic, sleep=time.sleep)
         try:
             propagation.watch(
                 records,
@@ -75,5 +75,5 @@ class Authenticator(dns_cloudflare.Authenticator):
         try:
             token = read_secret(Path(self.conf("token-file")))
         except ValueError as error:
-            raise errors.PluginError(f"the DNS token can not be read: {error}") from error
+            raise errors.PluginError(f"the DNS token cannot be read: {error}") from error
         return dns_cloudflare._CloudflareClient(api_token=token.reveal())  # noqa: SLF001

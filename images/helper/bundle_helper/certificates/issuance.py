@@ -1,30 +1,32 @@
-"""One attempt to obtain a certificate: preflight, certbot, and what came of it."""
+"""One attempt to obtain a certificate: preflight, certbot, and its outcome."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from .. import locks
 from ..errors import HelperError
-from . import certbot, diagnosis, lineage
+from . import acme_directory, certbot, diagnosis
+from .lineage import find_lineage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from ..settings.issuers import AcmeSettings
-    from ..settings.service_settings import ServiceSettings
-    from .certbot import Wish
+    from ..settings.certificate_settings import CertificateSettings
+    from ..settings.issuers import Acme
+    from .certbot import Attempt
+    from .diagnosis import Diagnosis
 
 # What certbot writes in one run (a log of 100 to 200 kB, key, chain, configuration) several times over.
-_SPACE = 2**20
+_SPACE: Final = 2**20
 # Longer than the ceiling of propagation for a few names, and the authority's own patience.
-_LONGEST_SECONDS = 1800.0
+_LONGEST_SECONDS: Final = 1800.0
 
 
 class IssuanceError(HelperError):
@@ -36,134 +38,135 @@ class IssuanceError(HelperError):
 
 
 class NotReadyError(IssuanceError):
-    """Nobody was asked: what the authority gave could not be kept here."""
+    """No request was made: what the authority gave could not be kept here."""
 
 
 class BusyError(HelperError):
-    """Another process is at work on the same lineages."""
+    """Another process is working on the same lineages."""
 
 
 def obtain(
-    settings: ServiceSettings,
-    wish: Wish,
+    settings: CertificateSettings,
+    acme: Acme,
+    attempt: Attempt,
     environ: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> None:
-    """Let certbot bring the lineage up to date; IssuanceError says what stood in the way.
+    """Let certbot bring the lineage up to date; IssuanceError says why it did not.
 
-    Whoever calls this holds `alone`.
+    The caller holds the lineages by `hold_lineages`.
     """
-    if settings.acme is None:
-        raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
-    _make_ready(settings, settings.acme, tell)
-    _look_before(settings, settings.acme)
-    said, code = _run(settings, settings.acme, wish, environ, tell)
+    _prove_writable(acme.lineages_directory)
+    if not attempt.rehearsal:
+        _set_damaged_aside(settings, acme, tell)
+    _check_dns(settings, acme)
+    output, code = _run(settings, acme, attempt, environ, tell)
     if code != 0:
-        found = diagnosis.explain(said)
-        raise IssuanceError(_name(found, settings.acme), found.not_before)
-
-
-def _name(found: diagnosis.Explanation, chosen: AcmeSettings) -> str:
-    """Return the explanation, with the authority's address where it is about the authority."""
-    if not found.happened.startswith("the authority"):
-        return str(found)
-    return f"{found} (The authority is {chosen.directory}.)"
+        found = diagnosis.diagnose(output)
+        raise IssuanceError(_name_authority(found, acme), found.not_before)
 
 
 @contextlib.contextmanager
-def alone(settings: ServiceSettings) -> Iterator[None]:
-    """Hold the lineages, and what is remembered of the attempts; BusyError if somebody else does."""
-    if settings.acme is None:
-        raise IssuanceError(f"{settings.certificate_issuer} is no ACME authority")
-    directory = settings.acme.lineages_directory
-    try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise NotReadyError(
-            f"{directory} can not be opened ({error.strerror}). Run `docker compose up -d`:"
-            " its first step gives the volume to the helper."
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BusyError(
-            "another attempt is running; see `docker compose logs --follow helper`"
-        ) from None
-    else:
+def hold_lineages(directory: Path) -> Iterator[None]:
+    """Hold the lineages, and the history of the attempts; BusyError if another process does."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locks.lock_directory(directory, wait=False))
+        except BlockingIOError:
+            raise BusyError(
+                "another attempt is running; see `docker compose logs --follow helper`"
+            ) from None
+        except OSError as error:
+            raise NotReadyError(
+                f"{directory} cannot be opened ({error.strerror}). Run `docker compose up -d`:"
+                " its first step gives the volume to the helper."
+            ) from error
         yield
-    finally:
-        os.close(handle)
 
 
-def _make_ready(
-    settings: ServiceSettings, chosen: AcmeSettings, tell: Callable[[str], None]
-) -> None:
-    """Make sure that what the authority gives can be kept; NotReadyError if it could not.
+def _prove_writable(directory: Path) -> None:
+    """Make sure that what the authority gives can be kept.
 
     An order is one of five that Let's Encrypt grants for the same names in a week, and certbot finds
     out only afterwards that it cannot save the certificate.
     """
+    probe = directory / ".space"
     try:
-        _probe_space(chosen.lineages_directory / ".space")
-        aside = lineage.set_broken_aside(settings)
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(_SPACE))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
-        raise NotReadyError(
-            f"nothing was asked, because {chosen.lineages_directory} (the volume `letsencrypt`)"
-            f" cannot be written: {error.strerror}. Free space on this machine's disk"
-            " (`docker system df`); it goes on by itself within ten minutes"
-        ) from error
+        raise _not_writable(directory, error) from error
+
+
+def _set_damaged_aside(
+    settings: CertificateSettings, acme: Acme, tell: Callable[[str], None]
+) -> None:
+    try:
+        aside = find_lineage(acme, settings.homeserver).set_damaged_aside()
+    except OSError as error:
+        raise _not_writable(acme.lineages_directory, error) from error
     if aside is not None:
         tell(f"certbot's files of this certificate were damaged; they are in {aside} now")
 
 
-def _probe_space(probe: Path) -> None:
-    try:
-        with probe.open("wb") as file:
-            file.write(bytes(_SPACE))
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        probe.unlink(missing_ok=True)
+def _not_writable(directory: Path, error: OSError) -> NotReadyError:
+    return NotReadyError(
+        f"no request was made, because {directory} (the volume `letsencrypt`)"
+        f" cannot be written: {error.strerror}. Free space on this machine's disk"
+        " (`docker system df`); the next attempt follows within ten minutes"
+    )
 
 
-def _look_before(settings: ServiceSettings, chosen: AcmeSettings) -> None:
-    # Imported here: between attempts the service is small.
+def _check_dns(settings: CertificateSettings, acme: Acme) -> None:
+    # Imported here: between attempts the process is small.
     import dns.resolver  # noqa: PLC0415
 
     from . import preflight  # noqa: PLC0415
 
     try:
-        names = certbot.permitting_names(settings, chosen)
+        names = acme_directory.read_caa_names(acme, settings.root_file)
     except HelperError as error:
-        found = diagnosis.explain(error.message)
+        found = diagnosis.diagnose(error.message)
         known = found.happened.startswith("the authority")
-        message = _name(found, chosen) if known else error.message
+        message = _name_authority(found, acme) if known else error.message
         raise IssuanceError(message) from error
     try:
         resolver = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration:
         return
-    obstacles = preflight.inspect(settings.certificate_names, names, resolver)
+    obstacles = preflight.find_obstacles(settings.names, names, resolver)
     if obstacles:
         raise IssuanceError("; ".join(obstacles))
 
 
+def _name_authority(found: Diagnosis, acme: Acme) -> str:
+    """Return the diagnosis, with the authority's address where it is about the authority."""
+    if not found.happened.startswith("the authority"):
+        return str(found)
+    return f"{found} (The authority is {acme.directory}.)"
+
+
 def _run(
-    settings: ServiceSettings,
-    chosen: AcmeSettings,
-    wish: Wish,
+    settings: CertificateSettings,
+    acme: Acme,
+    attempt: Attempt,
     environ: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> tuple[str, int]:
-    said: list[str] = []
-    command = certbot.certbot_arguments(settings, chosen, wish)
-    with _start(command, certbot.certbot_environment(settings, environ)) as process:
+    output: list[str] = []
+    command = certbot.build_arguments(settings, acme, attempt)
+    with _start(command, certbot.build_environment(settings, environ)) as process:
         for line in process.stdout or ():
-            said.append(line)
+            output.append(line)
             if line.startswith(certbot.PROGRESS):
                 tell(line.removeprefix(certbot.PROGRESS).rstrip())
         code = process.wait()
-    return "".join(said), code
+    return "".join(output), code
 
 
 @contextlib.contextmanager

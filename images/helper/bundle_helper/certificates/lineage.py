@@ -5,62 +5,75 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import configobj
 
-from ..errors import HelperError
 from ..settings.issuers import DIRECTORIES
+from .validation import read_pem
 
 if TYPE_CHECKING:
-    from ..settings.service_settings import ServiceSettings
+    from ..settings.issuers import Acme
 
-_KINDS = ("cert", "privkey", "chain", "fullchain")
-
-
-def name(issuer: str, homeserver: str) -> str:
-    """Return certbot's name of the lineage; another authority or homeserver is another lineage."""
-    parts = urlsplit(issuer)
-    told = issuer if issuer in DIRECTORIES else f"{parts.netloc}{parts.path}"
-    return f"{homeserver}-{re.sub(r'[^A-Za-z0-9.]+', '-', told).strip('-')}"
+_KINDS: Final = ("cert", "privkey", "chain", "fullchain")
 
 
-def exists(settings: ServiceSettings) -> bool:
-    """Say whether certbot has a lineage for the present settings."""
-    return settings.acme is not None and (_live(settings) / "fullchain.pem").exists()
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """certbot's files of one certificate, called `name` in its configuration `directory`."""
+
+    directory: Path
+    name: str
+
+    @property
+    def live(self) -> Path:
+        """Where certbot keeps the present certificate and key."""
+        return self.directory / "live" / self.name
+
+    @property
+    def certificate_file(self) -> Path:
+        """The present certificate with its chain."""
+        return self.live / "fullchain.pem"
+
+    def exists(self) -> bool:
+        """Say whether certbot has a certificate of this lineage."""
+        return self.certificate_file.exists()
+
+    def read(self) -> bytes:
+        """Return certificate, chain and key as one PEM; HelperError if one cannot be read."""
+        return read_pem(self.certificate_file, self.live / "privkey.pem")
+
+    def set_damaged_aside(self) -> Path | None:
+        """Move a lineage that certbot could not read elsewhere; return where it is, or None.
+
+        certbot would leave it alone and save the next certificate as `<name>-0001`, where it would
+        never be found. OSError passes through.
+        """
+        parts = [
+            self.directory / "renewal" / f"{self.name}.conf",
+            self.live,
+            self.directory / "archive" / self.name,
+        ]
+        found = [part for part in parts if os.path.lexists(part)]
+        if not found or _is_whole(parts[0], self.live):
+            return None
+        aside = self.directory / "set-aside" / f"{time.time_ns()}"
+        for part in found:
+            target = aside / part.parent.name
+            target.mkdir(mode=0o700, parents=True)
+            part.rename(target / part.name)
+        return aside
 
 
-def read(settings: ServiceSettings) -> bytes:
-    """Return certificate, chain and key as one PEM; HelperError if one can not be read."""
-    return join(_live(settings) / "fullchain.pem", _live(settings) / "privkey.pem")
-
-
-def set_broken_aside(settings: ServiceSettings) -> Path | None:
-    """Move a lineage that certbot could not read out of its way; return where it is, or None.
-
-    certbot would leave it be and save the next certificate as `<name>-0001`, where nobody looks.
-    OSError passes through.
-    """
-    if settings.acme is None:
-        return None
-    root = settings.acme.lineages_directory
-    lineage = name(settings.certificate_issuer, settings.homeserver)
-    places = [
-        root / "renewal" / f"{lineage}.conf",
-        root / "live" / lineage,
-        root / "archive" / lineage,
-    ]
-    found = [place for place in places if os.path.lexists(place)]
-    if not found or _is_whole(places[0], places[1]):
-        return None
-    aside = root / "set-aside" / f"{time.time_ns()}"
-    for place in found:
-        target = aside / place.parent.name
-        target.mkdir(mode=0o700, parents=True)
-        place.rename(target / place.name)
-    return aside
+def find_lineage(acme: Acme, homeserver: str) -> Lineage:
+    """Return the lineage of an authority and a homeserver; another of either has another one."""
+    parts = urlsplit(acme.name)
+    authority = acme.name if acme.name in DIRECTORIES else f"{parts.netloc}{parts.path}"
+    name = f"{homeserver}-{re.sub(r'[^A-Za-z0-9.]+', '-', authority).strip('-')}"
+    return Lineage(directory=acme.lineages_directory, name=name)
 
 
 def _is_whole(configuration: Path, live: Path) -> bool:
@@ -80,21 +93,3 @@ def _is_filled(named: Path, link: Path) -> bool:
         return named == link and link.is_symlink() and link.stat().st_size > 0
     except OSError:
         return False
-
-
-def join(certificate_file: Path, key_file: Path) -> bytes:
-    """Return the content of both files as one PEM, key last; HelperError names what is unreadable."""
-    parts = []
-    for path in (certificate_file, key_file):
-        try:
-            parts.append(path.read_bytes().strip() + b"\n")
-        except OSError as error:
-            raise HelperError(f"{path} can not be read: {error.strerror}") from error
-    return b"".join(parts)
-
-
-def _live(settings: ServiceSettings) -> Path:
-    if settings.acme is None:
-        raise HelperError(f"{settings.certificate_issuer} is no ACME authority")
-    lineage = name(settings.certificate_issuer, settings.homeserver)
-    return settings.acme.lineages_directory / "live" / lineage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-LIFETIME = timedelta(days=90)
+_LIFETIME: Final = timedelta(days=90)
 # A client whose clock is slow must not see a certificate from the future.
-_BACKDATED = timedelta(hours=1)
-_LONGEST_COMMON_NAME = 64
-_RESTORE = "Put the bundle's own secrets/authority.key and secrets/authority.pem back."
+_BACKDATED: Final = timedelta(hours=1)
+_LONGEST_COMMON_NAME: Final = 64
+_RESTORE: Final = "Put the bundle's own secrets/authority.key and secrets/authority.pem back."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,9 @@ def load(key_file: Path, certificate_file: Path) -> Authority:
     try:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        raise HelperError(f"{key_file} holds no readable private key. {_RESTORE}") from error
+        raise HelperError(f"{key_file} does not hold a readable private key. {_RESTORE}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise HelperError(f"{key_file} holds no elliptic-curve key. {_RESTORE}")
+        raise HelperError(f"{key_file} does not hold an elliptic-curve key. {_RESTORE}")
     if key.public_key() != certificate.public_key():
         raise HelperError(f"{key_file} is not the key of {certificate_file}. {_RESTORE}")
     return Authority(key=key, certificate=certificate)
@@ -54,7 +54,7 @@ def load_certificate(certificate_file: Path) -> x509.Certificate:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
         raise HelperError(
-            f"{certificate_file} holds no certificate of an authority. {_RESTORE}"
+            f"{certificate_file} does not hold a certificate of an authority. {_RESTORE}"
         ) from error
     if not constraints.value.ca:
         raise HelperError(f"{certificate_file} is not a certificate of an authority. {_RESTORE}")
@@ -67,9 +67,9 @@ def issue(authority: Authority, names: Sequence[str], now: datetime) -> bytes:
     The root itself is not in it: clients have it or do not trust it (RFC 8446, section 4.4.2).
     HelperError if the authority has expired or its name constraints do not allow every name.
     """
-    _raise_if_not_allowed(authority.certificate, names, now)
+    _check_allowed(authority.certificate, names, now)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certificate(authority, key.public_key(), names, now)
+    certificate = _build_certificate(authority, key.public_key(), names, now)
     return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -77,7 +77,7 @@ def issue(authority: Authority, names: Sequence[str], now: datetime) -> bytes:
     )
 
 
-def _certificate(
+def _build_certificate(
     authority: Authority, key: ec.EllipticCurvePublicKey, names: Sequence[str], now: datetime
 ) -> x509.Certificate:
     issuer = authority.certificate
@@ -88,7 +88,7 @@ def _certificate(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(max(now - _BACKDATED, issuer.not_valid_before_utc))
-        .not_valid_after(min(now + LIFETIME, issuer.not_valid_after_utc))
+        .not_valid_after(min(now + _LIFETIME, issuer.not_valid_after_utc))
     )
     for extension, critical in _extensions(issuer, key, names):
         builder = builder.add_extension(extension, critical=critical)
@@ -129,7 +129,7 @@ def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIden
     try:
         identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     except x509.ExtensionNotFound as error:
-        raise HelperError(f"the authority has no subject key identifier. {_RESTORE}") from error
+        raise HelperError(f"the authority lacks the subject key identifier. {_RESTORE}") from error
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier.value)
 
 
@@ -141,7 +141,7 @@ def general_name(name: str) -> x509.DNSName | x509.IPAddress:
         return x509.DNSName(name)
 
 
-def _raise_if_not_allowed(issuer: x509.Certificate, names: Sequence[str], now: datetime) -> None:
+def _check_allowed(issuer: x509.Certificate, names: Sequence[str], now: datetime) -> None:
     if not issuer.not_valid_before_utc <= now < issuer.not_valid_after_utc:
         raise HelperError(
             f"the bundle's authority is valid from {issuer.not_valid_before_utc:%Y-%m-%d %H:%M}"

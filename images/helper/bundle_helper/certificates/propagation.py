@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dns.exception
 import dns.flags
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from dns.resolver import Resolver
 
-_PORT = 53
-_TIMEOUT_SECONDS = 3.0
-_PAUSE_SECONDS = 2.0
-# So many rounds without a single answer mean that port 53 is closed on the way.
-_SILENT_ROUNDS = 3
+_PORT: Final = 53
+_TIMEOUT_SECONDS: Final = 3.0
+_PAUSE_SECONDS: Final = 2.0
+# This many rounds without a single answer mean that port 53 is blocked.
+_SILENT_ROUNDS: Final = 3
 
 
 class PropagationError(Exception):
@@ -42,7 +42,7 @@ class Patience:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Time:
+class Clock:
     """A clock that never goes back, and sleep, both in seconds."""
 
     monotonic: Callable[[], float]
@@ -53,41 +53,43 @@ def watch(
     records: Mapping[str, str],
     resolver: Resolver,
     patience: Patience,
-    time: Time,
+    clock: Clock,
     tell: Callable[[str], None],
 ) -> None:
     """Return when every authoritative server has every value of `records` (name to value).
 
     PropagationError if the ceiling is reached before. Where no server can be asked it sleeps
-    instead, and tells so.
+    instead, and says so.
     """
-    begun = time.monotonic()
+    begun = clock.monotonic()
     try:
         servers = {name: find_servers(name, resolver) for name in records}
     except dns.exception.DNSException as error:
-        sleep_blindly(f"the zone's servers can not be found ({error})", patience, time, tell)
+        _sleep_blindly(f"the zone's servers cannot be found ({error})", patience, clock, tell)
         return
     missing, silent = _missing(records, servers), 0
     while any(missing.values()):
         silent = silent + 1 if _is_silent(missing, servers) else 0
         if silent == _SILENT_ROUNDS:
-            sleep_blindly("no name server answers on port 53", patience, time, tell)
+            _sleep_blindly("no name server answers on port 53", patience, clock, tell)
             return
-        waited = time.monotonic() - begun
+        waited = clock.monotonic() - begun
         if waited > patience.ceiling:
-            raise PropagationError(f"after {waited:.0f} s {_describe(missing)}")
-        tell(f"{_describe(missing)}; {waited:.0f} s so far")
-        time.sleep(_PAUSE_SECONDS)
+            raise PropagationError(f"after {waited:.0f} s {_list_missing(missing)}")
+        tell(f"{_list_missing(missing)}; {waited:.0f} s so far")
+        clock.sleep(_PAUSE_SECONDS)
         missing = _missing(records, servers)
-    rest = patience.floor - (time.monotonic() - begun)
+    rest = patience.floor - (clock.monotonic() - begun)
     tell(f"every name server has the record; {max(rest, 0):.0f} s more for distant ones")
-    time.sleep(max(rest, 0))
+    clock.sleep(max(rest, 0))
 
 
-def sleep_blindly(reason: str, patience: Patience, time: Time, tell: Callable[[str], None]) -> None:
-    """Sleep for as long as a record usually takes, and tell why nothing better is possible."""
-    tell(f"{reason}, so this waits {patience.blind:.0f} s without looking")
-    time.sleep(patience.blind)
+def _sleep_blindly(
+    reason: str, patience: Patience, clock: Clock, tell: Callable[[str], None]
+) -> None:
+    """Sleep for as long as a record usually takes, and say why nothing better is possible."""
+    tell(f"{reason}, so this waits {patience.blind:.0f} s without checking")
+    clock.sleep(patience.blind)
 
 
 def find_servers(name: str, resolver: Resolver) -> dict[str, str]:
@@ -123,10 +125,10 @@ def has_value(name: str, value: str, server: str) -> bool | None:
     return value.encode() in texts
 
 
-Missing = dict[str, dict[str, bool | None]]
+_Missing = dict[str, dict[str, bool | None]]
 
 
-def _missing(records: Mapping[str, str], servers: Mapping[str, Mapping[str, str]]) -> Missing:
+def _missing(records: Mapping[str, str], servers: Mapping[str, Mapping[str, str]]) -> _Missing:
     """Return, by record and address, the servers without the value (False) or an answer (None)."""
     found = {
         name: {address: has_value(name, value, address) for address in servers[name]}
@@ -138,14 +140,14 @@ def _missing(records: Mapping[str, str], servers: Mapping[str, Mapping[str, str]
     }
 
 
-def _is_silent(missing: Missing, servers: Mapping[str, Iterable[str]]) -> bool:
+def _is_silent(missing: _Missing, servers: Mapping[str, Iterable[str]]) -> bool:
     return all(
         len(states) == len(list(servers[name])) and all(s is None for s in states.values())
         for name, states in missing.items()
     )
 
 
-def _describe(missing: Missing) -> str:
+def _list_missing(missing: _Missing) -> str:
     parts = [
         f"{name} is not yet at {', '.join(states)}" for name, states in missing.items() if states
     ]

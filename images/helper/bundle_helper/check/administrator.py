@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .. import health, storage
 from ..errors import HelperError
 from ..findings import Finding, failed, passed
+from ..status import STATUS_FILE
 
 if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 def probe_admin(settings: ServiceSettings) -> Finding:
     """Read the service's status; an old one proves nothing."""
     try:
-        status = storage.read(settings.state_directory / health.STATUS_FILE)
+        status = storage.read_json(settings.state_directory / STATUS_FILE)
     except HelperError as error:
-        return _failure(error.message, "the helper's service does not run")
+        return _failure(error.message, "the helper's service is not running")
     problem = health.judge(status, datetime.now(UTC))
     if status["accounts"]["ensured"] and problem is None:
         return passed(f"@{settings.admin}:{settings.server_name}")

@@ -1,11 +1,11 @@
-"""Client addresses that a stranger writes into headers must not be believed."""
+"""Client addresses that a client forges in headers must not be believed."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..findings import Finding, failed, passed
 from .front_door import RENEW_APACHE, apache
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ..exchange import Answer
     from ..settings.service_settings import ServiceSettings
 
-_PATIENCE_SECONDS = 12.0
-_PAUSE_SECONDS = 0.5
+_PATIENCE_SECONDS: Final = 12.0
+_PAUSE_SECONDS: Final = 0.5
 
 
-def probe_forwarded(settings: ServiceSettings) -> Finding:
-    """Ask with forged headers, and look up which address Synapse noted for that very request."""
+def probe_address(settings: ServiceSettings) -> Finding:
+    """Ask with forged headers, and read which address Synapse noted for that very request."""
     forged = forged_headers(secrets.randbelow(254) + 1)
     try:
         own, seen = _ask_until_noted(settings, forged)
@@ -37,7 +37,7 @@ def probe_forwarded(settings: ServiceSettings) -> Finding:
         f"Synapse saw {seen} instead of {own}",
         cause=f"Apache passes on {', '.join(believed)}"
         if believed
-        else "Apache does not pass on the address of whoever connects (or did not two minutes ago)",
+        else "Apache does not pass on the address of the client (or did not two minutes ago)",
         next_step=RENEW_APACHE,
     )
 

@@ -1,4 +1,4 @@
-"""The three documents by which clients, servers and people find the homeserver."""
+"""The three well-known documents by which clients, servers and people find the homeserver."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 def probe_client(settings: ServiceSettings) -> Finding:
-    """Compare what clients are told with the bundle's base URL."""
+    """Compare what clients read with the bundle's base URL."""
     answer = _get(settings, "client")
-    told = read_base_url(answer.json())
-    return _judge(settings, "client", answer, told=told, wanted=settings.base_url)
+    found = read_base_url(answer.json())
+    return _judge(settings, "client", answer, found=found, wanted=settings.base_url)
 
 
 def read_base_url(document: dict[str, Any]) -> str | None:
     """Return where clients are sent, without a final slash; None if the document does not say."""
     homeserver = document.get("m.homeserver")
-    told = homeserver.get("base_url") if isinstance(homeserver, dict) else None
-    return told.rstrip("/") if isinstance(told, str) else None
+    url = homeserver.get("base_url") if isinstance(homeserver, dict) else None
+    return url.rstrip("/") if isinstance(url, str) else None
 
 
 def probe_server(settings: ServiceSettings) -> Finding:
-    """Compare what other servers are told with the bundle's federation address."""
+    """Compare what other servers read with the bundle's federation address."""
     answer = _get(settings, "server")
-    told = answer.json().get("m.server")
-    return _judge(settings, "server", answer, told=told, wanted=settings.federation_address)
+    found = answer.json().get("m.server")
+    return _judge(settings, "server", answer, found=found, wanted=settings.federation_address)
 
 
 def probe_support(settings: ServiceSettings) -> Finding:
@@ -41,11 +41,11 @@ def probe_support(settings: ServiceSettings) -> Finding:
     answer = _get(settings, "support")
     shown = "contacts" if answer.status == HTTPStatus.OK else f"{answer.status} in JSON"
     known = answer.status == HTTPStatus.OK or bool(answer.errcode)
-    return _judge(settings, "support", answer, told=shown if known else None, wanted=shown)
+    return _judge(settings, "support", answer, found=shown if known else None, wanted=shown)
 
 
 def _get(settings: ServiceSettings, document: str) -> Answer:
-    # Host is the server name, because that is where the specification has everybody look.
+    # Host is the server name, because that is where the specification looks.
     return ask(apache(settings, settings.server_name), Request(target=_target(document)))
 
 
@@ -54,15 +54,15 @@ def _target(document: str) -> str:
 
 
 def _judge(
-    settings: ServiceSettings, document: str, answer: Answer, *, told: object, wanted: str
+    settings: ServiceSettings, document: str, answer: Answer, *, found: object, wanted: str
 ) -> Finding:
     statuses = {HTTPStatus.OK, HTTPStatus.NOT_FOUND} if document == "support" else {HTTPStatus.OK}
-    problems = list(_problems_of_headers(answer))
+    problems = list(_find_header_problems(answer))
     if answer.status not in statuses:
         problems.append(f"the answer is {answer.status}")
-    elif told != wanted:
-        problems.append(f"it says {told} instead of {wanted}")
-    problems += _problems_of_preflight(settings, document, answer.status)
+    elif found != wanted:
+        problems.append(f"it says {found} instead of {wanted}")
+    problems += _find_preflight_problems(settings, document, answer.status)
     if not problems:
         return passed(f"{wanted}, with CORS")
     return failed(
@@ -72,23 +72,25 @@ def _judge(
     )
 
 
-def _problems_of_headers(answer: Answer) -> Iterable[str]:
+def _find_header_problems(answer: Answer) -> Iterable[str]:
     if answer.headers.get_content_type() != "application/json":
         yield "it is not announced as JSON"
-    yield from problems_of_cors(answer)
+    yield from find_cors_problems(answer)
 
 
-def _problems_of_preflight(settings: ServiceSettings, document: str, status: int) -> Iterable[str]:
+def _find_preflight_problems(
+    settings: ServiceSettings, document: str, status: int
+) -> Iterable[str]:
     headers = {"Origin": "https://client.invalid", "Access-Control-Request-Method": "GET"}
     request = Request(method="OPTIONS", target=_target(document), headers=headers)
     answer = ask(apache(settings, settings.server_name), request)
     absent = status == answer.status == HTTPStatus.NOT_FOUND
     if answer.status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT} and not absent:
         yield f"OPTIONS gives {answer.status}"
-    yield from (f"OPTIONS: {problem}" for problem in problems_of_cors(answer))
+    yield from (f"OPTIONS: {problem}" for problem in find_cors_problems(answer))
 
 
-def problems_of_cors(answer: Answer) -> Iterable[str]:
+def find_cors_problems(answer: Answer) -> Iterable[str]:
     """Yield what keeps a browser from reading an answer."""
     # Matrix specification, client-server API, section "Web Browser Clients".
     if answer.headers.get("Access-Control-Allow-Origin") != "*":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..exchange import Answer, Endpoint, Request
 from ..findings import Finding, failed, passed
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
 
 # Synapse redirects a static directory to the same target plus a slash, quoting the bytes it got:
-# a proxy that canonicalises would have decoded the needless %74.
-_ECHOED = "/_matrix/static/clien%74"
-_MERGED = "/_matrix//client/versions"
+# a proxy that canonicalizes would have decoded the needless %74.
+_ECHOED: Final = "/_matrix/static/clien%74"
+_MERGED: Final = "/_matrix//client/versions"
 
 
 def probe_paths(settings: ServiceSettings) -> Finding:
@@ -47,7 +47,7 @@ def _problem_of_alias(endpoint: Endpoint, server_name: str) -> str:
     answer = ask_through(endpoint, Request(target=target))
     if answer.status == HTTPStatus.NOT_FOUND and alias in str(answer.json().get("error")):
         return ""
-    return f"an alias with encoded slashes came out otherwise ({_shown(answer)})"
+    return f"an alias with encoded slashes arrived changed ({_shown(answer)})"
 
 
 def _problem_of_echo(endpoint: Endpoint) -> str:

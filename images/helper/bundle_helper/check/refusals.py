@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..exchange import Answer, Endpoint, Request, ask
 from ..findings import Finding, failed, passed
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
 
 # The first two answer without a token, so an open door shows; the third asks for one.
-_ADMIN = ("v1/server_version", "v1/register", "v2/users")
-_SPELLINGS = (
+_ADMIN: Final = ("v1/server_version", "v1/register", "v2/users")
+_SPELLINGS: Final = (
     "/_synapse/admin/",
     "/_synapse/%61dmin/",
     "//_synapse/admin/",

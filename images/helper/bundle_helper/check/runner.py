@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..concurrency import run_at_once
+from ..concurrency import run_all
 from ..errors import HelperError
 from ..exchange import ExchangeError
-from ..findings import Finding, Result, failed
+from ..findings import Finding, Row, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..settings.service_settings import ServiceSettings
 
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS: Final = 120.0
 
 
 class Probe(NamedTuple):
     """A proof and the name of its row."""
 
     name: str
-    look: Callable[[ServiceSettings], Finding]
+    prove: Callable[[ServiceSettings], Finding]
 
 
 def run(
     probes: Sequence[Probe], settings: ServiceSettings, patience: float = _PATIENCE_SECONDS
-) -> tuple[Result, ...]:
-    """Return one result per probe, in their order, after at most `patience` seconds."""
-    found = run_at_once([partial(_look, probe, settings) for probe in probes], patience)
+) -> tuple[Row, ...]:
+    """Return one row per probe, in their order, after at most `patience` seconds."""
+    found = run_all([partial(_try, probe, settings) for probe in probes], patience)
     return tuple(
-        _result(probe.name, _unfinished(patience) if isinstance(finding, Exception) else finding)
+        _row(probe.name, _unfinished(patience) if isinstance(finding, Exception) else finding)
         for probe, finding in zip(probes, found, strict=True)
     )
 
 
-def _result(name: str, finding: Finding) -> Result:
-    return Result(
+def _row(name: str, finding: Finding) -> Row:
+    return Row(
         name=name,
         ok=finding.ok,
         detail=finding.detail,
@@ -46,9 +46,9 @@ def _result(name: str, finding: Finding) -> Result:
     )
 
 
-def _look(probe: Probe, settings: ServiceSettings) -> Finding:
+def _try(probe: Probe, settings: ServiceSettings) -> Finding:
     try:
-        return probe.look(settings)
+        return probe.prove(settings)
     except ExchangeError as error:
         return failed(
             error.message,
@@ -60,12 +60,12 @@ def _look(probe: Probe, settings: ServiceSettings) -> Finding:
     except HelperError as error:
         return failed(
             error.message,
-            cause="a hop before this one is not in order",
-            next_step="look at the rows above, then `docker compose logs helper`",
+            cause="a hop before this one is broken",
+            next_step="see the rows above, then `docker compose logs helper`",
         )
     except Exception as error:  # noqa: BLE001 (a probe that meets nonsense is a failed probe)
         return failed(
-            f"the answer was of an unexpected form ({type(error).__name__})",
+            f"the answer has an unexpected form ({type(error).__name__})",
             cause="the service behind it is not the one this bundle expects",
             next_step="`docker compose ps`, then `docker compose logs`",
         )

@@ -5,31 +5,30 @@ from __future__ import annotations
 import ssl
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import storage
 from ..certificates import keeper
-from ..certificates.origin import PLACEHOLDER
-from ..certificates.published import LIVE
+from ..certificates.published import LIVE, PLACEHOLDER
 from ..errors import HelperError
 from ..exchange import ExchangeError, connect
 from ..findings import Finding, failed, passed
-from ..health import STATUS_FILE
+from ..status import STATUS_FILE
 from .front_door import apache
 
 if TYPE_CHECKING:
-    from ..certificates.keeper import State
+    from ..certificates.keeper import CertificateState
     from ..settings.service_settings import ServiceSettings
 
-# Apache's watcher has looked and reloaded long before this, also where all is slow.
-_RELOAD_SECONDS = 75.0
-_PAUSE_SECONDS = 1.0
+# Apache's watcher has reloaded long before this, even on a slow machine.
+_RELOAD_SECONDS: Final = 75.0
+_PAUSE_SECONDS: Final = 1.0
 
 
 def probe_chain(settings: ServiceSettings) -> Finding:
     """Shake hands as a client does, and count the days that are left."""
     try:
-        presented = _presented(settings)
+        presented = _read_presented(settings)
     except ExchangeError as error:
         if not isinstance(error.__cause__, ssl.SSLError):
             raise
@@ -49,13 +48,13 @@ def probe_chain(settings: ServiceSettings) -> Finding:
 
 def probe_current(settings: ServiceSettings) -> Finding:
     """Compare the serial number served with the one published, allowing Apache its reload."""
-    problem = _renewal_problem(settings)
-    live = keeper.inspect(settings, datetime.now(UTC))
-    published = (settings.certificates_directory / LIVE).stat().st_mtime
-    served = _presented(settings)["serialNumber"]
+    problem = _read_renewal_problem(settings)
+    live = keeper.read_live(settings.certificate, datetime.now(UTC))
+    published = (settings.certificate.directory / LIVE).stat().st_mtime
+    served = _read_presented(settings)["serialNumber"]
     while served != live.serial and time.time() < published + _RELOAD_SECONDS:
         time.sleep(_PAUSE_SECONDS)
-        served = _presented(settings)["serialNumber"]
+        served = _read_presented(settings)["serialNumber"]
     if served != live.serial:
         return failed(
             f"Apache serves {served}, published is {live.serial}",
@@ -74,47 +73,47 @@ def probe_current(settings: ServiceSettings) -> Finding:
 def probe_issuer(settings: ServiceSettings) -> Finding:
     """Say who issued what is published, and until when nothing needs to be done."""
     now = datetime.now(UTC)
-    state = keeper.look(settings, now)
+    state = keeper.read_state(settings.certificate, now)
     if state.live is None:
         return failed(
             f"nothing usable is published: {state.problem}",
             cause="the helper has not published a certificate yet",
             next_step="`docker compose logs helper`",
         )
-    if state.origin == settings.certificate_issuer:
+    if state.origin == settings.certificate.issuer.name:
         return _judge_end(state, settings, now)
     served = "a placeholder of the bundle's own authority"
     if state.origin != PLACEHOLDER:
         served = f"the certificate of {state.origin or 'an earlier issuer'}"
     return failed(
-        f"{served} is served, {settings.certificate_issuer} has not issued one yet",
-        cause=_renewal_problem(settings) or "the first certificate is being asked for",
+        f"{served} is served, {settings.certificate.issuer.name} has not issued one yet",
+        cause=_read_renewal_problem(settings) or "the first certificate is being asked for",
         next_step="`docker compose exec helper certificates status`",
     )
 
 
-def _judge_end(state: State, settings: ServiceSettings, now: datetime) -> Finding:
+def _judge_end(state: CertificateState, settings: ServiceSettings, now: datetime) -> Finding:
     if state.live is None or state.deadlines is None:
         raise TypeError("a live certificate without its deadlines")
-    told = f"{state.origin}, valid until {state.live.valid_until:%Y-%m-%d %H:%M} UTC"
+    detail = f"{state.origin}, valid until {state.live.valid_until:%Y-%m-%d %H:%M} UTC"
     if now < state.deadlines.failure:
-        return passed(told)
+        return passed(detail)
     return failed(
-        told,
-        cause=_renewal_problem(settings) or "nobody has renewed it in time",
+        detail,
+        cause=_read_renewal_problem(settings) or "it was not renewed in time",
         next_step="`docker compose exec helper certificates renew`",
     )
 
 
-def _renewal_problem(settings: ServiceSettings) -> str:
+def _read_renewal_problem(settings: ServiceSettings) -> str:
     try:
-        status = storage.read(settings.state_directory / STATUS_FILE)
+        status = storage.read_json(settings.state_directory / STATUS_FILE)
     except HelperError as error:
         return error.message
     return str(status["certificate"]["problem"] or "")
 
 
-def _presented(settings: ServiceSettings) -> dict[str, Any]:
+def _read_presented(settings: ServiceSettings) -> dict[str, Any]:
     endpoint = apache(settings)
     try:
         with connect(endpoint) as connected:

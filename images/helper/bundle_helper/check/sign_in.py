@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from .. import storage
-from ..accounts.registration import CHECK_USER, check_password, synapse_endpoint
+from .. import locks, storage, synapse
+from ..accounts.registration import CHECK_USER, check_password
 from ..errors import HelperError
 from ..exchange import Request, ask
 from .front_door import ask_through
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from ..exchange import Answer, Endpoint
     from ..settings.environment import Secret
     from ..settings.service_settings import ServiceSettings
 
-_TOKEN_FILE = "check.token"  # noqa: S105 (a file's name)
-# One device for ever, so that the account does not gather one per run.
-DEVICE = "synapse-bundle-check"
+_TOKEN_FILE: Final = "check.token"  # noqa: S105 (a file's name)
+# One device forever, so that the account does not gather one per run.
+DEVICE: Final = "synapse-bundle-check"
 
 
 class SignInError(HelperError):
@@ -51,19 +48,12 @@ def _token(settings: ServiceSettings, *, ended: str) -> str:
     """Return the kept token, or a new one if none is kept or the kept one is `ended`."""
     kept = settings.state_directory / _TOKEN_FILE
     # Two checks at once would otherwise end each other's session: they share the device.
-    with _locked(settings.state_directory / f"{_TOKEN_FILE}.lock"):
+    with locks.lock_directory(settings.state_directory):
         token = kept.read_text(encoding="utf-8") if kept.exists() else ""
         if token in {"", ended}:
             token = _sign_in(settings, check_password(settings))
             storage.replace(kept, token.encode(), 0o600)
         return token
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _sign_in(settings: ServiceSettings, password: Secret) -> str:
@@ -74,24 +64,24 @@ def _sign_in(settings: ServiceSettings, password: Secret) -> str:
         "device_id": DEVICE,
         "initial_device_display_name": "synapse-bundle check",
     }
-    # Past Apache: a proxy that loses client addresses must not use up everybody's attempts.
+    # Past Apache: a proxy that loses client addresses must not use up the attempts of all clients.
     request = Request(
         method="POST", target="/_matrix/client/v3/login", body=json.dumps(body).encode()
     )
-    answer = ask(synapse_endpoint(settings), request)
+    answer = ask(synapse.endpoint(settings), request)
     token = answer.json().get("access_token")
     if answer.status != HTTPStatus.OK or not isinstance(token, str):
-        raise SignInError(f"the account {CHECK_USER} can not sign in: {_reason(answer)}")
+        raise SignInError(f"the account {CHECK_USER} cannot sign in: {_find_reason(answer)}")
     return token
 
 
-def _reason(answer: Answer) -> str:
+def _find_reason(answer: Answer) -> str:
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = int(answer.json().get("retry_after_ms", 0)) // 1000
         return f"Synapse limits sign-ins; try again in {wait} s"
     if answer.status == HTTPStatus.FORBIDDEN:
         return (
-            "its password does not fit: the account is not made yet, or"
+            "its password is wrong: the account does not exist yet, or"
             " registration_shared_secret was changed since (put the former value back, or"
             f" `docker compose exec helper user password {CHECK_USER}`)"
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ..settings.service_settings import BootstrapSettings
+    from ..settings.bootstrap_settings import BootstrapSettings
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
 ) -> None:
     """Bring everything to the wanted state and report it; HelperError if that is impossible.
 
-    The report tells of a failure too, so that `check` never shows the proof of an earlier run.
+    The report holds a failure too, so that `check` never shows the proof of an earlier run.
     """
     try:
         proof = _converge(settings, tell)
@@ -42,16 +42,18 @@ def run(
         " is a member of no other role"
     )
     if proof.members:
-        # Somebody may need it, for a backup say: only a person can know.
+        # It may be needed, for a backup for example: only the operator knows.
         tell(
             f"the role {proof.role} has members, who may do all that it may:"
-            f" {', '.join(proof.members)}. If that is not your wish, take it from each by"
+            f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
             f" `docker compose exec postgres psql -U postgres -c"
             f" 'REVOKE {proof.role} FROM {proof.members[0]}'`."
         )
 
 
-def _converge(settings: BootstrapSettings, tell: Callable[[str], None]) -> convergence.Proof:
+def _converge(
+    settings: BootstrapSettings, tell: Callable[[str], None]
+) -> convergence.DatabaseProof:
     for change in volumes.ensure_owners(settings.volume_owners):
         tell(change)
     try:
@@ -61,10 +63,10 @@ def _converge(settings: BootstrapSettings, tell: Callable[[str], None]) -> conve
         return convergence.prove(settings)
     except psycopg.Error as error:
         raise HelperError(
-            f"PostgreSQL did not do what was asked: {first_line(error)}."
-            " Look at `docker compose logs postgres`, then `docker compose up -d`.",
+            f"PostgreSQL refused a statement: {first_line(error)}."
+            " See `docker compose logs postgres`, then `docker compose up -d`.",
         ) from error
 
 
 def _report(settings: BootstrapSettings, now: datetime, outcome: dict[str, object]) -> None:
-    storage.write(settings.report_file, {"time": now.isoformat(timespec="seconds"), **outcome})
+    storage.write_json(settings.report_file, {"time": now.isoformat(timespec="seconds"), **outcome})

@@ -1,4 +1,4 @@
-"""What PostgreSQL's catalogue says of a role and a database, and what it should say.
+"""What PostgreSQL's catalog says of a role and a database, and what it should say.
 
 Rules for the database (UTF8, collation and ctype exactly C, owned by the role) are Synapse's:
 https://element-hq.github.io/synapse/latest/postgres.html

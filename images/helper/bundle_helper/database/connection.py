@@ -1,9 +1,9 @@
-"""Connections to PostgreSQL: which refusals pass by themselves, and which need a person."""
+"""Connections to PostgreSQL: which refusals end by themselves, and which need the operator."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -12,14 +12,19 @@ from ..errors import HelperError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..settings.bootstrap_settings import BootstrapSettings
     from ..settings.environment import Secret
-    from ..settings.service_settings import BootstrapSettings
 
-SUPERUSER = "postgres"
-MAINTENANCE_DATABASE = "postgres"
-_PAUSE_SECONDS = 0.5
-_WRONG_PASSWORD = "password authentication failed"  # noqa: S105 (the server's words)
-_HOPELESS = (_WRONG_PASSWORD, "no pg_hba.conf entry", "does not exist", "no password supplied")
+SUPERUSER: Final = "postgres"
+_MAINTENANCE_DATABASE: Final = "postgres"
+_PAUSE_SECONDS: Final = 0.5
+_WRONG_PASSWORD: Final = "password authentication failed"  # noqa: S105 (the server's words)
+_HOPELESS: Final = (
+    _WRONG_PASSWORD,
+    "no pg_hba.conf entry",
+    "does not exist",
+    "no password supplied",
+)
 
 
 def connect_as_superuser(
@@ -29,20 +34,20 @@ def connect_as_superuser(
 ) -> psycopg.Connection:
     """Connect as the superuser, waiting as long as the settings allow for a server that starts.
 
-    A wrong password or a refusing pg_hba.conf never heals, so they raise HelperError at once.
+    A wrong password or a refusal by pg_hba.conf lasts, so it raises HelperError at once.
     """
     deadline = time.monotonic() + settings.database_patience
-    told = False
+    announced = False
     while True:
         try:
-            return connect(settings, SUPERUSER, settings.superuser_password, MAINTENANCE_DATABASE)
+            return connect(settings, SUPERUSER, settings.superuser_password, _MAINTENANCE_DATABASE)
         except psycopg.OperationalError as error:
             _raise_if_hopeless(error, settings)
             if time.monotonic() > deadline:
                 raise _too_late(error, settings) from error
-        if not told:
+        if not announced:
             tell(f"waiting for PostgreSQL at {settings.database_host}:{settings.database_port}")
-            told = True
+            announced = True
         time.sleep(_PAUSE_SECONDS)
 
 
@@ -70,7 +75,7 @@ def password_is_current(settings: BootstrapSettings) -> bool:
     """
     try:
         connect(
-            settings, settings.database_role, settings.role_password, MAINTENANCE_DATABASE
+            settings, settings.database_role, settings.role_password, _MAINTENANCE_DATABASE
         ).close()
     except psycopg.OperationalError as error:
         if _WRONG_PASSWORD in str(error):
@@ -78,8 +83,8 @@ def password_is_current(settings: BootstrapSettings) -> bool:
         if "permission denied for database" in str(error):
             return True
         raise HelperError(
-            f"the role {settings.database_role} can not be tried: {first_line(error)}."
-            " Look at `docker compose logs postgres`, then `docker compose up -d`.",
+            f"the role {settings.database_role} cannot be tested: {first_line(error)}."
+            " See `docker compose logs postgres`, then `docker compose up -d`.",
         ) from error
     return True
 
@@ -98,7 +103,7 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSetti
         " former file back. Or give the server the new one:"
         f" `docker compose exec postgres psql -U {SUPERUSER}`, then `\\password`."
         if _WRONG_PASSWORD in str(error)
-        else "Look at `docker compose logs postgres`; the volume may belong to another bundle."
+        else "See `docker compose logs postgres`; the volume may belong to another bundle."
     )
     raise HelperError(
         f"PostgreSQL at {settings.database_host}:{settings.database_port} refused the superuser"
@@ -109,6 +114,6 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSetti
 def _too_late(error: Exception, settings: BootstrapSettings) -> HelperError:
     return HelperError(
         f"PostgreSQL at {settings.database_host}:{settings.database_port} did not answer within"
-        f" {settings.database_patience} s: {first_line(error)}. Look at `docker compose logs postgres`, then"
+        f" {settings.database_patience} s: {first_line(error)}. See `docker compose logs postgres`, then"
         " `docker compose up -d`.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg import sql
@@ -20,22 +20,19 @@ from .catalog import (
     read_role,
     wanted_database,
 )
-from .connection import SUPERUSER, connect, first_line, password_is_current
+from .connection import SUPERUSER, connect, first_line
+from .role import ensure_role
 
 if TYPE_CHECKING:
-    from ..settings.service_settings import BootstrapSettings
+    from ..settings.bootstrap_settings import BootstrapSettings
 
 # Any constant will do, as long as every bootstrap of every version takes the same one.
-_LOCK = 0x53594E4150534542
-_LOCK_PATIENCE = "120s"
-_LEAST_PRIVILEGE = sql.SQL(
-    "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-    " CONNECTION LIMIT -1 VALID UNTIL 'infinity'"
-)
+_LOCK: Final = 0x53594E4150534542
+_LOCK_PATIENCE: Final = "120s"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
+class DatabaseProof:
     """What the role itself saw after logging in to its database."""
 
     role: str
@@ -56,8 +53,7 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     _lock(superuser)
     changes = (
         *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
-        *_ensure_role(superuser, settings),
-        *_ensure_memberships(superuser, settings.database_role),
+        *ensure_role(superuser, settings),
         *_ensure_database(superuser, settings),
     )
     for database in (settings.database_name, "postgres", "template1"):
@@ -67,16 +63,16 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     return changes
 
 
-def prove(settings: BootstrapSettings) -> Proof:
+def prove(settings: BootstrapSettings) -> DatabaseProof:
     """Log in as the role and return what it finds; HelperError if anything is not as wanted."""
     role, name = settings.database_role, settings.database_name
     try:
         with connect(settings, role, settings.role_password, name) as connection:
-            proof = _look(connection, settings)
+            proof = _read_proof(connection, settings)
     except psycopg.Error as error:
         raise HelperError(
-            f"the role {role} can not use the database {name}: {first_line(error)}."
-            " Look at `docker compose logs postgres`, then `docker compose up -d`.",
+            f"the role {role} cannot use the database {name}: {first_line(error)}."
+            " See `docker compose logs postgres`, then `docker compose up -d`.",
         ) from error
     least = proof.privileges == LEAST_PRIVILEGED and not proof.memberships
     if not least or proof.properties != wanted_database(role):
@@ -84,12 +80,12 @@ def prove(settings: BootstrapSettings) -> Proof:
     return proof
 
 
-def _look(connection: psycopg.Connection, settings: BootstrapSettings) -> Proof:
+def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> DatabaseProof:
     role = read_role(connection, settings.database_role)
     database = read_database(connection, settings.database_name)
     if role is None or database is None:
-        raise HelperError("role or database vanished while they were looked at; start again")
-    return Proof(
+        raise HelperError("role or database vanished while they were read; start again")
+    return DatabaseProof(
         role=settings.database_role,
         privileges=role,
         memberships=tuple(
@@ -126,59 +122,6 @@ def _lock(superuser: psycopg.Connection) -> None:
         ) from error
 
 
-def _ensure_role(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
-    name = settings.database_role
-    found = read_role(superuser, name)
-    if found is None:
-        _write_role(superuser, settings, sql.SQL("CREATE ROLE"), with_password=True)
-        return (f"created the role {name}",)
-    changes = []
-    if found != LEAST_PRIVILEGED:
-        _write_role(superuser, settings, sql.SQL("ALTER ROLE"), with_password=False)
-        changes.append(f"took surplus privileges from the role {name}")
-    if not password_is_current(settings):
-        _write_role(superuser, settings, sql.SQL("ALTER ROLE"), with_password=True)
-        changes.append(f"gave the role {name} the password of this bundle")
-    return tuple(changes)
-
-
-def _ensure_memberships(superuser: psycopg.Connection, name: str) -> tuple[str, ...]:
-    changes = []
-    for granted, grantor in read_memberships(superuser, name):
-        # Without its grantor a grant that somebody else made would stay, and only warn.
-        superuser.execute(
-            sql.SQL("REVOKE {} FROM {} GRANTED BY {} CASCADE").format(
-                *map(sql.Identifier, (granted, name, grantor))
-            )
-        )
-        changes.append(f"took the membership in {granted} from the role {name}")
-    return tuple(changes)
-
-
-def _write_role(
-    superuser: psycopg.Connection,
-    settings: BootstrapSettings,
-    verb: sql.SQL,
-    *,
-    with_password: bool,
-) -> None:
-    statement = sql.SQL("{} {} {}").format(
-        verb, sql.Identifier(settings.database_role), _LEAST_PRIVILEGE
-    )
-    if with_password:
-        statement += sql.SQL(" PASSWORD {}").format(_verifier(superuser, settings))
-    superuser.execute(statement)
-
-
-def _verifier(superuser: psycopg.Connection, settings: BootstrapSettings) -> str:
-    # With log_statement=ddl the server logs this statement: it must not hold the password.
-    return superuser.pgconn.encrypt_password(
-        settings.role_password.reveal().encode(),
-        settings.database_role.encode(),
-        b"scram-sha-256",
-    ).decode()
-
-
 def _ensure_database(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
     name, role = settings.database_name, settings.database_role
     found = read_database(superuser, name)
@@ -191,11 +134,11 @@ def _ensure_database(superuser: psycopg.Connection, settings: BootstrapSettings)
             ).format(sql.Identifier(name), sql.Identifier(role))
         )
         return (f"created the database {name}",)
-    _raise_if_unusable(name, found, wanted_database(role))
+    _check_usable(name, found, wanted_database(role))
     return ()
 
 
-def _raise_if_unusable(name: str, found: Database, wanted: Database) -> None:
+def _check_usable(name: str, found: Database, wanted: Database) -> None:
     differences = ", ".join(
         f"{key} is {value} and must be {asdict(wanted)[key]}"
         for key, value in asdict(found).items()
@@ -204,12 +147,12 @@ def _raise_if_unusable(name: str, found: Database, wanted: Database) -> None:
     if not differences:
         return
     raise HelperError(
-        f"the database {name} exists and Synapse can not use it: {differences}. Nothing in it was"
-        " changed, and nothing is ever dropped here.\n" + _advice(name, found, wanted)
+        f"the database {name} exists and Synapse cannot use it: {differences}. Nothing in it was"
+        " changed, and nothing is ever dropped here.\n" + _advise(name, found, wanted)
     )
 
 
-def _advice(name: str, found: Database, wanted: Database) -> str:
+def _advise(name: str, found: Database, wanted: Database) -> str:
     psql = "docker compose exec postgres psql -U postgres -c"
     if (found.encoding, found.collation, found.ctype, found.provider) == (
         wanted.encoding,

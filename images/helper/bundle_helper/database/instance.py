@@ -9,24 +9,24 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import HelperError
 
 if TYPE_CHECKING:
     import psycopg
 
-    from ..settings.service_settings import BootstrapSettings
+    from ..settings.bootstrap_settings import BootstrapSettings
 
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 # In the database `postgres`, which no dump of Synapse's database contains.
-_TABLE = "synapse_bundle_instance"
+_TABLE: Final = "synapse_bundle_instance"
 
 
 def agree(
     superuser: psycopg.Connection, settings: BootstrapSettings, *, has_data: bool
 ) -> tuple[str, ...]:
-    """Let folder and data have the same id; return one sentence per change.
+    """Make folder and data have the same id; return one sentence per change.
 
     `has_data` says that Synapse's database holds tables. `superuser` is connected to the database
     `postgres`. HelperError if the folder belongs to other data than this, or to data that is not here.
@@ -39,7 +39,7 @@ def agree(
             " or put the folder back that belongs to this data."
         )
     if of_folder and of_data is None and not has_data and not settings.start_empty:
-        raise HelperError(_describe_missing(settings.server_name))
+        raise HelperError(_explain_missing(settings.server_name))
     known = of_data or ("" if settings.start_empty else of_folder)
     chosen = known or secrets.token_hex(16)
     changes = []
@@ -54,10 +54,10 @@ def agree(
     return tuple(changes)
 
 
-def _describe_missing(server_name: str) -> str:
+def _explain_missing(server_name: str) -> str:
     return (
         f"this folder belongs to the server {server_name}, which has data, and the volumes here are"
-        " empty. Nothing was changed. Two ways on:\n"
+        " empty. Nothing was changed. There are two ways to continue:\n"
         "1. Bring the volumes from the machine where the server ran, as README.md of this folder"
         " says under `Moving`, then `docker compose up -d`.\n"
         "2. Give up all its accounts, rooms and files for good, and start an empty server: other"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import HelperError
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ..settings.service_settings import VolumeOwner
+    from ..settings.bootstrap_settings import VolumeOwner
 
-# Synapse spools uploads there as it would in /tmp: nobody else may look.
-_PRIVATE_NAME = "uploads"
-_PRIVATE_MODE = 0o700
+# Synapse spools uploads there as it would in /tmp: no other user may read them.
+_PRIVATE_NAME: Final = "uploads"
+_PRIVATE_MODE: Final = 0o700
 
 
 def ensure_owners(owners: Iterable[VolumeOwner]) -> tuple[str, ...]:
     """Give each volume's top directory its owner; return one sentence per change.
 
-    Content is left alone: it was written by the owner. HelperError says what stood in the way.
+    Content is left alone: it was written by the owner. HelperError says what prevented that.
     """
     return tuple(change for owner in owners for change in _ensure_owner(owner.path, owner.uid))
 
@@ -37,13 +37,13 @@ def _ensure_owner(path: Path, uid: int) -> tuple[str, ...]:
         ) from None
     except PermissionError as error:
         raise HelperError(
-            f"{path} can not be given to user {uid} ({error.strerror}). This container needs"
+            f"{path} cannot be given to user {uid} ({error.strerror}). This container needs"
             " user 0 and `cap_add: [CHOWN]`, and storage that stores owners (an NFS export with"
             f" root_squash does not): there, run `chown {uid}:{uid}` on the volume yourself.",
         ) from error
     except OSError as error:
         raise HelperError(
-            f"{path} can not be given to user {uid} ({error.strerror}). Look at the storage behind"
+            f"{path} cannot be given to user {uid} ({error.strerror}). Check the storage behind"
             " that volume: it must be writable and sound. Then `docker compose up -d`.",
         ) from error
 

@@ -1,4 +1,4 @@
-"""The `check federation` command: what a person sees and what a machine reads."""
+"""The `check federation` command: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 def show(settings: ServiceSettings, text: str, root: TextIO | None, *, as_json: bool) -> int:
     """Prove the server that a text names and print the proof; 0 if others could talk to it.
 
-    HelperError if the text is no server name, or `root` holds no certificate.
+    HelperError if the text is not a server name, or `root` does not hold a certificate.
     """
     try:
         name = parse_server_name(text)
     except ValueError as error:
-        raise HelperError(f"{error}. Write the part after the colon of a user's name.") from None
+        raise HelperError(f"{error}. Use the part after the colon of a user ID.") from None
     proof = prove(name, network.open_network(*_more_trust(settings, name, root)))
     if as_json:
-        # Escaped, because a stranger's words may hold what moves a terminal.
+        # Escaped, because a foreign server's words may hold control characters.
         click.echo(json.dumps(build_report(proof), indent=2))
     else:
-        findings_table.render(build_rows(proof), as_json=False)
+        findings_table.show(build_rows(proof), as_json=False)
     return 0 if proof.ok else 1
 
 
 def _more_trust(
     settings: ServiceSettings, name: ServerName, root: TextIO | None
 ) -> Iterable[Trust]:
-    """Yield the private roots that somebody asked for, and for the bundle itself its own.
+    """Yield the private roots that were asked for, and for the bundle itself its own.
 
-    Nobody else's server is believed because of the bundle's authority.
+    No other server is trusted because of the bundle's authority.
     """
-    own = (settings.authority_certificate_file, settings.root_file)
+    own = (settings.certificate.authority_certificate_file, settings.certificate.root_file)
     if str(name) == settings.server_name:
         pems = [read_text(path) for path in own if path]
         yield network.trust("this bundle's own roots", *pems)
@@ -61,4 +61,4 @@ def _read(root: TextIO) -> str:
     try:
         return root.read()
     except (OSError, ValueError) as error:
-        raise HelperError(f"{root.name} can not be read as PEM") from error
+        raise HelperError(f"{root.name} cannot be read as PEM") from error

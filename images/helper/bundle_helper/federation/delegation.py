@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import web
 from .answers import explain_answer, is_absent
@@ -21,66 +21,66 @@ if TYPE_CHECKING:
 
     from .network import Network
 
-PATH = "/.well-known/matrix/server"
-_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
+_PATH: Final = "/.well-known/matrix/server"
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WellKnown:
+class Delegation:
     """What the document says, or why it says nothing.
 
-    `told` is m.server as it stands; without a `delegate` it is none that anybody could follow.
-    `absent` says that there is nothing wrong: a 404, or nobody asks. `expires_at` is in seconds
-    since 1970, and 0 where no header tells.
+    `m_server` is m.server as it is written; without a `delegate` no server could follow it.
+    `absent` says why the absence is not wrong: a 404, or the document was not asked for.
+    `expires_at` is in seconds since 1970, and 0 where no header says.
     """
 
-    told: str = ""
+    m_server: str = ""
     delegate: ServerName | None = None
     absent: str = ""
     fault: Fault | None = None
     expires_at: int = 0
 
 
-def look(host: str, network: Network) -> WellKnown:
-    """Ask for the document of a host; whatever is wrong with it is in the answer."""
-    url = f"https://{host}{PATH}"
+def fetch(host: str, network: Network) -> Delegation:
+    """Fetch the document of a host; anything wrong with it is in the result."""
+    url = f"https://{host}{_PATH}"
     try:
         answer = web.get(network, url)
     except FaultError as error:
-        return WellKnown(fault=error.fault)
+        return Delegation(fault=error.fault)
     if is_absent(answer):
-        return WellKnown(absent=f"{url} is not there (404)")
+        return Delegation(absent=f"{url} does not exist (404)")
     fault = explain_answer(answer, url)
     if fault:
-        return WellKnown(fault=fault)
+        return Delegation(fault=fault)
     content = web.read_object(answer)
     if content is None:
-        return WellKnown(fault=_fault_of_document(f"{url} is no JSON object"))
-    told = content.get("m.server")
-    if not isinstance(told, str) or not told:
-        return WellKnown(fault=_fault_of_document(f"{url} names no m.server"))
-    return _read(url, told, read_expiry(answer.headers, time.time()))
+        return Delegation(fault=_fault_of_document(f"{url} is not a JSON object"))
+    m_server = content.get("m.server")
+    if not isinstance(m_server, str) or not m_server:
+        return Delegation(fault=_fault_of_document(f"{url} names no m.server"))
+    return _read(url, m_server, read_expiry(answer.headers, time.time()))
 
 
-def _read(url: str, told: str, expires_at: int) -> WellKnown:
+def _read(url: str, m_server: str, expires_at: int) -> Delegation:
     try:
-        delegate = parse_server_name(told)
+        delegate = parse_server_name(m_server)
     except ValueError as error:
-        fault = _fault_of_document(f"{url} names an m.server that is none: {error}")
-        return WellKnown(told=shown(told), fault=fault, expires_at=expires_at)
-    return WellKnown(told=told, delegate=delegate, expires_at=expires_at)
+        fault = _fault_of_document(f"{url} names an m.server that is not usable: {error}")
+        return Delegation(m_server=shown(m_server), fault=fault, expires_at=expires_at)
+    return Delegation(m_server=m_server, delegate=delegate, expires_at=expires_at)
 
 
-def _fault_of_document(told: str) -> Fault:
+def _fault_of_document(detail: str) -> Fault:
     return Fault(
-        told=told,
+        detail=detail,
         cause="the document is not what the specification describes",
         next_step='serve {"m.server": "matrix.example.org:443"}, with your host and no https://',
     )
 
 
 def read_expiry(headers: Message, now: float) -> int:
-    """Return when the answer gets stale by RFC 9111, in seconds since 1970, or 0 if that is open."""
+    """Return when the answer gets stale by RFC 9111, in seconds since 1970, or 0 if unknown."""
     age = _MAX_AGE.search(headers.get("Cache-Control", ""))
     if age:
         return int(now) + int(age[1])

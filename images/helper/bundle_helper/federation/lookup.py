@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dns.exception
 import dns.name
@@ -15,7 +15,7 @@ from .faults import Fault, FaultError, explain_lookup
 if TYPE_CHECKING:
     from dns.resolver import Answer, Resolver
 
-_SERVICES = ("_matrix-fed._tcp", "_matrix._tcp")
+_SERVICES: Final = ("_matrix-fed._tcp", "_matrix._tcp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Service:
 def find_service(host: str, resolver: Resolver) -> Service:
     """Look for the service of a host: the registered name first, then the deprecated one.
 
-    Clean absence is no fault; a resolver that fails is one, because homeservers give up there.
+    Clean absence is not a fault; a resolver that fails is one, because homeservers give up there.
     """
     for service in _SERVICES:
         name = f"{service}.{host}."
@@ -81,7 +81,7 @@ def _find_refusal(answer: Answer) -> Fault | None:
     if any(record.target != dns.name.root for record in answer):
         return None
     return Fault(
-        told=f"the SRV record {answer.qname} says that there is no such service",
+        detail=f"the SRV record {answer.qname} says that the service does not exist",
         cause="its target is the single dot of RFC 2782",
         next_step="delete the record, or name the server in it",
     )
@@ -101,7 +101,7 @@ def find_host(name: str, resolver: Resolver) -> Host:
         addresses += [record.address for record in answer]
     if addresses:
         return Host(canonical=canonical, addresses=tuple(addresses))
-    # What failed says more than what is merely not there.
+    # What failed says more than what merely does not exist.
     failure = min(failures, key=lambda error: isinstance(error, dns.resolver.NoAnswer))
     return Host(canonical=canonical, addresses=(), fault=explain_lookup(failure, name))
 
@@ -115,7 +115,7 @@ def find_target(record: ServiceRecord, resolver: Resolver) -> Host:
         canonical=host.canonical,
         addresses=(),
         fault=Fault(
-            told=f"the SRV target {record.target} is an alias of {host.canonical}",
+            detail=f"the SRV target {record.target} is an alias of {host.canonical}",
             cause="RFC 2782 forbids a CNAME there, and homeservers refuse it",
             next_step=f"name {host.canonical} in the SRV record, or delegate by well-known",
         ),

@@ -6,10 +6,10 @@ https://spec.matrix.org/latest/server-server-api/#resolving-server-names
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import delegation
-from .delegation import WellKnown
+from .delegation import Delegation
 from .lookup import Host, Service, find_host, find_service, find_target
 from .network import Place
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .names import ServerName
     from .network import Network
 
-MATRIX_PORT = 8448
+_MATRIX_PORT: Final = 8448
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +35,18 @@ class Destination:
     places: tuple[Place, ...]
 
 
-def delegate(name: ServerName, network: Network) -> WellKnown:
+def delegate(name: ServerName, network: Network) -> Delegation:
     """Take step 3: only a name without a port may be delegated."""
     if name.is_address or name.port:
         reason = "is an IP address" if name.is_address else "has a port"
-        return WellKnown(absent=f"not asked for, because {name} {reason}")
-    return delegation.look(name.host, network)
+        return Delegation(absent=f"not asked for, because {name} {reason}")
+    return delegation.fetch(name.host, network)
 
 
 def find_destination(host: ServerName, network: Network) -> Destination:
     """Take the other steps, which are the same for a server name and for what it delegates to."""
     if host.is_address:
-        places = (Place(host.host, host.port or MATRIX_PORT),)
+        places = (Place(host.host, host.port or _MATRIX_PORT),)
         return Destination(host=host, service=None, hosts={}, places=places)
     if host.port:
         found = {host.host: find_host(host.host, network.resolver)}
@@ -54,7 +54,7 @@ def find_destination(host: ServerName, network: Network) -> Destination:
     service = find_service(host.host, network.resolver)
     if not service.records:
         found = {host.host: find_host(host.host, network.resolver)}
-        return _destination(host, service, found, [(host.host, MATRIX_PORT)])
+        return _destination(host, service, found, [(host.host, _MATRIX_PORT)])
     found = {r.target: find_target(r, network.resolver) for r in service.records}
     return _destination(host, service, found, [(r.target, r.port) for r in service.records])
 

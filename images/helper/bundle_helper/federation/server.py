@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import keys, web
 from .answers import explain_answer
 from .faults import Fault, FaultError
-from .tls import Certificate, read_chain, secure, secure_anyway
+from .tls import PresentedCertificate, read_chain, secure, secure_anyway
 
 if TYPE_CHECKING:
     from ..exchange import Answer
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .names import ServerName
     from .network import Network, Place
 
-VERSION_TARGET = "/_matrix/federation/v1/version"
+_VERSION_TARGET: Final = "/_matrix/federation/v1/version"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Connection:
+class ServerConnection:
     """What one address presented; `document` is what `keys` was read from."""
 
     trusted_by: str
     certificate_fault: Fault | None
-    certificates: tuple[Certificate, ...]
+    certificates: tuple[PresentedCertificate, ...]
     tls_version: str
     cipher: str
     document: dict[str, Any]
@@ -47,7 +47,7 @@ class Version:
     fault: Fault | None = None
 
 
-def visit(place: Place, host: ServerName, name: ServerName, network: Network) -> Connection:
+def visit(place: Place, host: ServerName, name: ServerName, network: Network) -> ServerConnection:
     """Ask `host` at an address for the keys of the server `name`, even if its certificate is bad.
 
     FaultError, OSError or http.client.HTTPException if no keys came.
@@ -59,7 +59,7 @@ def visit(place: Place, host: ServerName, name: ServerName, network: Network) ->
         cipher = str((connected.cipher() or ("",))[0])
         answer = web.send(connected, host, keys.TARGET)
     document = _read(answer, f"{keys.TARGET} at {place}")
-    return Connection(
+    return ServerConnection(
         trusted_by=secured.trusted_by,
         certificate_fault=secured.fault,
         certificates=chain,
@@ -73,12 +73,12 @@ def visit(place: Place, host: ServerName, name: ServerName, network: Network) ->
 def ask_version(place: Place, host: ServerName, network: Network) -> Version:
     """Return what the server at an address says it is; as with `visit` if it says nothing."""
     with secure(network, place, host.host).connected as connected:
-        answer = web.send(connected, host, VERSION_TARGET)
-    server = _read(answer, f"{VERSION_TARGET} at {place}").get("server")
-    told = server if isinstance(server, dict) else {}
-    name, version = told.get("name"), told.get("version")
+        answer = web.send(connected, host, _VERSION_TARGET)
+    server = _read(answer, f"{_VERSION_TARGET} at {place}").get("server")
+    detail = server if isinstance(server, dict) else {}
+    name, version = detail.get("name"), detail.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
-        raise FaultError(_wrong_form(f"{VERSION_TARGET} at {place} names no server"))
+        raise FaultError(_wrong_form(f"{_VERSION_TARGET} at {place} names no server"))
     return Version(name=name, version=version)
 
 
@@ -88,13 +88,13 @@ def _read(answer: Answer, what: str) -> dict[str, Any]:
         raise FaultError(fault)
     document = None if len(answer.body) > web.LONGEST_BODY else web.read_object(answer)
     if document is None:
-        raise FaultError(_wrong_form(f"{what} is no JSON object"))
+        raise FaultError(_wrong_form(f"{what} is not a JSON object"))
     return document
 
 
-def _wrong_form(told: str) -> Fault:
+def _wrong_form(detail: str) -> Fault:
     return Fault(
-        told=told,
-        cause="something else than a Matrix server answers, or it is cut short",
-        next_step="look at what listens there, and let /_matrix pass through to it unchanged",
+        detail=detail,
+        cause="something other than a Matrix server answers, or it is cut short",
+        next_step="check what listens there, and let /_matrix pass through to it unchanged",
     )

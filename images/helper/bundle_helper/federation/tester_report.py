@@ -1,7 +1,7 @@
 """A proof as JSON, in the field names of the Matrix Federation Tester's `GET /api/report`.
 
 https://github.com/matrix-org/matrix-federation-tester, `ServerReport` in main.go, and `KeyChecks`
-of gomatrixserverlib. Ours alone is `Info.TrustedBy`: which roots believed the certificate.
+of gomatrixserverlib. Ours alone is `Info.TrustedBy`: which roots the certificate leads to.
 """
 
 from __future__ import annotations
@@ -11,39 +11,43 @@ from typing import TYPE_CHECKING, Any
 from unpaddedbase64 import encode_base64
 
 if TYPE_CHECKING:
-    from .delegation import WellKnown
+    from .delegation import Delegation
     from .faults import Fault
     from .lookup import Host
-    from .proof import Proof
+    from .proof import FederationProof
     from .resolution import Destination
-    from .server import Connection, Version
-    from .tls import Certificate
+    from .server import ServerConnection, Version
+    from .tls import PresentedCertificate
 
 
-def build_report(proof: Proof) -> dict[str, Any]:
+def build_report(proof: FederationProof) -> dict[str, Any]:
     """Return the report of a proof."""
     fault = proof.destination_fault if proof.destination is None else None
     return {
-        **({"Error": fault.told} if fault else {}),
-        "WellKnownResult": _wellknown(proof.wellknown),
-        "DNSResult": _dns(proof.destination),
-        "ConnectionReports": {str(place): _connection(c) for place, c in proof.connections.items()},
-        "ConnectionErrors": {str(place): _error(fault) for place, fault in proof.faults.items()},
-        "Version": _version(proof.version),
+        **({"Error": fault.detail} if fault else {}),
+        "WellKnownResult": _format_well_known(proof.delegation),
+        "DNSResult": _format_dns(proof.destination),
+        "ConnectionReports": {
+            str(place): _format_connection(c) for place, c in proof.connections.items()
+        },
+        "ConnectionErrors": {
+            str(place): _format_error(fault) for place, fault in proof.faults.items()
+        },
+        "Version": _format_version(proof.version),
         "FederationOK": proof.ok,
     }
 
 
-def _wellknown(found: WellKnown) -> dict[str, Any]:
-    result = found.fault.told if found.fault else found.absent
+def _format_well_known(found: Delegation) -> dict[str, Any]:
+    result = found.fault.detail if found.fault else found.absent
     return {
-        "m.server": found.told,
+        "m.server": found.m_server,
         **({"result": result} if result else {}),
         "CacheExpiresAt": found.expires_at,
     }
 
 
-def _dns(destination: Destination | None) -> dict[str, Any]:
+def _format_dns(destination: Destination | None) -> dict[str, Any]:
     service = destination.service if destination else None
     records = service.records if service else ()
     return {
@@ -58,30 +62,33 @@ def _dns(destination: Destination | None) -> dict[str, Any]:
             }
             for record in records
         ],
-        "SRVError": _error(service.fault if service else None),
+        "SRVError": _format_error(service.fault if service else None),
         "Hosts": {
-            name: _host(host) for name, host in (destination.hosts if destination else {}).items()
+            name: _format_host(host)
+            for name, host in (destination.hosts if destination else {}).items()
         },
         "Addrs": [str(place) for place in (destination.places if destination else ())],
     }
 
 
-def _host(host: Host) -> dict[str, Any]:
+def _format_host(host: Host) -> dict[str, Any]:
     return {
         "CName": host.canonical,
         "Addrs": list(host.addresses),
-        "Error": _error(host.fault),
+        "Error": _format_error(host.fault),
     }
 
 
-def _connection(connection: Connection) -> dict[str, Any]:
+def _format_connection(connection: ServerConnection) -> dict[str, Any]:
     keys, fault = connection.keys, connection.certificate_fault
     public = {key_id: key.public for key_id, key in keys.ed25519.items() if key.public}
     return {
-        "Certificates": [_certificate(certificate) for certificate in connection.certificates],
+        "Certificates": [
+            _format_certificate(certificate) for certificate in connection.certificates
+        ],
         "Cipher": {"Version": connection.tls_version, "CipherSuite": connection.cipher},
-        "Checks": _checks(connection),
-        "Errors": [_error(fault)] if fault else [],
+        "Checks": _format_checks(connection),
+        "Errors": [_format_error(fault)] if fault else [],
         "Ed25519VerifyKeys": None
         if keys.problems
         else {key_id: encode_base64(key) for key_id, key in public.items()},
@@ -90,7 +97,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _checks(connection: Connection) -> dict[str, Any]:
+def _format_checks(connection: ServerConnection) -> dict[str, Any]:
     keys = connection.keys
     return {
         "AllChecksOK": connection.ok,
@@ -109,7 +116,7 @@ def _checks(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _certificate(certificate: Certificate) -> dict[str, Any]:
+def _format_certificate(certificate: PresentedCertificate) -> dict[str, Any]:
     return {
         "SubjectCommonName": certificate.subject,
         "IssuerCommonName": certificate.issuer,
@@ -118,14 +125,14 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
     }
 
 
-def _version(version: Version) -> dict[str, str]:
-    told = {
+def _format_version(version: Version) -> dict[str, str]:
+    content = {
         "name": version.name,
         "version": version.version,
-        "error": version.fault.told if version.fault else "",
+        "error": version.fault.detail if version.fault else "",
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in content.items() if value}
 
 
-def _error(fault: Fault | None) -> dict[str, str] | None:
-    return {"Message": fault.told} if fault else None
+def _format_error(fault: Fault | None) -> dict[str, str] | None:
+    return {"Message": fault.detail} if fault else None

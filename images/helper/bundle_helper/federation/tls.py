@@ -1,11 +1,11 @@
-"""TLS to one address: whether the certificate is believed, and what was presented in any case."""
+"""TLS to one address: whether the certificate is trusted, and what was presented in any case."""
 
 from __future__ import annotations
 
 import ssl
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +18,7 @@ from .network import new_context
 if TYPE_CHECKING:
     from .network import Network, Place
 
-STEP_SECONDS = 10.0
+_STEP_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class Secured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certificate:
-    """What is told of one certificate of the chain."""
+class PresentedCertificate:
+    """What is reported of one certificate of the chain."""
 
     subject: str
     issuer: str
@@ -45,21 +45,21 @@ def secure(network: Network, place: Place, name: str) -> Secured:
 
     The certificate must carry the name; SNI is sent for a name alone, as the specification wants:
     https://spec.matrix.org/latest/server-server-api/#tls. ssl.SSLCertVerificationError, of the
-    last trust, if none believes it; any other OSError passes through.
+    last trust, if none accepts it; any other OSError passes through.
     """
     distrust: ssl.SSLCertVerificationError | None = None
     for trust in network.trusts:
         try:
-            connected = wrap(network.dial(place, STEP_SECONDS), trust.context, name)
+            connected = wrap(network.dial(place, _STEP_SECONDS), trust.context, name)
         except ssl.SSLCertVerificationError as error:
             distrust = error
         else:
             return Secured(connected=connected, trusted_by=trust.name, fault=None)
-    raise distrust or OSError("nobody is trusted")
+    raise distrust or OSError("no roots are trusted")
 
 
 def secure_anyway(network: Network, place: Place, name: str) -> Secured:
-    """Shake hands even with a certificate that is not believed, so that the rest can be told."""
+    """Shake hands even with a certificate that is not trusted, so that the rest can be reported."""
     try:
         return secure(network, place, name)
     except ssl.SSLCertVerificationError as error:
@@ -67,11 +67,11 @@ def secure_anyway(network: Network, place: Place, name: str) -> Secured:
     context = new_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    connected = wrap(network.dial(place, STEP_SECONDS), context, name)
+    connected = wrap(network.dial(place, _STEP_SECONDS), context, name)
     return Secured(connected=connected, trusted_by="", fault=fault)
 
 
-def read_chain(connected: ssl.SSLSocket) -> tuple[Certificate, ...]:
+def read_chain(connected: ssl.SSLSocket) -> tuple[PresentedCertificate, ...]:
     """Return the certificates as they were presented, leaf first."""
     if sys.version_info >= (3, 13):
         chain = connected.get_unverified_chain()
@@ -79,13 +79,13 @@ def read_chain(connected: ssl.SSLSocket) -> tuple[Certificate, ...]:
         # The same before it was public.
         inner = connected._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001
         chain = [ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in inner]
-    return tuple(_describe(der) for der in chain)
+    return tuple(_read_certificate(der) for der in chain)
 
 
-def _describe(der: bytes) -> Certificate:
+def _read_certificate(der: bytes) -> PresentedCertificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
-        return Certificate(
+        return PresentedCertificate(
             subject=_common_name(certificate.subject),
             issuer=_common_name(certificate.issuer),
             fingerprint=certificate.fingerprint(hashes.SHA256()),
@@ -94,7 +94,7 @@ def _describe(der: bytes) -> Certificate:
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         digest = hashes.Hash(hashes.SHA256())
         digest.update(der)
-        return Certificate(subject="", issuer="", fingerprint=digest.finalize(), names=())
+        return PresentedCertificate(subject="", issuer="", fingerprint=digest.finalize(), names=())
 
 
 def _common_name(name: x509.Name) -> str:

@@ -1,4 +1,4 @@
-"""A few lines to a person, through Apprise, about what fails and does not mend itself.
+"""Messages through Apprise about what fails and does not recover by itself.
 
 `python3 -m bundle_helper.monitoring.notification FILE` sends standard input to the addresses in FILE.
 """
@@ -9,10 +9,9 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import storage
-from ..certificates import schedule
 from ..errors import HelperError
 
 if TYPE_CHECKING:
@@ -20,35 +19,36 @@ if TYPE_CHECKING:
 
     from ..settings.service_settings import ServiceSettings
 
-_SENT = "notified.json"
-_TIMEOUT_SECONDS = 60.0
-_LONGEST = 400
-# What is back within ten minutes was an update, or a restart.
-_PATIENCE = timedelta(minutes=10)
-_RENEWAL_PATIENCE = timedelta(days=1)
-_PARTLY = 3
+_SENT: Final = "notified.json"
+_TIMEOUT_SECONDS: Final = 60.0
+_LONGEST: Final = 400
+# What recovers within ten minutes was an update, or a restart.
+_PATIENCE: Final = timedelta(minutes=10)
+_RENEWAL_PATIENCE: Final = timedelta(days=1)
+_A_DAY: Final = timedelta(days=1)
+_PARTLY: Final = 3
 
 
-def list_worries(
+def list_failures(
     homeserver: str, watched: Mapping[str, Any], certificate: Mapping[str, Any], now: datetime
 ) -> dict[str, str]:
-    """Return a line for each part that has failed long enough to be worth a message, by its name.
+    """Return a line for each part that has failed long enough for a message, by its name.
 
     `watched` is what `watch` found, `certificate` what the duty of that name left.
     """
-    worries = {}
+    failures = {}
     for name, part in watched.items():
         since = _moment(part["since"])
-        if part["problem"] and schedule.is_worth_word(since, now, _PATIENCE):
+        if part["problem"] and _has_lasted(since, now, _PATIENCE):
             line = f"{homeserver}: {name}: fails since {_show(since)}: {_flatten(part['problem'])}"
-            worries[name] = line[:_LONGEST]
+            failures[name] = line[:_LONGEST]
     since = _moment(certificate.get("failing_since"))
-    if is_near(certificate, now) or schedule.is_worth_word(since, now, _RENEWAL_PATIENCE):
-        worries["certificate"] = describe(homeserver, certificate)
-    return worries
+    if is_pressing(certificate, now) or _has_lasted(since, now, _RENEWAL_PATIENCE):
+        failures["certificate"] = _write_certificate_line(homeserver, certificate)
+    return failures
 
 
-def is_near(certificate: Mapping[str, Any], now: datetime) -> bool:
+def is_pressing(certificate: Mapping[str, Any], now: datetime) -> bool:
     """Say whether a deadline of the certificate has passed.
 
     Without a known problem its renewal has a day from the warning on, but none after the failure.
@@ -61,42 +61,44 @@ def is_near(certificate: Mapping[str, Any], now: datetime) -> bool:
     return now >= min(warning + _RENEWAL_PATIENCE, failure)
 
 
-def describe(homeserver: str, certificate: Mapping[str, Any]) -> str:
-    """Return the line for a person: what is wrong, since when, and when it will matter."""
+def _write_certificate_line(homeserver: str, certificate: Mapping[str, Any]) -> str:
+    """Return what is wrong, since when, and when it will matter."""
     failing, end = (_moment(certificate.get(name)) for name in ("failing_since", "valid_until"))
     since = f" since {_show(failing)}" if failing else ""
-    problem = _flatten(certificate.get("problem") or "no newer one has come")
-    line = f"its certificate ends at {_show(end) if end else 'once'}; not renewed{since}: {problem}"
+    problem = _flatten(certificate.get("problem") or "there is no newer one")
+    line = f"its certificate ends at {_show(end) if end else 'soon'}; not renewed{since}: {problem}"
     return f"{homeserver}: {line}"[:_LONGEST]
 
 
-def consider(
+def send_news(
     settings: ServiceSettings,
-    worries: Mapping[str, str],
+    failures: Mapping[str, str],
     now: datetime,
     tell: Callable[[str], None],
 ) -> None:
-    """Send word of what fails, of each once a day, and of what was told before and is well again.
+    """Send a message about what fails, about each once a day, and about what has recovered.
 
-    What reached nobody is sent again by the next look.
+    A message that reached no one is sent again next time.
     """
     file = settings.notification_file
     if file is None:
         return
     path = settings.state_directory / _SENT
     sent = _read(path)
-    due = [name for name in worries if not schedule.is_recent(sent.get(name), now)]
-    well = [f"{settings.homeserver}: {name}: well again" for name in sent if name not in worries]
-    lines = [*(worries[name] for name in due), *well]
+    due = [name for name in failures if not _is_recent(sent.get(name), now)]
+    recovered = [
+        f"{settings.homeserver}: {name}: has recovered" for name in sent if name not in failures
+    ]
+    lines = [*(failures[name] for name in due), *recovered]
     if not lines or not send(file, "\n".join(lines), tell):
         return
-    sent = {name: at for name, at in sent.items() if name in worries} | dict.fromkeys(due, now)
-    storage.write(path, {name: at.isoformat() for name, at in sent.items()})
+    sent = {name: at for name, at in sent.items() if name in failures} | dict.fromkeys(due, now)
+    storage.write_json(path, {name: at.isoformat() for name, at in sent.items()})
 
 
 def send(file: Path, lines: str, tell: Callable[[str], None]) -> bool:
-    """Send lines to every address in `file`, tell how that went, and return whether any took them."""
-    # In a process of its own: the library is large, and this happens once in years.
+    """Send lines to every address in `file`, log the outcome, and return whether any took them."""
+    # In a process of its own: the library is large, and this is rare.
     try:
         done = subprocess.run(
             [sys.executable, "-m", "bundle_helper.monitoring.notification", str(file)],
@@ -107,10 +109,12 @@ def send(file: Path, lines: str, tell: Callable[[str], None]) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        tell(f"notification: not sent within {_TIMEOUT_SECONDS:.0f} s; tried again soon")
+        tell(f"notification: not sent within {_TIMEOUT_SECONDS:.0f} s; the next attempt is soon")
         return False
-    outcomes = {0: "sent", _PARTLY: "not sent to everybody"}
-    tell(f"notification: {outcomes.get(done.returncode, 'sent to nobody; tried again soon')}")
+    outcomes = {0: "sent", _PARTLY: "not sent to every address"}
+    tell(
+        f"notification: {outcomes.get(done.returncode, 'not sent to any address; the next attempt is soon')}"
+    )
     return done.returncode in outcomes
 
 
@@ -127,6 +131,15 @@ def main(file: str, lines: str) -> int:
     return _PARTLY if any(taken) else 1
 
 
+def _has_lasted(failing_since: datetime | None, now: datetime, patience: timedelta) -> bool:
+    return failing_since is not None and now - failing_since >= patience
+
+
+def _is_recent(sent: datetime | None, now: datetime) -> bool:
+    """Say whether a message was sent within a day; not if the clock was wrong then."""
+    return sent is not None and timedelta(0) <= now - sent < _A_DAY
+
+
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
@@ -141,7 +154,7 @@ def _flatten(text: str) -> str:
 
 def _read(path: Path) -> dict[str, datetime]:
     try:
-        return {name: datetime.fromisoformat(at) for name, at in storage.read(path).items()}
+        return {name: datetime.fromisoformat(at) for name, at in storage.read_json(path).items()}
     except (HelperError, ValueError, TypeError):
         return {}
 

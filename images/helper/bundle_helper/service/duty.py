@@ -1,6 +1,6 @@
 """One sort of process of the helper: when it is due, how it is started and ended, and what it left.
 
-The supervisor holds it for months, so it stands on a handful of modules of the standard library.
+The supervisor holds it for months, so it imports a handful of modules of the standard library.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 # What a duty leaves for the supervisor alone: not part of the status.
 FILES, DUE = "files", "due"
 NEVER = float("inf")
-LOOK_SECONDS = 10.0
+POLL_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 3600.0
 # Less than the container's stop_grace_period, more than certbot takes to remove its TXT record.
 FAREWELL_SECONDS = 9.0
 STOP = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (*STOP, signal.SIGCHLD)
-_LONGEST_LOOK_SECONDS = 60.0
+_LONGEST_POLL_SECONDS = 60.0
 
 
 def stamp(path: str) -> list[int] | None:
-    """Return what changes when a file does, or None while it can not be seen."""
+    """Return what changes when a file does, or None while it cannot be read."""
     try:
         found = os.stat(path)  # noqa: PTH116 (pathlib costs memory for months)
     except OSError:
@@ -39,7 +39,7 @@ def stamp(path: str) -> list[int] | None:
 class Duty:
     """One sort of process. Its times are of the monotonic clock, in seconds.
 
-    It leaves what it found in a JSON file, and is started again `pause` after it ended well.
+    It leaves what it found in a JSON file, and is started again `pause` after it succeeded.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Duty:
         self._since = time.monotonic()
         self._failures = 0
         self._seen: list[int] | None = None
-        self._look = LOOK_SECONDS
+        self._poll = POLL_SECONDS
         self._asked_to_end = False
 
     def start(self, command: list[str]) -> None:
@@ -71,8 +71,8 @@ class Duty:
         if code:
             self.due = self._since + min(2.0 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS)
             # A negative code is the number of the signal that ended it.
-            told = f"exit code {code}" if code > 0 else f"signal {-code}"
-            problem = f"its process ended with {told}; what it said is in the log above"
+            reason = f"exit code {code}" if code > 0 else f"signal {-code}"
+            problem = f"its process ended with {reason}; see its output in the log above"
             self.content, self.known = {**self.content, "problem": problem}, True
 
     def forget(self, directory: str) -> None:
@@ -92,18 +92,18 @@ class Duty:
     def _file(self, directory: str) -> str:
         return os.path.join(directory, f"{self.name}.json")  # noqa: PTH118 (as above)
 
-    def call(self) -> None:
+    def poll(self) -> None:
         """Make it due if its own moment has come, or a file that it depends on has changed."""
-        if self.pid is not None or time.monotonic() - self._since < self._look:
+        if self.pid is not None or time.monotonic() - self._since < self._poll:
             return
         changed = any(stamp(path) != was for path, was in self.content.get(FILES, {}).items())
-        # Something that changes at every look must not make the machine look all the time.
-        self._look = min(2 * self._look, _LONGEST_LOOK_SECONDS) if changed else LOOK_SECONDS
+        # A file that always changes must not keep the machine busy.
+        self._poll = min(2 * self._poll, _LONGEST_POLL_SECONDS) if changed else POLL_SECONDS
         if changed or time.time() >= (self.content.get(DUE) or NEVER):
             self.due = 0
 
     def end_overdue(self) -> None:
-        """End a process that takes longer than it ever should; by force if it does not listen."""
+        """End a process that takes longer than it ever should; by force if it ignores that."""
         if self.pid is None or time.monotonic() - self._since < self.longest:
             return
         os.kill(self.pid, signal.SIGKILL if self._asked_to_end else signal.SIGTERM)

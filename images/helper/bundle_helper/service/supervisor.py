@@ -1,7 +1,7 @@
-"""The long-lived helper: starts each duty when it is due, as a process of its own, and says how it goes.
+"""The long-lived helper: starts each duty when it is due, as a process of its own, and keeps the status.
 
 It sleeps for months on an old machine, so it imports a handful of modules of the standard library: what
-a duty needs (cryptography, certbot, Apprise) is in memory while the duty runs, and not a moment longer.
+a duty needs (cryptography, certbot, Apprise) is in memory only while the duty runs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 
-from ..health import STATUS_FILE
+from ..status import ACCOUNTS, CERTIFICATE, STATUS_FILE, WATCH
 from .duty import (
     DUE,
     FAREWELL_SECONDS,
     FILES,
     LONGEST_PAUSE_SECONDS,
-    LOOK_SECONDS,
     NEVER,
+    POLL_SECONDS,
     SIGNALS,
     STOP,
     Duty,
@@ -30,16 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
-CERTIFICATE, ACCOUNTS, WATCH = "certificate", "accounts", "watch"
 _STATUS_SECONDS = 60.0
-# While a duty is at work what it tells shall be seen at once; later files are looked at, no more.
+# While a duty runs, what it leaves is read at once; otherwise only the files' times are.
 _BUSY_SECONDS = 0.5
 _PATHS = "import sys; sys.path.insert(0, sys.argv[1]); "
 _START = _PATHS + "from bundle_helper.service.supervisor import main; sys.exit(main())"
 
 
 def hold_signals() -> None:
-    """Let what asks to stop wait until the supervisor hears it, across `become`."""
+    """Hold back the signals that ask to stop until the supervisor reads them, across `become`."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
@@ -61,7 +60,7 @@ def main() -> int:
         supervisor.serve()
     except OSError as error:
         tell(
-            f"Error: {error.filename} can not be written ({error.strerror}). Look at the volume"
+            f"Error: {error.filename} cannot be written ({error.strerror}). Check the volume"
             " mounted there: its owner must be this container's user, and it must not be full."
         )
         supervisor.stop()
@@ -90,7 +89,7 @@ class Supervisor:
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
         )
-        self._herald = Herald(tell)
+        self._problems = ProblemLog(tell)
         self._written: dict[str, Any] = {}
         self._written_at = -_STATUS_SECONDS
 
@@ -101,17 +100,17 @@ class Supervisor:
             duty.forget(self._directory)
         while True:
             for duty in self._duties:
-                duty.call()
+                duty.poll()
                 if duty.pid is None and time.monotonic() >= duty.due:
                     duty.start(self._command(duty.name))
             if self._sleep() in STOP:
                 break
             self._reap()
-            self._tell_status()
+            self._write_status()
         self.stop()
 
     def stop(self) -> None:
-        """End the processes that are at work; certbot removes its TXT record meanwhile."""
+        """End the processes that run; certbot removes its TXT record meanwhile."""
         for duty in self._duties:
             if duty.pid is not None:
                 os.kill(duty.pid, signal.SIGTERM)
@@ -124,12 +123,12 @@ class Supervisor:
         now = time.monotonic()
         busy = any(duty.pid for duty in self._duties)
         dues = [duty.due for duty in self._duties if duty.pid is None]
-        pause = min([_BUSY_SECONDS if busy else LOOK_SECONDS, *(due - now for due in dues)])
+        pause = min([_BUSY_SECONDS if busy else POLL_SECONDS, *(due - now for due in dues)])
         found = signal.sigtimedwait(SIGNALS, max(0, pause))
         return found.si_signo if found else 0
 
     def _reap(self) -> None:
-        """Take leave of what has ended; as the first process also of what others left behind."""
+        """Reap what has ended; as the first process also what others left behind."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -139,46 +138,46 @@ class Supervisor:
                 return
             for duty in self._duties:
                 if duty.pid == pid:
-                    # What it left last comes before what its end says.
+                    # What it left last comes before what its exit code says.
                     duty.read(self._directory)
                     duty.end(os.waitstatus_to_exitcode(status))
 
-    def _tell_status(self) -> None:
+    def _write_status(self) -> None:
         for duty in self._duties:
             duty.read(self._directory)
             duty.end_overdue()
             if duty.known:
-                self._herald.note_all(duty.name, duty.content)
-        status = {duty.name: _without_own(duty.content) for duty in self._duties}
+                self._problems.note_all(duty.name, duty.content)
+        status = {duty.name: _without_internal(duty.content) for duty in self._duties}
         now = time.monotonic()
         due = status != self._written or now - self._written_at >= _STATUS_SECONDS
-        # Before the first look nothing is known, not even that something is wrong.
+        # Until the first duty has ended nothing is known, not even that something is wrong.
         if not self._duties[0].known or not due:
             return
-        told = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-        write(self._directory, {"time": told, **status})
+        written = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+        _write(self._directory, {"time": written, **status})
         self._written, self._written_at = status, now
 
 
-class Herald:
-    """Tells a problem when it appears and when it is gone, not at every look."""
+class ProblemLog:
+    """Logs a problem when it appears and when it ends, not every time it is found."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._known: dict[str, str | None] = {}
 
     def note(self, duty: str, problem: str | None) -> str | None:
-        """Tell `problem` of `duty` if it is news, and return it."""
+        """Log `problem` of `duty` if it has changed, and return it."""
         before = self._known.get(duty, "")
         if problem is not None and problem != before:
             self._tell(f"{duty}: {problem}")
         elif problem is None and before is not None:
-            self._tell(f"{duty}: in order")
+            self._tell(f"{duty}: OK")
         self._known[duty] = problem
         return problem
 
     def note_all(self, duty: str, content: Mapping[str, Any]) -> None:
-        """Tell what is news in what a duty found: its own problem, or those of its parts."""
+        """Log what has changed in what a duty found: its own problem, or those of its parts."""
         if "problem" in content:
             self.note(duty, content["problem"])
         for name, part in content.items():
@@ -186,7 +185,7 @@ class Herald:
                 self.note(name, part["problem"])
 
 
-def write(directory: str, status: Mapping[str, Any]) -> None:
+def _write(directory: str, status: Mapping[str, Any]) -> None:
     """Replace the status in one step; OSError names the file."""
     path = os.path.join(directory, STATUS_FILE)  # noqa: PTH118 (as above)
     beside = f"{path}.new"
@@ -195,5 +194,5 @@ def write(directory: str, status: Mapping[str, Any]) -> None:
     os.replace(beside, path)  # noqa: PTH105 (as above)
 
 
-def _without_own(content: Mapping[str, Any]) -> dict[str, Any]:
+def _without_internal(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in {FILES, DUE}}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
+
+from ..errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _Value = TypeVar("_Value")
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DNS_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_LONGEST_NAME = 253
-_HIGHEST_PORT = 65535
+HIGHEST_PORT: Final = 65535
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_DNS_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LONGEST_NAME: Final = 253
 
 
 class Secret:
@@ -35,9 +37,9 @@ class Secret:
 
 
 class Environment:
-    """A view of the environment that notes problems and then hands out a stand-in value.
+    """A view of the environment that notes problems and then returns a stand-in value.
 
-    Whoever reads must look at `problems` before any value is used.
+    Call `raise_problems` before any value is used.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -76,6 +78,22 @@ class Environment:
         """Return the content of the file that variable `name` names."""
         return self.read(name, lambda text: read_secret(parse_path(text)), Secret(""))
 
+    def checked_file(self, name: str, read: Callable[[Path], object]) -> Path:
+        """Return the path of a file, after `read` has accepted the file; its ValueError is noted."""
+
+        def parse(text: str) -> Path:
+            path = parse_path(text)
+            read(path)
+            return path
+
+        return self.read(name, parse, Path("/"))
+
+    def optional_file(self, name: str, without: str) -> Path | None:
+        """Return the path of a readable file; None where the variable holds the word `without`."""
+        if self._values.get(name) == without:
+            return None
+        return self.checked_file(name, read_text)
+
     def address(self, name: str) -> tuple[str, int]:
         """Return `host:port` as a pair."""
         return self.read(name, parse_address, ("", 1))
@@ -83,6 +101,11 @@ class Environment:
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         """Return a URL of a host, optionally a port, and no path; a final slash is dropped."""
         return self.read(name, lambda text: parse_url(text, schemes), "")
+
+    def raise_problems(self) -> None:
+        """Raise a SettingsError with every problem noted so far, if there is one."""
+        if self.problems:
+            raise SettingsError(tuple(self.problems))
 
 
 def parse_dns_name(text: str) -> str:
@@ -111,7 +134,7 @@ def parse_address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
     if not separator:
         raise ValueError(f"{text!r} has no port: write host:port")
-    return parse_dns_name(host), parse_number(port, _HIGHEST_PORT)
+    return parse_dns_name(host), parse_number(port, HIGHEST_PORT)
 
 
 def parse_url(text: str, schemes: tuple[str, ...]) -> str:
@@ -144,7 +167,7 @@ def read_secret(path: Path) -> Secret:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a mounted file; ValueError says in a few words why it can not be read."""
+    """Return the text of a mounted file; ValueError says in a few words why it cannot be read."""
     try:
         # As bytes, because reading as text would hide the carriage return of a CRLF.
         return path.read_bytes().decode("utf-8")

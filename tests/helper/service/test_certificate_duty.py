@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundle_helper.certificates.keeper import State
+from bundle_helper.certificates.keeper import CertificateState
 from bundle_helper.certificates.schedule import Deadlines
 from bundle_helper.errors import HelperError
-from bundle_helper.service import duties
+from bundle_helper.service import accounts_duty, certificate_duty
 from bundle_helper.service.duty import stamp
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def make_accounts(settings: ServiceSettings, failures: int) -> tuple[list[float]
         pauses.append(seconds)
         left.append(read(settings, "accounts"))
 
-    duties.make_accounts(settings, ensure, sleep)
+    accounts_duty.make_accounts(settings, ensure, sleep)
     return pauses, left
 
 
@@ -62,38 +62,40 @@ def test_a_synapse_that_never_comes_is_asked_ever_more_seldom(settings: ServiceS
 
 def test_a_look_publishes_and_names_what_it_depends_on(settings: ServiceSettings) -> None:
     """One look makes the certificate; it leaves the stamps of before, so that no change is lost."""
-    duties.keep_certificate(settings, {})
-    live = str(settings.certificates_directory / "live.pem")
+    certificate_duty.keep_certificate(settings.certificate, {})
+    live = str(settings.certificate.directory / "live.pem")
     left = read(settings, "certificate")
     assert (left["problem"], left["origin"]) == (None, "own-authority")
     assert left["files"][live] is None
-    duties.keep_certificate(settings, {})
+    certificate_duty.keep_certificate(settings.certificate, {})
     again = read(settings, "certificate")
     assert again["serial"] == left["serial"]
     assert again["files"][live] == stamp(live)
     assert set(again["files"]) == {
         live,
-        str(settings.authority_key_file),
-        str(settings.authority_certificate_file),
+        str(settings.certificate.authority_key_file),
+        str(settings.certificate.authority_certificate_file),
     }
 
 
 def test_the_next_look_is_when_something_will_be_different() -> None:
     """The warning, the failure, the end and the next question each call for a look."""
-    state = State(live=None, deadlines=Deadlines(warning=START, failure=START + timedelta(hours=2)))
+    state = CertificateState(
+        live=None, deadlines=Deadlines(warning=START, failure=START + timedelta(hours=2))
+    )
     at = START - timedelta(hours=1)
-    assert duties.next_moment(state, at) == START
-    assert duties.next_moment(state, START) == START + timedelta(hours=2)
+    assert certificate_duty.next_moment(state, at) == START
+    assert certificate_duty.next_moment(state, START) == START + timedelta(hours=2)
     asked = replace(state, next_attempt=START + timedelta(hours=1))
-    assert duties.next_moment(asked, START) == START + timedelta(hours=1)
-    assert duties.next_moment(state, START + timedelta(hours=2)) is None
+    assert certificate_duty.next_moment(asked, START) == START + timedelta(hours=1)
+    assert certificate_duty.next_moment(state, START + timedelta(hours=2)) is None
 
 
 def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) -> None:
     """As long as there is nothing to serve it tries each minute, whatever stands in the way."""
-    settings.certificates_directory.rmdir()
+    settings.certificate.directory.rmdir()
     now = datetime.now(UTC)
-    duties.keep_certificate(settings, {}, now=lambda: now)
+    certificate_duty.keep_certificate(settings.certificate, {}, now=lambda: now)
     left = read(settings, "certificate")
     assert left["valid_until"] is None
     assert "No such file or directory" in left["problem"]
@@ -102,6 +104,6 @@ def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) 
 
 def test_a_place_that_refuses_is_told(settings: ServiceSettings, tmp_path: Path) -> None:
     """Without a place for what it found the process ends with a reason."""
-    elsewhere = replace(settings, state_directory=tmp_path / "missing")
-    with pytest.raises(HelperError, match=r"certificate\.json can not be written"):
-        duties.keep_certificate(elsewhere, {})
+    elsewhere = replace(settings.certificate, state_directory=tmp_path / "missing")
+    with pytest.raises(HelperError, match=r"certificate\.json cannot be written"):
+        certificate_duty.keep_certificate(elsewhere, {})
