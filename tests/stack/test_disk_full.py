@@ -113,7 +113,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
             done = cramped.compose("up", "--detach", check=False)
             assert done.returncode != 0
             told = read_log(cramped, "bootstrap")
-            assert f"database.json can not be written ({FULL})" in told
+            assert f"database.json cannot be written ({FULL})" in told
             assert "it must not be full" in told
         cramped.compose("up", "--detach")
         wait_until(lambda: FULL in probe(cramped, "helper"), "the helper's health tells it")
@@ -190,7 +190,7 @@ def test_without_room_for_the_helpers_own_state_it_starts_anew(cramped: Stack) -
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
-    wait_told(cramped, "helper", f"can not be written ({FULL})")
+    wait_told(cramped, "helper", f"cannot be written ({FULL})")
     wait_until(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
 
