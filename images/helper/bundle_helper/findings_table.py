@@ -25,7 +25,7 @@ def show(rows: Sequence[Row], *, as_json: bool) -> None:
         click.echo(_format_json(rows))
     elif sys.stdout.isatty():
         console = Console()
-        console.print(build_table(rows))
+        console.print(_build_table(rows))
         console.print(_summarize(rows), markup=False, highlight=False)
     else:
         click.echo("\n".join((*_format_lines(rows), _summarize(rows))))
@@ -58,7 +58,7 @@ def _format_lines(rows: Sequence[Row]) -> Iterable[str]:
             yield f"        next:  {row.next_step}"
 
 
-def build_table(rows: Sequence[Row]) -> Table:
+def _build_table(rows: Sequence[Row]) -> Table:
     """Return the table for a terminal."""
     built = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "check"):

@@ -53,10 +53,10 @@ def replace(path: Path, content: bytes, mode: int, group: int = -1) -> None:
             file.write(content)
         os.fsync(descriptor)
         beside.replace(path)
-    synchronize(path.parent)
+    _synchronize(path.parent)
 
 
-def synchronize(directory: Path) -> None:
+def _synchronize(directory: Path) -> None:
     """Make the renames inside `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

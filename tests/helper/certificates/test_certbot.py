@@ -9,7 +9,7 @@ import pytest
 from bundle_helper.certificates import certbot
 from bundle_helper.certificates.certbot import Attempt
 from bundle_helper.certificates.lineage import find_lineage
-from bundle_helper.errors import SettingsError
+from bundle_helper.errors import InvalidEnvironmentError
 from bundle_helper.settings.issuers import STAGING, Acme
 from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.conftest import TOKEN
@@ -109,6 +109,6 @@ def test_each_authority_and_homeserver_has_its_own_lineage() -> None:
 )
 def test_bad_values_are_named(acme_environ: dict[str, str], name: str, value: str) -> None:
     """What an authority needs is complete or explained."""
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InvalidEnvironmentError) as caught:
         ServiceSettings.from_environ({**acme_environ, name: value})
     assert caught.value.problems[0].startswith(name)

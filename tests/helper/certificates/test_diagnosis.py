@@ -34,7 +34,7 @@ LIMIT = (
         ("Error: urn:ietf:params:acme:error:invalidProfile", "wanted profile"),
         ("Detail: Incorrect TXT record \"x\" found at _acme-challenge.m", "TXT record"),
         ("urn:ietf:params:acme:error:serverInternal :: oops", "has an outage"),
-        ("Requesting https://ca/dir: Name or service not known", "no way out"),
+        ("Requesting https://ca/dir: Name or service not known", "connection from this machine failed"),
         ("SSLError(SSLCertVerificationError: certificate verify failed: unable to get", "no known root"),
         ("certificate verify failed: certificate is not yet valid", "clock"),
         ("Another instance of Certbot is already running.", "another one is running"),

@@ -72,7 +72,7 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
     # The version.
     ("no version", lambda w: w.matrix.pages.pop(VERSION), "Version/error", "404 instead of 200"),
     ("nobody's version", lambda w: w.answer(Reply(body={"server": {"name": 7}}), VERSION),
-     "Version/error", "names no server"),
+     "Version/error", "does not name a server"),
     # DNS.
     ("no name", lambda w: [w.dns.table.pop((HOST, kind)) for kind in ("A", "AAAA")], LOOKUP,
      "does not exist"),
@@ -103,10 +103,10 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], str, str], ...] = (
      RESULT, "a page of HTML instead of JSON"),
     ("no JSON", lambda w: w.direct(Reply(body=b"{")), RESULT, "is not a JSON object"),
     ("no object", lambda w: w.direct(Reply(body=["m.server"])), RESULT, "is not a JSON object"),
-    ("no m.server", lambda w: w.direct(Reply(body={})), RESULT, "names no m.server"),
+    ("no m.server", lambda w: w.direct(Reply(body={})), RESULT, "does not name m.server"),
     ("an empty m.server", lambda w: w.direct(Reply(body={"m.server": ""})), RESULT,
-     "names no m.server"),
-    ("a number", lambda w: w.direct(Reply(body={"m.server": 443})), RESULT, "names no m.server"),
+     "does not name m.server"),
+    ("a number", lambda w: w.direct(Reply(body={"m.server": 443})), RESULT, "does not name m.server"),
     ("an error", lambda w: w.direct(Reply(body=GOOD, status=500)), RESULT, "500 instead of 200"),
     ("too large", lambda w: w.direct(Reply(body={**GOOD, "x": "y" * 70_000})), RESULT,
      "is larger than 64 KiB"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle_helper.errors import SettingsError
+from bundle_helper.errors import InvalidEnvironmentError
 from bundle_helper.settings.bootstrap_settings import BootstrapSettings, VolumeOwner
 from bundle_helper.settings.environment import Secret
 from bundle_helper.settings.service_settings import ServiceSettings
@@ -20,7 +20,7 @@ _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=
 
 def problems_of(environ: dict[str, str]) -> tuple[str, ...]:
     """Return what the service says against `environ`."""
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(InvalidEnvironmentError) as caught:
         ServiceSettings.from_environ(environ)
     return caught.value.problems
 

@@ -83,7 +83,7 @@ def create_account(
             "Synapse does not offer registration by shared secret. See `docker compose logs"
             " synapse`; `registration_shared_secret_path` must be set."
         )
-    body = registration_body(account, nonce, shared_secret, sign_in=sign_in)
+    body = _registration_body(account, nonce, shared_secret, sign_in=sign_in)
     answer = ask(endpoint, Request(method="POST", target=_REGISTER, body=body))
     if answer.status == _CREATED:
         return answer
@@ -92,7 +92,7 @@ def create_account(
     raise _refusal(account, answer)
 
 
-def registration_body(
+def _registration_body(
     account: Account, nonce: str, shared_secret: Secret, *, sign_in: bool = False
 ) -> bytes:
     """Return the body that proves knowledge of the shared secret (HMAC-SHA1, as documented)."""

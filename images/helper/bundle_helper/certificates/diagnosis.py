@@ -99,7 +99,7 @@ _CASES: Final = (
           why="it has an outage (https://letsencrypt.status.io)", todo=_WAIT),
     _Case(sign=r"(?i)Name or service not known|name resolution|Failed to resolve|NewConnectionError"
                r"|Connection refused|No route to host|Max retries|timed out|unreachable|ConnectionError",
-          happened="the authority was not reached", why="this machine has no way out at present",
+          happened="the authority was not reached", why="the connection from this machine failed",
           todo=_WAIT),
     _Case(sign=r"No space left on device|Read-only file system|Permission denied",
           happened="certbot could not write", why="the volume letsencrypt is full or belongs to another user",

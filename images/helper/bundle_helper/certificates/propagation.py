@@ -63,7 +63,7 @@ def watch(
     """
     begun = clock.monotonic()
     try:
-        servers = {name: find_servers(name, resolver) for name in records}
+        servers = {name: _find_servers(name, resolver) for name in records}
     except dns.exception.DNSException as error:
         _sleep_blindly(f"the zone's servers cannot be found ({error})", patience, clock, tell)
         return
@@ -92,7 +92,7 @@ def _sleep_blindly(
     clock.sleep(patience.blind)
 
 
-def find_servers(name: str, resolver: Resolver) -> dict[str, str]:
+def _find_servers(name: str, resolver: Resolver) -> dict[str, str]:
     """Return the authoritative servers of the zone of `name`: address to server name."""
     zone = dns.resolver.zone_for_name(name, resolver=resolver)
     servers: dict[str, str] = {}
@@ -108,7 +108,7 @@ def find_servers(name: str, resolver: Resolver) -> dict[str, str]:
     return servers
 
 
-def has_value(name: str, value: str, server: str) -> bool | None:
+def _has_value(name: str, value: str, server: str) -> bool | None:
     """Say whether a server has that value among the TXT records of a name; None: no answer."""
     query = dns.message.make_query(name, dns.rdatatype.TXT)
     query.flags &= ~dns.flags.RD
@@ -131,7 +131,7 @@ _Missing = dict[str, dict[str, bool | None]]
 def _missing(records: Mapping[str, str], servers: Mapping[str, Mapping[str, str]]) -> _Missing:
     """Return, by record and address, the servers without the value (False) or an answer (None)."""
     found = {
-        name: {address: has_value(name, value, address) for address in servers[name]}
+        name: {address: _has_value(name, value, address) for address in servers[name]}
         for name, value in records.items()
     }
     return {

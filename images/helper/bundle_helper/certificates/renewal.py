@@ -145,7 +145,7 @@ class Renewal:
             history.write(*self._places, known)
 
     def _fingerprint(self) -> str:
-        """Return a digest of what an attempt depends on: another token is worth a new attempt."""
+        """Return a digest of what an attempt depends on: another token justifies a new attempt."""
         arguments = certbot.build_arguments(self._settings, self._acme, certbot.Attempt())
         try:
             token = read_secret(self._acme.token_file).reveal()

@@ -40,7 +40,7 @@ class ServerCertificate:
     @property
     def serial(self) -> str:
         """The serial number of the leaf, in hexadecimal as OpenSSL prints it."""
-        return format_serial(self.leaf.serial_number)
+        return _format_serial(self.leaf.serial_number)
 
     @property
     def valid_until(self) -> datetime:
@@ -53,7 +53,7 @@ class ServerCertificate:
         return self.valid_until - now <= lifetime / _RENEWAL_SHARE
 
 
-def format_serial(number: int) -> str:
+def _format_serial(number: int) -> str:
     """Return a serial number as OpenSSL prints it: hexadecimal digits in pairs."""
     text = f"{number:X}"
     return text.zfill(len(text) + len(text) % 2)
@@ -119,7 +119,7 @@ def _find_name_problems(leaf: x509.Certificate, names: Sequence[str]) -> Iterabl
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        yield "it names no host"
+        yield "it does not name a host"
         return
     hosts = {host.lower() for host in alternative.get_values_for_type(x509.DNSName)}
     addresses = {str(address) for address in alternative.get_values_for_type(x509.IPAddress)}

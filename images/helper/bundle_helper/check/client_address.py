@@ -21,7 +21,7 @@ _PAUSE_SECONDS: Final = 0.5
 
 def probe_address(settings: ServiceSettings) -> Finding:
     """Ask with forged headers, and read which address Synapse noted for that very request."""
-    forged = forged_headers(secrets.randbelow(254) + 1)
+    forged = _forged_headers(secrets.randbelow(254) + 1)
     try:
         own, seen = _ask_until_noted(settings, forged)
     except SignInError as error:
@@ -42,7 +42,7 @@ def probe_address(settings: ServiceSettings) -> Finding:
     )
 
 
-def forged_headers(number: int) -> dict[str, str]:
+def _forged_headers(number: int) -> dict[str, str]:
     """Return one forged address per header, of the blocks kept for documentation (RFC 5737).
 
     The number changes with each run: Synapse notes a known address once in two minutes only.

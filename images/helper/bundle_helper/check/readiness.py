@@ -31,7 +31,7 @@ def wait_for_start(
 ) -> None:
     """Wait until everything answers, or until the bundle is no longer young; `age` is in seconds."""
     announced = False
-    while age < _YOUTH and not is_ready(settings):
+    while age < _YOUTH and not _is_ready(settings):
         if not announced:
             tell(f"the bundle was just started; waiting for it (at most {_YOUTH - age:.0f} s) ...")
             announced = True
@@ -39,7 +39,7 @@ def wait_for_start(
         age += _PAUSE
 
 
-def is_ready(settings: ServiceSettings) -> bool:
+def _is_ready(settings: ServiceSettings) -> bool:
     """Say whether Synapse has answered the helper, and Apache accepts connections."""
     try:
         status = storage.read_json(settings.state_directory / STATUS_FILE)

@@ -1,4 +1,4 @@
-"""Runs probes side by side and turns whatever stops one into a row of the table."""
+"""Runs probes side by side and turns anything that stops one into a row of the table."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def fetch(host: str, network: Network) -> Delegation:
         return Delegation(fault=_fault_of_document(f"{url} is not a JSON object"))
     m_server = content.get("m.server")
     if not isinstance(m_server, str) or not m_server:
-        return Delegation(fault=_fault_of_document(f"{url} names no m.server"))
-    return _read(url, m_server, read_expiry(answer.headers, time.time()))
+        return Delegation(fault=_fault_of_document(f"{url} does not name m.server"))
+    return _read(url, m_server, _read_expiry(answer.headers, time.time()))
 
 
 def _read(url: str, m_server: str, expires_at: int) -> Delegation:
@@ -79,7 +79,7 @@ def _fault_of_document(detail: str) -> Fault:
     )
 
 
-def read_expiry(headers: Message, now: float) -> int:
+def _read_expiry(headers: Message, now: float) -> int:
     """Return when the answer gets stale by RFC 9111, in seconds since 1970, or 0 if unknown."""
     age = _MAX_AGE.search(headers.get("Cache-Control", ""))
     if age:

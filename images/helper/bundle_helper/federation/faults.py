@@ -24,7 +24,7 @@ _UNKNOWN_ROOT: Final = {2, 18, 19, 20, 21}
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that is wrong; with `no_way` this machine cannot reach the address, whoever could."""
+    """One thing that is wrong; `no_way` says that only this machine cannot reach it."""
 
     detail: str
     cause: str

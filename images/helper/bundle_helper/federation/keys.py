@@ -52,7 +52,7 @@ class Keys:
         if self.server_name != self.asked:
             yield f"the keys are for {shown(self.server_name)}, not for {self.asked}"
         if self.valid_until is None:
-            yield "the keys name no valid_until_ts"
+            yield "the keys lack valid_until_ts"
         elif not self.is_current:
             yield f"the keys have expired (valid_until_ts is {shown(str(self.valid_until))})"
         if not self.ed25519:

@@ -19,7 +19,7 @@ _SERVICES: Final = ("_matrix-fed._tcp", "_matrix._tcp")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceRecord:
+class SrvRecord:
     """One SRV record, its target as a whole name with the final dot."""
 
     target: str
@@ -38,15 +38,15 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class SrvRecords:
     """The SRV records found under `name`, or none."""
 
     name: str = ""
-    records: tuple[ServiceRecord, ...] = ()
+    records: tuple[SrvRecord, ...] = ()
     fault: Fault | None = None
 
 
-def find_service(host: str, resolver: Resolver) -> Service:
+def find_srv_records(host: str, resolver: Resolver) -> SrvRecords:
     """Look for the service of a host: the registered name first, then the deprecated one.
 
     Clean absence is not a fault; a resolver that fails is one, because homeservers give up there.
@@ -58,14 +58,14 @@ def find_service(host: str, resolver: Resolver) -> Service:
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             continue
         except dns.exception.DNSException as error:
-            return Service(name=name, fault=explain_lookup(error, name))
-        return Service(name=name, records=_read_records(answer), fault=_find_refusal(answer))
-    return Service()
+            return SrvRecords(name=name, fault=explain_lookup(error, name))
+        return SrvRecords(name=name, records=_read_records(answer), fault=_find_refusal(answer))
+    return SrvRecords()
 
 
-def _read_records(answer: Answer) -> tuple[ServiceRecord, ...]:
+def _read_records(answer: Answer) -> tuple[SrvRecord, ...]:
     records = [
-        ServiceRecord(
+        SrvRecord(
             target=record.target.to_text(),
             port=record.port,
             priority=record.priority,
@@ -106,7 +106,7 @@ def find_host(name: str, resolver: Resolver) -> Host:
     return Host(canonical=canonical, addresses=(), fault=explain_lookup(failure, name))
 
 
-def find_target(record: ServiceRecord, resolver: Resolver) -> Host:
+def find_target(record: SrvRecord, resolver: Resolver) -> Host:
     """Look up an SRV record's target, which RFC 2782 forbids to be an alias."""
     host = find_host(record.target, resolver)
     if host.fault or host.canonical.lower() == record.target.lower():

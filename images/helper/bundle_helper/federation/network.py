@@ -51,7 +51,7 @@ class Network:
 def open_network(*more: Trust) -> Network:
     """Return this machine's own resolver and sockets, and the public roots before any others.
 
-    HelperError where the machine names no resolver.
+    HelperError if this machine does not name a resolver.
     """
     try:
         resolver = dns.resolver.Resolver()

@@ -97,8 +97,8 @@ def _unfinished(name: ServerName, delegation: Delegation, fault: Fault | None) -
 
 def _find_fault(destination: Destination) -> Fault | None:
     """Return what is wrong with the addresses; one good host does not excuse a bad one."""
-    service = destination.service
-    faults = [service.fault] if service and service.fault else []
+    srv = destination.srv
+    faults = [srv.fault] if srv and srv.fault else []
     faults += [host.fault for host in destination.hosts.values() if host.fault]
     return faults[0] if faults else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import delegation
 from .delegation import Delegation
-from .lookup import Host, Service, find_host, find_service, find_target
+from .lookup import Host, SrvRecords, find_host, find_srv_records, find_target
 from .network import Place
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ _MATRIX_PORT: Final = 8448
 class Destination:
     """`host` is the Host header, and its name or address is what the certificate must carry.
 
-    `service` is None where no SRV record may be looked for.
+    `srv` is None where no SRV record may be looked for.
     """
 
     host: ServerName
-    service: Service | None
+    srv: SrvRecords | None
     hosts: Mapping[str, Host]
     places: tuple[Place, ...]
 
@@ -47,23 +47,23 @@ def find_destination(host: ServerName, network: Network) -> Destination:
     """Take the other steps, which are the same for a server name and for what it delegates to."""
     if host.is_address:
         places = (Place(host.host, host.port or _MATRIX_PORT),)
-        return Destination(host=host, service=None, hosts={}, places=places)
+        return Destination(host=host, srv=None, hosts={}, places=places)
     if host.port:
         found = {host.host: find_host(host.host, network.resolver)}
         return _destination(host, None, found, [(host.host, host.port)])
-    service = find_service(host.host, network.resolver)
-    if not service.records:
+    srv = find_srv_records(host.host, network.resolver)
+    if not srv.records:
         found = {host.host: find_host(host.host, network.resolver)}
-        return _destination(host, service, found, [(host.host, _MATRIX_PORT)])
-    found = {r.target: find_target(r, network.resolver) for r in service.records}
-    return _destination(host, service, found, [(r.target, r.port) for r in service.records])
+        return _destination(host, srv, found, [(host.host, _MATRIX_PORT)])
+    found = {r.target: find_target(r, network.resolver) for r in srv.records}
+    return _destination(host, srv, found, [(r.target, r.port) for r in srv.records])
 
 
 def _destination(
     host: ServerName,
-    service: Service | None,
+    srv: SrvRecords | None,
     hosts: Mapping[str, Host],
     ports: Iterable[tuple[str, int]],
 ) -> Destination:
     places = (Place(address, port) for name, port in ports for address in hosts[name].addresses)
-    return Destination(host=host, service=service, hosts=hosts, places=tuple(dict.fromkeys(places)))
+    return Destination(host=host, srv=srv, hosts=hosts, places=tuple(dict.fromkeys(places)))

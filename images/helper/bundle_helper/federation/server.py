@@ -78,7 +78,7 @@ def ask_version(place: Place, host: ServerName, network: Network) -> Version:
     detail = server if isinstance(server, dict) else {}
     name, version = detail.get("name"), detail.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
-        raise FaultError(_wrong_form(f"{_VERSION_TARGET} at {place} names no server"))
+        raise FaultError(_wrong_form(f"{_VERSION_TARGET} at {place} does not name a server"))
     return Version(name=name, version=version)
 
 

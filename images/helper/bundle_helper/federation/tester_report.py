@@ -48,11 +48,11 @@ def _format_well_known(found: Delegation) -> dict[str, Any]:
 
 
 def _format_dns(destination: Destination | None) -> dict[str, Any]:
-    service = destination.service if destination else None
-    records = service.records if service else ()
+    srv = destination.srv if destination else None
+    records = srv.records if srv else ()
     return {
-        "SRVSkipped": destination is not None and service is None,
-        "SRVCName": service.name if service else "",
+        "SRVSkipped": destination is not None and srv is None,
+        "SRVCName": srv.name if srv else "",
         "SRVRecords": [
             {
                 "Target": record.target,
@@ -62,7 +62,7 @@ def _format_dns(destination: Destination | None) -> dict[str, Any]:
             }
             for record in records
         ],
-        "SRVError": _format_error(service.fault if service else None),
+        "SRVError": _format_error(srv.fault if srv else None),
         "Hosts": {
             name: _format_host(host)
             for name, host in (destination.hosts if destination else {}).items()

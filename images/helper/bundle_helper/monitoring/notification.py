@@ -43,12 +43,12 @@ def list_failures(
             line = f"{homeserver}: {name}: fails since {_show(since)}: {_flatten(part['problem'])}"
             failures[name] = line[:_LONGEST]
     since = _moment(certificate.get("failing_since"))
-    if is_pressing(certificate, now) or _has_lasted(since, now, _RENEWAL_PATIENCE):
+    if _is_pressing(certificate, now) or _has_lasted(since, now, _RENEWAL_PATIENCE):
         failures["certificate"] = _write_certificate_line(homeserver, certificate)
     return failures
 
 
-def is_pressing(certificate: Mapping[str, Any], now: datetime) -> bool:
+def _is_pressing(certificate: Mapping[str, Any], now: datetime) -> bool:
     """Say whether a deadline of the certificate has passed.
 
     Without a known problem its renewal has a day from the warning on, but none after the failure.

@@ -45,12 +45,12 @@ def keep_watch(
 ) -> None:
     """Check everything once, leave what was found, and send the messages that are due."""
     before, moment = read_last(settings), now()
-    found = check_parts(settings, before, moment)
+    found = _check_parts(settings, before, moment)
     all_well = not any(part["problem"] for part in found.values())
     if settings.heartbeat_file is not None:
         if all_well and health.find_problem(str(settings.state_directory), moment) is None:
             found[HEARTBEAT] = note(
-                before.get(HEARTBEAT), call_heartbeat(settings.heartbeat_file), moment
+                before.get(HEARTBEAT), _call_heartbeat(settings.heartbeat_file), moment
             )
         elif HEARTBEAT in before:
             found[HEARTBEAT] = before[HEARTBEAT]
@@ -66,11 +66,11 @@ def read_last(settings: ServiceSettings) -> dict[str, Any]:
     return _read(settings.state_directory / f"{WATCH}.json")
 
 
-def check_parts(
+def _check_parts(
     settings: ServiceSettings, before: Mapping[str, Any], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Return for each part what is wrong with it, or None, and since when it is so."""
-    checks = {"database": check_database, "disk": check_disk, "apache": check_apache}
+    checks = {"database": _check_database, "disk": check_disk, "apache": check_apache}
     found = {name: note(before.get(name), check(settings), now) for name, check in checks.items()}
     if settings.outside:
         last = before.get(TUNNEL)
@@ -88,7 +88,7 @@ def note(before: Mapping[str, Any] | None, problem: str | None, now: datetime) -
     return {"problem": problem, "since": since if problem else None}
 
 
-def check_database(settings: ServiceSettings) -> str | None:
+def _check_database(settings: ServiceSettings) -> str | None:
     """Ask Synapse for something that it must look up in its database."""
     try:
         finding = synapse.prove_database(settings)
@@ -145,7 +145,7 @@ def check_tunnel(settings: ServiceSettings) -> str | None:
     return None if status in _OK else f"{url} answers with {status}"
 
 
-def call_heartbeat(file: Path) -> str | None:
+def _call_heartbeat(file: Path) -> str | None:
     """Call the address in `file`; return why that did not work, without the address."""
     try:
         status = _get(read_secret(file).reveal())

@@ -94,7 +94,7 @@ class Supervisor:
         self._written_at = -_STATUS_SECONDS
 
     def serve(self) -> None:
-        """Do the duties until asked to stop; OSError if the status can not be written."""
+        """Do the duties until asked to stop; OSError if the status cannot be written."""
         hold_signals()
         for duty in self._duties:
             duty.forget(self._directory)

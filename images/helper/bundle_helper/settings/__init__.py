@@ -1,1 +1,1 @@
-"""What compose.yaml tells the helper, parsed and checked: one frozen value for each kind of process."""
+"""The environment that compose.yaml gives the helper, parsed and checked into frozen values."""

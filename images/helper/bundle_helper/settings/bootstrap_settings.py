@@ -1,4 +1,4 @@
-"""What compose.yaml tells the bootstrap, as frozen values. Nothing has a default."""
+"""The settings of the bootstrap, from the environment. Nothing has a default."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BootstrapSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> BootstrapSettings:
-        """Read `environ` and the secret files it names; SettingsError lists every problem."""
+        """Read `environ` and the secret files it names; InvalidEnvironmentError lists every problem."""
         environment = Environment(environ)
         settings = cls(
             server_name=environment.dns_name("SERVER_NAME"),

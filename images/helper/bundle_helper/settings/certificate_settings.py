@@ -1,4 +1,4 @@
-"""What compose.yaml tells the helper about the server's certificate."""
+"""The settings of the server's certificate, from the environment."""
 
 from __future__ import annotations
 

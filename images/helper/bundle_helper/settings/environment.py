@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from ..errors import SettingsError
+from ..errors import InvalidEnvironmentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ class Environment:
 
     def dns_name(self, name: str) -> str:
         """Return a lower-case DNS name."""
-        return self.read(name, parse_dns_name, "")
+        return self.read(name, _parse_dns_name, "")
 
     def number(self, name: str, highest: int) -> int:
         """Return a whole number from 1 to `highest`."""
@@ -100,15 +100,15 @@ class Environment:
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         """Return a URL of a host, optionally a port, and no path; a final slash is dropped."""
-        return self.read(name, lambda text: parse_url(text, schemes), "")
+        return self.read(name, lambda text: _parse_url(text, schemes), "")
 
     def raise_problems(self) -> None:
-        """Raise a SettingsError with every problem noted so far, if there is one."""
+        """Raise a InvalidEnvironmentError with every problem noted so far, if there is one."""
         if self.problems:
-            raise SettingsError(tuple(self.problems))
+            raise InvalidEnvironmentError(tuple(self.problems))
 
 
-def parse_dns_name(text: str) -> str:
+def _parse_dns_name(text: str) -> str:
     """Return `text` if it is a lower-case DNS name; ValueError otherwise."""
     if len(text) > _LONGEST_NAME or not _DNS_NAME.fullmatch(text):
         raise ValueError(f"{text!r} is not a lower-case DNS name such as matrix.example.org")
@@ -134,10 +134,10 @@ def parse_address(text: str) -> tuple[str, int]:
     host, separator, port = text.rpartition(":")
     if not separator:
         raise ValueError(f"{text!r} has no port: write host:port")
-    return parse_dns_name(host), parse_number(port, HIGHEST_PORT)
+    return _parse_dns_name(host), parse_number(port, HIGHEST_PORT)
 
 
-def parse_url(text: str, schemes: tuple[str, ...]) -> str:
+def _parse_url(text: str, schemes: tuple[str, ...]) -> str:
     """Return a URL that is a scheme and a host alone; ValueError otherwise."""
     parts = urlsplit(text)
     if parts.scheme not in schemes or not parts.hostname or parts.path not in {"", "/"}:
@@ -152,7 +152,7 @@ def parse_certificate_name(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        return ("*." if text.startswith("*.") else "") + parse_dns_name(text.removeprefix("*."))
+        return ("*." if text.startswith("*.") else "") + _parse_dns_name(text.removeprefix("*."))
 
 
 def read_secret(path: Path) -> Secret:

@@ -1,4 +1,4 @@
-"""What compose.yaml tells the service and its commands, as frozen values. Nothing has a default."""
+"""The settings of the service and its commands, from the environment. Nothing has a default."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from .certificate_settings import CertificateSettings, read_certificate
 from .environment import Environment, Secret
-from .image_pins import Pin, parse_pins
+from .image_pins import ImagePin, parse_pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,11 +45,11 @@ class ServiceSettings:
     database_report_file: Path
     upload_limit: int
     outside: bool
-    image_pins: tuple[Pin, ...]
+    image_pins: tuple[ImagePin, ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
-        """Read `environ` and the secret files it names; SettingsError lists every problem."""
+        """Read `environ` and the secret files it names; InvalidEnvironmentError lists every problem."""
         environment = Environment(environ)
         certificate = read_certificate(environment)
         settings = cls(
