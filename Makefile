@@ -52,9 +52,10 @@ bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine;
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
 	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
 
-lock: $(VENV)/developer ## Update the helper image's lock file
-	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
-		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
+lock: $(VENV)/developer ## Update the helper image's lock files
+	@cd images/helper && for part in "requirements.txt pyproject.toml" "requirements-build.txt --group pyproject.toml:build"; do \
+		../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
+			--only-binary :all: --no-emit-index-url --no-header --output-file $$part || exit; done
 
 images: $(VENV)/developer ## Record the digests of the pinned images
 	@$(BIN)/python bin/update_images.py

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bundle_helper.errors import SettingsError
-from bundle_helper.settings import BootstrapSettings, ServiceSettings
+from bundle_helper.errors import InvalidEnvironmentError
+from bundle_helper.settings.bootstrap_settings import BootstrapSettings
+from bundle_helper.settings.service_settings import ServiceSettings
 from synapse_bundle import planning
 from synapse_bundle.credentials import collection
 from synapse_bundle.settings import certificates, loading
@@ -92,7 +93,7 @@ def helper_accepts(environment: dict[str, str], **values: str) -> bool:
     """Tell whether the helper starts with these values in its environment."""
     try:
         ServiceSettings.from_environ(environment | values)
-    except SettingsError:
+    except InvalidEnvironmentError:
         return False
     return True
 

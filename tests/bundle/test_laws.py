@@ -187,7 +187,7 @@ def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
         assert service["init"] is True, name
         check = service["healthcheck"]
         if name == "helper":
-            # It ends the service by itself: bundle_helper.pulse.
+            # It ends the service by itself: bundle_helper.liveness.
             assert check["test"] == ["CMD", "python3", "-m", "bundle_helper.health"]
             continue
         words = check["test"]

@@ -119,7 +119,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
             done = cramped.compose("up", "--detach", check=False)
             assert done.returncode != 0
             output = read_log(cramped, "bootstrap")
-            assert f"database.json can not be written ({FULL})" in output
+            assert f"database.json cannot be written ({FULL})" in output
             assert "it must not be full" in output
         cramped.compose("up", "--detach")
         wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
@@ -196,7 +196,7 @@ def test_without_room_for_its_own_state_the_helper_restarts(cramped: Stack) -> N
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
-    wait_logged(cramped, "helper", f"can not be written ({FULL})")
+    wait_logged(cramped, "helper", f"cannot be written ({FULL})")
     wait_for(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
 

@@ -43,5 +43,5 @@ def test_a_stopped_database_is_reported_and_the_helper_stays_healthy(trial: Stac
         trial.wait_healthy()
     wait_for(lambda: look(trial) == well, "all is well again")
     wait_for(
-        lambda: "database: in order" in trial.compose("logs", "helper").stdout, "the end is logged"
+        lambda: "database: OK" in trial.compose("logs", "helper").stdout, "the end is logged"
     )
