@@ -226,7 +226,7 @@ def test_without_room_for_its_log_a_service_goes_on(cramped: Stack, tmp_path: Pa
     """Lines that find no room are lost, through several turns of the log too, and nothing else is."""
     with small_log(cramped, "apache", tmp_path / "log") as folder:
         cramped.ask("GET", "/before")
-        wait_told(cramped, "apache", "/before")
+        wait_logged(cramped, "apache", "/before")
         run(["sh", "-c", FILL], cwd=folder)
         assert os.statvfs(folder).f_bavail == 0
         # Each 404 is a line of some 150 bytes.
@@ -236,7 +236,7 @@ def test_without_room_for_its_log_a_service_goes_on(cramped: Stack, tmp_path: Pa
         assert cramped.health("apache") == "healthy"
         run(["sh", "-c", "rm -f ballast ballast.rest"], cwd=folder)
         cramped.ask("GET", "/afterwards")
-        wait_told(cramped, "apache", "/afterwards")
+        wait_logged(cramped, "apache", "/afterwards")
     cramped.wait_healthy()
     assert cramped.check().returncode == 0
 
