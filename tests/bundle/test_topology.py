@@ -24,7 +24,7 @@ from synapse_bundle.topology import (
 # In compose.yaml, paths that belong to the systems inside the images.
 SYSTEM_PATHS = {"/bin/bash", "/dev/null"}
 # The helper's modules that hold a value of the topology.
-HELPER_LITERALS = {("/etc/letsencrypt", "explanation.py")}
+HELPER_LITERALS = {("/etc/letsencrypt", "diagnosis.py")}
 # Port 443 is HTTPS's own, and 33 and 600 are numbers like any other.
 COMMON_NUMBERS = {0, 33, 443, 600}
 
