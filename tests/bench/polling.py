@@ -15,7 +15,7 @@ from tests.bench.polls import Connection, Crowd, probe
 from tests.bench.scene import VERSIONS, Scene, SignIn
 from tests.stack.stacks import Stack
 
-LEVELS: Final = (250, 500, 1000, 1100)
+LEVELS: Final = (250, 500, 1000, 1050)
 # Milliseconds that 99 of 100 requests for /versions may take beside the polls.
 LIMIT: Final = 100
 PAUSE: Final = 0.02
