@@ -16,7 +16,7 @@ from tests.bench.run_context import VERSIONS, RunContext, SignIn
 from tests.support.http_stream import open_stream
 from tests.support.stacks import Stack
 
-LEVELS: Final = (250, 500, 1000, 1100)
+LEVELS: Final = (250, 500, 1000, 1050)
 # Milliseconds that 99 of 100 requests for /versions may take beside the polls.
 LIMIT: Final = 100
 PAUSE: Final = 0.02
