@@ -67,7 +67,7 @@ class Runner:
 
     @property
     def bundle(self) -> Path:
-        """The bundle that runs write unless told otherwise."""
+        """The bundle that runs write by default."""
         return self.directory / "bundle"
 
     def generate(self, *arguments: str, **options: Any) -> Run:
