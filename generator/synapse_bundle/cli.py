@@ -54,13 +54,13 @@ class Cloudflare(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of the commands."""
-        from .cloudflare.commands import COMMANDS
+        from .commands.cloudflare import COMMANDS
 
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return one of the commands."""
-        from .cloudflare.commands import COMMANDS
+        from .commands.cloudflare import COMMANDS
 
         return COMMANDS.get(cmd_name)
 

@@ -13,15 +13,11 @@ import click
 
 from .. import pipeline as generation
 from .. import writing
-from ..credentials import file_names as imports
-from ..errors import BundleError, SettingsError
-from ..options import output_option, settings_option
-from ..settings import loading
-from . import advice, application, bundles, destruction, permissions, presentation
-from . import state as states
-from .change import OPTIONAL, Condition, Part
-from .consent import ALL, FIXES, REPLACEABLE, Consent
-from .outlook import (
+from ..cloudflare import advice, application, bundles, destruction, permissions, presentation
+from ..cloudflare import state as states
+from ..cloudflare.change import OPTIONAL, Condition, Part
+from ..cloudflare.consent import ALL, FIXES, REPLACEABLE, Consent
+from ..cloudflare.outlook import (
     VARIABLE,
     Outlook,
     ask_token,
@@ -31,8 +27,12 @@ from .outlook import (
     read_file,
     read_token,
 )
-from .undoing import Verb
-from .work import Work
+from ..cloudflare.undoing import Verb
+from ..cloudflare.work import Work
+from ..credentials import file_names as imports
+from ..errors import BundleError, SettingsError
+from ..options import output_option, settings_option
+from ..settings import loading
 
 token_option = click.option(
     "--token-file",
