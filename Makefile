@@ -52,7 +52,7 @@ bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine;
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
 	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
 
-lock: $(VENV)/developer ## Update the helper image's lock file
+lock: $(VENV)/developer ## Lock the helper image's requirements anew
 	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
 		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
 
