@@ -126,7 +126,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
 
 
 def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
-    """Yield the secrets; they are kept, but for the imported ones, which follow the settings."""
+    """Yield the secrets; they are kept, except the provided ones, which follow the settings."""
     for name, value in sorted(credentials.values.items()):
         yield PlannedFile(
             path=PurePosixPath(DIRECTORY, name),
