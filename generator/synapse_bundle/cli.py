@@ -67,13 +67,11 @@ class Cloudflare(click.Group):
     """The commands of `cloudflare`; `--help` of the program does not import them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of the commands."""
         from .commands.cloudflare import COMMANDS
 
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return one of the commands."""
         from .commands.cloudflare import COMMANDS
 
         return COMMANDS.get(cmd_name)

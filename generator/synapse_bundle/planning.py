@@ -181,7 +181,6 @@ class AnyKey(dict[str, str]):
     """Placeholders for the digests in the first of the two renderings."""
 
     def __missing__(self, key: str) -> str:
-        """Return a placeholder."""
         return ""
 
 
