@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from . import __version__
-from .commands.check import check
-from .commands.generate import generate
-from .commands.init import init
-from .commands.tunnel import tunnel
-from .commands.up import up
+
+_COMMANDS: Final = ("init", "generate", "up", "check", "tunnel", "cloudflare")
 
 
 class Program(click.Group):
-    """The whole program: what the system refuses becomes one line on standard error."""
+    """The whole program. A command is imported when it is used: most runs need one of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of `--help`."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return a command from the module of its name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        if cmd_name == "cloudflare":
+            return Cloudflare(
+                cmd_name, help="Set up tunnel, DNS and Worker at Cloudflare, or undo it."
+            )
+        module = importlib.import_module(f".commands.{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run a command; exit with code 1 where the system refused something."""
+        """Run a command; what the system refuses is one line on standard error and exit code 1."""
         try:
             return super().main(*arguments, **options)
         except OSError as error:
@@ -50,17 +64,15 @@ def _has_directory() -> bool:
 
 
 class Cloudflare(click.Group):
-    """The commands of `cloudflare`, imported when one is used: the others work offline."""
+    """The commands of `cloudflare`; `--help` of the program does not import them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names of the commands."""
-        from .cloudflare.commands import COMMANDS
+        from .commands.cloudflare import COMMANDS
 
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return one of the commands."""
-        from .cloudflare.commands import COMMANDS
+        from .commands.cloudflare import COMMANDS
 
         return COMMANDS.get(cmd_name)
 
@@ -69,14 +81,3 @@ class Cloudflare(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Your own Matrix server as one Docker Compose folder."""
-
-
-for _command in (
-    init,
-    generate,
-    up,
-    check,
-    tunnel,
-    Cloudflare("cloudflare", help="Set up tunnel, DNS and Worker at Cloudflare, or undo it."),
-):
-    main.add_command(_command)

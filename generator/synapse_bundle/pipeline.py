@@ -10,7 +10,15 @@ from typing import Final
 
 import click
 
-from . import comparison, manifest, next_steps, planning, writing
+from . import (
+    comparison,
+    locking,
+    manifest,
+    next_steps,
+    output_directory,
+    planning,
+    writing,
+)
 from .comparison import Action, FileChange
 from .credentials import collection
 from .errors import BundleError
@@ -47,7 +55,7 @@ def write(
     """
     _check_place(settings, bundle, force=force)
     base = settings_path.parent if settings_path else Path()
-    with writing.lock(bundle):
+    with locking.lock(bundle):
         prepared = prepare(settings, bundle, base, given, force=force)
         changes = prepared.changes
         shown = [c for c in changes if dry_run or c.action is not Action.IDENTICAL]
@@ -70,8 +78,8 @@ def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, s
 
 def _check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
     """Raise SettingsError where a bundle may not be written to this directory."""
-    writing.check_output(bundle, force=force)
-    writing.check_neighbour(bundle, settings.project)
+    output_directory.check_output(bundle, force=force)
+    output_directory.check_neighbor(bundle, settings.project)
 
 
 def prepare(

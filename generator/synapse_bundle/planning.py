@@ -126,7 +126,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
 
 
 def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
-    """Yield the secrets; they are kept, but for the imported ones, which follow the settings."""
+    """Yield the secrets; they are kept, except the provided ones, which follow the settings."""
     for name, value in sorted(credentials.values.items()):
         yield PlannedFile(
             path=PurePosixPath(DIRECTORY, name),
@@ -181,7 +181,6 @@ class AnyKey(dict[str, str]):
     """Placeholders for the digests in the first of the two renderings."""
 
     def __missing__(self, key: str) -> str:
-        """Return a placeholder."""
         return ""
 
 

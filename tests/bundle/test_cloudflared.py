@@ -107,18 +107,20 @@ def place(settings: Settings, program: Path, directory: Path, **edits: Any) -> T
 
 def judge_rules(tunnel: Tunnel) -> None:
     """Every key is known, every rule valid; the public name leads to Apache, others nowhere."""
-    told = tunnel.ask("ingress", "validate")
-    assert told.rstrip().endswith("OK"), told
-    check_keys(told)
+    answer = tunnel.ask("ingress", "validate")
+    assert answer.rstrip().endswith("OK"), answer
+    check_keys(answer)
     own = tunnel.settings.homeserver
     apache = f"https://{topology.APACHE.host}:{topology.APACHE.port}"
     for path in PATHS:
-        told = tunnel.ask("ingress", "rule", f"https://{own}{path}")
-        assert re.search(rf"Matched rule #0\n\thostname: {own}\n\tservice: {apache}\n", told), told
+        answer = tunnel.ask("ingress", "rule", f"https://{own}{path}")
+        assert re.search(rf"Matched rule #0\n\thostname: {own}\n\tservice: {apache}\n", answer), (
+            answer
+        )
     for stranger in {f"x.{own}", f"x{own}", "apache", tunnel.settings.server_name} - {own}:
         for path in PATHS[-2:]:
-            told = tunnel.ask("ingress", "rule", f"https://{stranger}{path}")
-            assert re.search(r"Matched rule #1\n\tservice: http_status:404\n", told), told
+            answer = tunnel.ask("ingress", "rule", f"https://{stranger}{path}")
+            assert re.search(r"Matched rule #1\n\tservice: http_status:404\n", answer), answer
 
 
 def judge_start(tunnel: Tunnel) -> None:
@@ -132,9 +134,9 @@ def judge_start(tunnel: Tunnel) -> None:
     assert log.splitlines()[-1].startswith(LOOK_UP), log
 
 
-def check_keys(told: str) -> None:
+def check_keys(answer: str) -> None:
     """Require that no key was unknown or could not be read."""
-    assert not re.search(r"(?i)unused|unknown|unmarshal|not found in type", told), told
+    assert not re.search(r"(?i)unused|unknown|unmarshal|not found in type", answer), answer
 
 
 @pytest.fixture(params=TUNNELS, ids=lambda chosen: f"{chosen.server_name}-{chosen.project}")

@@ -1,4 +1,4 @@
-"""What compose.yaml tells the helper is exactly what the helper reads."""
+"""What compose.yaml gives the helper is exactly what the helper reads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watched(dict[str, str]):
         return super().__getitem__(key)
 
     def __iter__(self) -> Iterator[str]:
-        """Refuse to be read as a whole: nobody could then tell what is used."""
+        """Refuse to be read as a whole: it would hide what is used."""
         raise AssertionError("the environment is read name by name")
 
 
@@ -69,14 +69,18 @@ def test_environment_is_complete_and_wholly_used(
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What compose.yaml tells the helper where every kind of value is in use."""
+    """What compose.yaml gives the helper where every kind of value is in use."""
     directory = tmp_path_factory.mktemp("secrets")
     chosen = loading.load(DIRECTORY / "acme.yaml")
     secrets = collection.collect(directory, chosen, DIRECTORY)
     for name, value in secrets.values.items():
         (directory / name).write_text(f"{value}\n")
-    told = read_compose(planning.plan(chosen, secrets, {}))["services"]["helper"]["environment"]
-    return {name: value.replace("/run/secrets/", f"{directory}/") for name, value in told.items()}
+    variables = read_compose(planning.plan(chosen, secrets, {}))["services"]["helper"][
+        "environment"
+    ]
+    return {
+        name: value.replace("/run/secrets/", f"{directory}/") for name, value in variables.items()
+    }
 
 
 def generator_accepts(values: dict[str, Any]) -> bool:
@@ -218,8 +222,8 @@ def test_both_packages_take_the_same_host_names(
 ) -> None:
     """What a label may be, and how long; the generator asks for a dot and no address besides."""
     assert generator_accepts({"server_name": name, "homeserver": name}) == good
-    told = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
-    assert helper_accepts(environment, **told) == good
+    variables = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
+    assert helper_accepts(environment, **variables) == good
 
 
 @SOME
@@ -229,8 +233,8 @@ def test_the_helper_takes_every_domain_of_the_generator(
 ) -> None:
     """A domain that the settings may hold never keeps the helper from starting."""
     if generator_accepts({"server_name": name, "homeserver": name}):
-        told = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
-        assert helper_accepts(environment, **told, BASE_URL=f"https://{name}")
+        variables = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
+        assert helper_accepts(environment, **variables, BASE_URL=f"https://{name}")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ CAPABILITIES = {"bootstrap": ["CHOWN"]}
 RUNS_AS_ROOT = {"bootstrap"}
 RUNS_ONCE = {"bootstrap"}
 HOST_ONLY = {"compose.yaml", "compose.override.yaml", "README.md"}
-# What runs at Cloudflare; nobody but this machine asks for localhost.
+# What runs at Cloudflare; only this machine asks for localhost.
 ELSEWHERE = {"worker/worker.js", "worker/wrangler.json"}
 
 
@@ -64,7 +64,7 @@ def iterate_services(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
 def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
     plan: Plan, model: dict[str, Any]
 ) -> None:
-    """No mount points to nothing, and no file is written for nobody."""
+    """No mount points to nothing, and every file is used."""
     sources = {source for _, service in iterate_services(model) for source in binds(service)}
     # What lies elsewhere on the machine is the operator's own certificate.
     sources = {source for source in sources if not source.startswith("/")}
@@ -224,19 +224,19 @@ def test_postgresqls_memory_fits_its_limits(memory: int) -> None:
 
 
 def test_the_limits_add_up_to_what_the_documents_say(repository: Path) -> None:
-    """`memory` is what three services share; what the limits of all add up to is told beside it."""
+    """`memory` is what three services share; what the limits of all add up to is given beside it."""
     limits = {
         name: int(service["mem_limit"].removesuffix("m"))
         for name, service in iterate_services(read_compose(plan_settings(Settings())))
         if name not in RUNS_ONCE
     } | {"cloudflared": sizing.share_out(Settings().memory).cloudflared}
-    told = (repository / "docs" / "settings.md").read_text()
-    assert f"add up to {sum(limits.values())} MiB at `2G`" in told
-    assert f"helper {limits['helper']} and cloudflared {limits['cloudflared']} MiB" in told
+    text = (repository / "docs" / "settings.md").read_text()
+    assert f"add up to {sum(limits.values())} MiB at `2G`" in text
+    assert f"helper {limits['helper']} and cloudflared {limits['cloudflared']} MiB" in text
 
 
 def test_dependencies_on_health_have_a_health_check(model: dict[str, Any]) -> None:
-    """Nobody waits for a health that nobody reports."""
+    """No service waits for a health that is never reported."""
     for _, service in iterate_services(model):
         wanted = service.get("depends_on", {})
         for other, how in wanted.items() if isinstance(wanted, dict) else ():
@@ -257,7 +257,7 @@ def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) 
     assert set(members) == set(model["networks"])
 
 
-def test_no_volume_is_declared_for_nobody(model: dict[str, Any]) -> None:
+def test_every_declared_volume_is_mounted(model: dict[str, Any]) -> None:
     """Every volume is mounted, and every mounted volume is declared."""
     used = {
         mount["source"]
@@ -277,7 +277,7 @@ def test_images_are_pinned(model: dict[str, Any]) -> None:
 
 
 def test_secrets_stay_in_secrets(contents: dict[str, str]) -> None:
-    """No secret value stands in any file outside secrets/."""
+    """No secret value is in any file outside secrets/."""
     values = [value for name, value in STAND_INS.items() if name != "authority.pem"]
     values += ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]
     for path, text in contents.items():
@@ -340,7 +340,7 @@ def test_a_changed_input_changes_the_label_of_its_consumers_alone(shape: Path) -
             continue
         contents = {str(f.path): f.content for f in plan.files if f.path.name != "instance"}
         if file.path.name == "instance":
-            # What the bootstrap writes is no reason to run it anew.
+            # What the bootstrap writes is not a reason to run it again.
             continue
         contents[str(file.path)] += b"# changed\n"
         for name, service in iterate_services(model):
@@ -360,7 +360,7 @@ def test_the_operators_override_counts(repository: Path) -> None:
 
 
 def test_a_changed_image_context_changes_the_image(plan: Plan) -> None:
-    """The tag of an own image follows every file of its context, so that `up` builds it anew."""
+    """The tag of an own image follows every file of its context, so that `up` builds it again."""
     contexts = [file for file in plan.files if file.path.parts[0] == "images"]
     for name in ("apache", "helper"):
         tag = planning.tag_image(name, contexts)

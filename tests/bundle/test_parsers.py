@@ -94,7 +94,7 @@ def test_valid_text_survives_every_template(values: dict[str, Any]) -> None:
     ["p'w:\\x%40 é$ü", '"quoted" # no comment', "{{ braces }}", "- yes\u2028: no", "${HOME}"],
 )
 def test_a_secret_of_the_operators_own_survives_its_template(password: str) -> None:
-    """A password somebody chose himself arrives in Synapse's configuration unchanged."""
+    """A password that the operator chose arrives in Synapse's configuration unchanged."""
     values = {**fake_credentials(Settings()).values, "synapse_database_password": password}
     credentials = type(fake_credentials(Settings()))(values=values)
     files = {str(f.path): f.content for f in planning.plan(Settings(), credentials, {}).files}
@@ -136,11 +136,13 @@ def test_compose_reads_what_was_meant(values: dict[str, Any], tmp_path_factory: 
     model = ask_compose(directory)
     assert model["name"] == values["project"]
     # What Compose prints is fit to be read by Compose again.
-    told = {k: v.replace("$$", "$") for k, v in model["services"]["helper"]["environment"].items()}
-    assert told["ADMIN"] == values["admin"]
-    assert told["HOMESERVER"] == values["homeserver"]
-    assert told["ACME_EMAIL"] == values["email"]
-    assert told["CERTIFICATE_ISSUER"] == values["certificates"]
+    variables = {
+        k: v.replace("$$", "$") for k, v in model["services"]["helper"]["environment"].items()
+    }
+    assert variables["ADMIN"] == values["admin"]
+    assert variables["HOMESERVER"] == values["homeserver"]
+    assert variables["ACME_EMAIL"] == values["email"]
+    assert variables["CERTIFICATE_ISSUER"] == values["certificates"]
 
 
 @pytest.fixture(scope="module")

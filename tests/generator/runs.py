@@ -67,7 +67,7 @@ class Runner:
 
     @property
     def bundle(self) -> Path:
-        """The bundle that runs write unless told otherwise."""
+        """The bundle that runs write by default."""
         return self.directory / "bundle"
 
     def generate(self, *arguments: str, **options: Any) -> Run:
@@ -133,7 +133,8 @@ def read_tree(root: Path) -> Tree:
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
     from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
-    from synapse_bundle.credentials import authority  # noqa: F401  # what a run would import
+    from synapse_bundle.commands import generate  # noqa: F401
+    from synapse_bundle.credentials import authority  # noqa: F401
 
     gc.freeze()
     for line in sys.stdin:

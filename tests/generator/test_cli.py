@@ -53,14 +53,14 @@ def test_generate_needs_no_settings_and_no_docker(directory: Path) -> None:
     assert "create    compose.yaml\n" in done.output
     assert "Docker is not installed here, so Compose has not checked the bundle." in done.output
     card = done.output.partition("Next:")[2]
-    for told in (
+    for text in (
         "docker compose up -d",
         "https://localhost:8443",
         "@admin:localhost",
         "bundle/secrets/admin_password",
         "docker compose exec helper check",
     ):
-        assert told in card
+        assert text in card
     password = (directory / "bundle/secrets/admin_password").read_text().strip()
     assert password not in done.output
 
@@ -183,8 +183,8 @@ def test_the_root_compose_file_may_quote_the_name(directory: Path, name: str) ->
 
 
 @pytest.mark.parametrize("settings", ["", f"{DOMAIN}certificates: own-authority\n"])
-def test_a_token_that_nobody_needs_is_not_asked_for(directory: Path, settings: str) -> None:
-    """What was typed in is never dropped without a word."""
+def test_a_token_that_is_not_needed_is_not_asked_for(directory: Path, settings: str) -> None:
+    """What was typed in is never dropped silently."""
     Path("settings.yaml").write_text(settings)
     done = CliRunner().invoke(main, ["generate", "--token"], input=f"{'x' * 40}\n")
     assert done.exit_code == 2
@@ -249,8 +249,8 @@ def test_a_first_run_tells_of_the_images_in_a_line_each(directory: Path) -> None
     assert "create    compose.yaml\n" in first.output
     every = invoke("generate", "--output", "other", "--verbose")
     assert "create    images/helper/Dockerfile\n" in every.output
-    told = len(re.findall(r"(?m)^create    \S", every.output))
-    assert f"other: {told} create" in every.output
+    number = len(re.findall(r"(?m)^create    \S", every.output))
+    assert f"other: {number} create" in every.output
     edited = directory / "bundle/images/helper/Dockerfile"
     edited.write_text("# mine\n")
     assert "conflict  images/helper/Dockerfile\n" in invoke("generate").output

@@ -144,9 +144,9 @@ def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
         (make_pair()[0], certificate, "authority.key is not the key of secrets/authority.pem"),
     ):
         write_authority(tmp_path, private, public)
-        told = refuse(tmp_path)
-        assert reason in told
-        assert "delete authority.key and authority.pem to make a new one" in told
+        message = refuse(tmp_path)
+        assert reason in message
+        assert "delete authority.key and authority.pem to make a new one" in message
     for private in (garbage, make_rsa_key()):
         write_authority(tmp_path, private, certificate)
         (tmp_path / "secrets/authority.pem").unlink()
@@ -170,20 +170,20 @@ def test_a_sound_authority_is_known_without_a_parser() -> None:
 
 @pytest.mark.parametrize("year", [1970, 2026, 9990])
 def test_no_authority_is_made_by_a_wrong_clock(tmp_path: Path, year: int) -> None:
-    """A clock before the release, or centuries later, is told; nothing is certified by it."""
-    told = refuse(tmp_path, datetime(year, 1, 1, tzinfo=UTC))
-    assert f"this machine's clock says {year}-01-01" in told
-    assert "set the clock" in told
+    """A clock before the release, or centuries later, is reported; nothing is certified by it."""
+    message = refuse(tmp_path, datetime(year, 1, 1, tzinfo=UTC))
+    assert f"this machine's clock says {year}-01-01" in message
+    assert "set the clock" in message
 
 
 def test_an_authority_of_another_time_is_noticed_later(tmp_path: Path) -> None:
     """One that a wrong clock has made, or that has ended, is not called identical for ever."""
     then = datetime(1970, 1, 2, tzinfo=UTC)
     write_authority(tmp_path, *make_pair(then))
-    told = refuse(tmp_path)
-    assert "secrets/authority.pem is valid from 1970-01-01 to 1989-12-28" in told
-    assert "delete authority.pem to make a new one" in told
-    # As told: the key stays, and devices are told to trust the new certificate.
+    message = refuse(tmp_path)
+    assert "secrets/authority.pem is valid from 1970-01-01 to 1989-12-28" in message
+    assert "delete authority.pem to make a new one" in message
+    # As the message says: the key stays, and devices must trust the new certificate.
     (tmp_path / "secrets/authority.pem").unlink()
     assert collection.collect(tmp_path, Settings(), tmp_path, now=NOW)
 
@@ -195,7 +195,7 @@ def test_the_release_is_not_in_the_future() -> None:
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "huge"])
 def test_a_credential_that_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
-    """Nobody waits for a FIFO, and nothing reads a device for ever; the file is called as it is."""
+    """No run waits for a FIFO, and nothing reads a device for ever; the file is called as it is."""
     path = tmp_path / "tunnel.json"
     if kind == "fifo":
         os.mkfifo(path)
@@ -298,7 +298,7 @@ def test_a_tunnel_token_is_the_credentials_file_in_another_form(
 
 @given(cut=st.integers(1, 200), extra=st.text(max_size=5))
 def test_a_damaged_tunnel_token_is_refused_without_showing_it(cut: int, extra: str) -> None:
-    """What was cut short, or is something else, is told in words that hold nothing of it."""
+    """What was cut short, or is something else, is reported in words that hold nothing of it."""
     short = {"a": "0" * 32, "s": base64.b64encode(b"K" * 32).decode(), "t": UUID}
     token = base64.b64encode(json.dumps(short).encode()).decode()
     damaged = token[: min(cut, len(token) - 4)] + extra
@@ -319,7 +319,7 @@ def test_what_was_given_by_hand_outlives_a_change_of_settings(tmp_path: Path) ->
 
 
 def test_authority_is_good_for_the_homeserver_alone() -> None:
-    """Whoever imports the authority trusts it for these names and nothing else."""
+    """A device that trusts the authority trusts it for these names and nothing else."""
     pem = authority.certify(authority.create_key(), ("matrix.example.org", "example.org"), NOW)
     certificate = x509.load_pem_x509_certificate(pem.encode())
     constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)

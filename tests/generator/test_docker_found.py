@@ -27,7 +27,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def install_docker(directory: Path, *, engine: str, compose: str, says: str = "") -> None:
-    """Install a `docker` that tells versions as the real one does; none stands for its absence.
+    """Install a `docker` that tells versions as the real one does; an empty one is its absence.
 
     `says` are commands of the shell for when Compose is asked about a bundle.
     """
@@ -87,7 +87,7 @@ def test_a_bundle_is_generated_where_compose_is_missing(directory: Path) -> None
 
 
 def test_a_bundle_is_generated_where_the_engine_is_down(directory: Path) -> None:
-    """An engine that does not answer keeps nobody from generating, and is mentioned in one line."""
+    """An engine that does not answer does not keep a bundle from being generated, and is mentioned in one line."""
     install_docker(directory, engine="", compose="2.26.1")
     done = run(directory, "generate")
     assert done.returncode == 0, done.stderr
@@ -167,7 +167,7 @@ def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None
     """After a start: the recorded digest goes without saying, any other and none is a line."""
     held = {name: [f"{pin.image}@{pin.digest}"] for name, pin in images.read_pins().items()}
     moved = f"postgres@sha256:{'0' * 64}"
-    for digests, told in (
+    for digests, message in (
         (held | {"synapse": ["matrixdotorg/synapse@sha256:abc"]},
          "matrixdotorg/synapse:v1.163.2 is sha256:abc; images.toml records no digest"),
         (held | {"postgres": [moved]}, f"postgres:17-trixie is {moved[9:]}, not sha256:d74eeac9"),
@@ -176,7 +176,7 @@ def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None
         install_images(directory, digests)
         done = run(directory, "up")
         assert done.returncode == 0, done.stderr
-        notes = [note for note in read_notes(done) if told in note]
+        notes = [note for note in read_notes(done) if message in note]
         assert len(notes) == 1, done.stdout
         # What is not used here is not looked for, and what is right goes without saying.
         assert "cloudflared" not in done.stdout
@@ -224,7 +224,7 @@ def test_commands_that_need_compose_say_so(directory: Path, command: str) -> Non
 
 
 def test_a_word_of_docker_is_a_note(directory: Path) -> None:
-    """A warning about something else keeps nobody from generating, and is passed on once."""
+    """A warning about something else does not keep a bundle from being generated, and is passed on once."""
     warning = "WARNING: Error loading config file: /root/.docker/config.json"
     says = f"echo '{warning}' >&2; echo '{warning}' >&2"
     install_docker(directory, engine="26.1.5", compose="2.26.1", says=says)
@@ -269,7 +269,7 @@ def test_a_compose_that_fails_is_quoted(directory: Path) -> None:
 def test_a_docker_that_never_answers_is_not_waited_for(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hung engine keeps nobody from generating, even while a child of `docker` lives on."""
+    """A hung engine does not keep a bundle from being generated, even while a child of `docker` lives on."""
     script = directory.parent / "bin" / "docker"
     script.write_text("#!/bin/sh\n(read forever < fifo)\ntrue\n")
     script.chmod(0o755)
@@ -284,5 +284,5 @@ def test_a_docker_that_never_answers_is_not_waited_for(
     refused = CliRunner().invoke(main, ["check"])
     assert refused.exit_code == 1
     assert "no answer from `docker compose version`" in refused.output
-    # Lets the children go: whoever waits for a writer has met one.
+    # Lets the children go: what waits for a writer has met one.
     os.close(os.open("fifo", os.O_RDWR))

@@ -80,7 +80,7 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moves", "told"),
+    ("moves", "message"),
     [
         (
             ["foo=1"],
@@ -94,11 +94,11 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
         (["debian=sid", "foo=1", "bar"], "'bar' is not an image"),
     ],
 )
-def test_a_move_that_means_nothing_is_refused(moves: list[str], told: str) -> None:
-    """A name that is not there and a tag that is none are told, all of them at once."""
+def test_a_move_that_means_nothing_is_refused(moves: list[str], message: str) -> None:
+    """A name that is not there and a tag that is none are reported, all at once."""
     with pytest.raises(SettingsError) as caught:
         update_images.parse(moves)
-    assert told in caught.value.message
+    assert message in caught.value.message
     assert len(caught.value.message.splitlines()) == 1 + sum("debian" not in m for m in moves)
 
 

@@ -24,7 +24,7 @@ MINE = {
 STALE = "apache/htdocs/old/page.html"
 # Before a file is opened, the disk is as it was after the last change.
 STATES = [event for event in CHANGES if event != "open"]
-# Not secret, and made anew from the secrets.
+# Not secret, and made again from the secrets.
 NOT_KEPT = {"authority.pem", "synapse.yaml"}
 
 
@@ -52,7 +52,7 @@ def old(runner: Runner) -> Path:
 
 @pytest.fixture
 def new(runner: Runner, old: Path) -> Tree:
-    """What an uninterrupted run makes of the older bundle."""
+    """The older bundle after an uninterrupted run."""
     restore(runner, old)
     assert runner.generate().code == 0
     tree = read_tree(runner.bundle)
@@ -193,7 +193,7 @@ def test_a_file_that_is_cut_off_while_written_changes_nothing(runner: Runner, ol
 
 
 def test_two_runs_at_once_exclude_each_other(runner: Runner, old: Path, new: Tree) -> None:
-    """While one run is in the middle of writing, a second is told so and changes nothing."""
+    """While one run is in the middle of writing, a second one says so and changes nothing."""
     restore(runner, old)
     first = runner.generate(fault="stop", step=9)
     assert first.stopped
@@ -208,7 +208,7 @@ def test_two_runs_at_once_exclude_each_other(runner: Runner, old: Path, new: Tre
 
 
 def test_a_killed_run_does_not_keep_the_lock(runner: Runner, old: Path, new: Tree) -> None:
-    """The lock of a run that is dead holds nobody up."""
+    """The lock of a run that is dead blocks no other."""
     restore(runner, old)
     assert runner.generate(fault="kill", step=9).killed
     assert (runner.bundle / ".lock").exists()

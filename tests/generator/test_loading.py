@@ -1,4 +1,4 @@
-"""What a person may write into settings.yaml, and what he is told when it is wrong."""
+"""What a person may write into settings.yaml, and what the message is when it is wrong."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_is_no_settings_file_is_refused(tmp_path: Path, data: bytes, reason
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
-    """Nobody waits for a FIFO, nothing reads a device for ever, and no other file is advised."""
+    """No run waits for a FIFO, nothing reads a device for ever, and no other file is advised."""
     path = tmp_path / "settings.yaml"
     if kind == "fifo":
         os.mkfifo(path)

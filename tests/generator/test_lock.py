@@ -21,7 +21,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 
 
 def test_a_loser_leaves_the_winners_lock_alone(runner: Runner) -> None:
-    """Whoever saw no directory and came too late removes nothing of whoever holds it."""
+    """A run that saw no directory and came too late removes nothing of the one that holds it."""
     late = runner.generate(fault="stop", step=0)
     # It holds the lock, and nothing else is there yet.
     winner = runner.generate(fault="stop", step=1, events=("open",))
@@ -51,7 +51,7 @@ def test_a_lock_that_was_removed_meanwhile_is_not_held(runner: Runner) -> None:
 
 
 def test_a_leftover_that_vanishes_is_no_error(runner: Runner) -> None:
-    """What a killed run had staged may be gone when it is to be removed."""
+    """What a killed run had staged may no longer exist when it is to be removed."""
     assert runner.generate().code == 0
     leftover = runner.bundle / "apache" / ".httpd.conf.abc.bundle-new"
     leftover.touch()

@@ -132,7 +132,7 @@ def test_a_tunnel_is_imported_from_standard_input(tmp_path: Path) -> None:
 def test_an_unusable_tunnel_changes_nothing(
     tmp_path: Path, tunnel: str, typed: str, reason: str
 ) -> None:
-    """What is no credential, or has no place in the settings, is told and leaves no file."""
+    """What is not a credential, or has no place in the settings, is reported and leaves no file."""
     write_tunnelled(tmp_path, tunnel)
     code, said = run(tmp_path, "tunnel", "import", typed=typed)
     assert (code, reason in said) == (2, True), said
@@ -164,7 +164,7 @@ def test_a_heartbeat_address_is_checked_unseen() -> None:
 
 
 def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
-    """A file that is not there is told with the key that names it."""
+    """A file that is not there is reported with the key that names it."""
     settings = loading.load(DIRECTORY / "acme.yaml")
     with pytest.raises(SettingsError, match=r"certificates\.root names it") as raised:
         collection.collect(tmp_path, settings, tmp_path)

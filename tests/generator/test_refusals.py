@@ -101,7 +101,7 @@ def test_secrets_that_may_not_be_read(directory: Path) -> None:
 
 
 def test_a_neighbour_that_is_not_text(directory: Path) -> None:
-    """A compose.yaml above that is no UTF-8 says nothing about this bundle."""
+    """A compose.yaml above that is not UTF-8 says nothing about this bundle."""
     (directory / "compose.yaml").write_bytes(b"\xff\xfe name: caf\xe9\n")
     assert run(directory, "generate").returncode == 0
 

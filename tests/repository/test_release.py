@@ -35,7 +35,7 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
 
 
 def git(place: Path, *arguments: str) -> str:
-    """Run git as somebody."""
+    """Run git with a name and an address."""
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     return subprocess.run(
         ["git", *who, *arguments], cwd=place, check=True, capture_output=True, text=True

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .. import comparison, manifest, planning, topology, writing
+from .. import comparison, manifest, output_directory, planning, topology
 from .. import pipeline as generation
 from ..credentials import collection, provided
 from ..credentials import file_names as imports
@@ -98,8 +98,8 @@ def read(path: Path) -> str:
 
 def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, str]) -> None:
     """Raise what would keep the bundle from being written after Cloudflare has done its part."""
-    writing.check_output(bundle)
-    writing.check_neighbour(bundle, settings.project)
+    output_directory.check_output(bundle)
+    output_directory.check_neighbor(bundle, settings.project)
     known = manifest.read(bundle, force=False)
     stand_ins = {imports.TUNNEL: NO_CREDENTIAL, imports.TOKEN: NO_TOKEN}
     secrets = collection.collect(bundle, settings, base, stand_ins | dict(given))

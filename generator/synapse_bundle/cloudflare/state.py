@@ -14,11 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from .. import writing
+from .. import output_directory, writing
 from ..credentials.generated import READABLE
 from ..errors import BundleError, SettingsError
 
-NAME: Final = writing.CLOUDFLARE
+NAME: Final = output_directory.CLOUDFLARE
 FORMAT: Final = 1
 ID: Final = re.compile(rf"[{READABLE}]{{8}}")
 # What an entry may put into an address of the API.

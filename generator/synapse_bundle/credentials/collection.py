@@ -31,7 +31,6 @@ class Credentials:
     values: Mapping[str, str] = field(repr=False)
 
     def __getitem__(self, name: str) -> str:
-        """Return one value."""
         return self.values[name]
 
     @property

@@ -12,7 +12,7 @@ from ..settings.model import Settings
 from .file_names import HEARTBEAT, NOTIFICATION, ROOT, TOKEN, TUNNEL
 from .tunnel_credential import read_credential
 
-CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
+_CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
 _WITHOUT: Final = (
     "secrets/dns_token: does not exist, and Let's Encrypt needs it to reach your DNS zone. Make one"
     " with: synapse-bundle cloudflare apply; or at"
@@ -149,7 +149,7 @@ def check_dns_token(value: str) -> str:
 
 def check_root(value: str) -> str:
     """Return what is wrong with a file of root certificates, or an empty string."""
-    whole = re.fullmatch(rf"{CERTIFICATE}(\n+{CERTIFICATE})*\n*", value)
+    whole = re.fullmatch(rf"{_CERTIFICATE}(\n+{_CERTIFICATE})*\n*", value)
     return "" if whole else "is not a PEM file that holds only certificates"
 
 

@@ -56,7 +56,7 @@ AbsolutePath = Annotated[str, AfterValidator(_check_absolute_path)]
 Limit = Annotated[str, AfterValidator(_check_limit)]
 
 
-class CertificateSettings(Block):
+class IssuerSettings(Block):
     """Who issues the server's certificate; a plain word is the issuer alone."""
 
     issuer: Annotated[str, AfterValidator(_check_issuer)] | None = None
@@ -70,7 +70,7 @@ class CertificateSettings(Block):
     warn: Limit = "1/3"
     fail: Limit = "7d"
 
-    def resolve(self, *, trial: bool) -> CertificateSettings:
+    def resolve(self, *, trial: bool) -> IssuerSettings:
         """Return the block with its issuer; raises ValueError where keys do not fit the issuer."""
         issuer = self.issuer or (OWN if trial else LETSENCRYPT)
         if trial and issuer not in {OWN, FILES}:
@@ -91,4 +91,4 @@ class CertificateSettings(Block):
         return self.issuer not in {OWN, FILES}
 
 
-CertificateChoice = Annotated[CertificateSettings, BeforeValidator(_expand_word)]
+IssuerChoice = Annotated[IssuerSettings, BeforeValidator(_expand_word)]

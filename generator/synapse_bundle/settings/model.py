@@ -12,7 +12,7 @@ from pydantic import ValidationInfo as Info
 from ..sizing import MIB
 from ..topology import derive_tunnel_subnet
 from .block import Block
-from .certificates import OWN, STAGING, CertificateChoice, CertificateSettings
+from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
 from .tunnel import TunnelChoice, TunnelSettings
 from .well_known import Email, SupportSettings, WorkerSettings
@@ -65,7 +65,7 @@ class Settings(Block):
     homeserver: Host = Field(default_factory=_default_homeserver)
     email: Email | None = Field(default=None, validate_default=True)
     admin: Localpart = "admin"
-    certificates: CertificateChoice = Field(default=CertificateSettings(), validate_default=True)
+    certificates: IssuerChoice = Field(default=IssuerSettings(), validate_default=True)
     tunnel: TunnelChoice = None
     heartbeat: FileName | None = None
     memory: Size = 2 * UNITS["G"]
@@ -104,7 +104,7 @@ class Settings(Block):
 
     @field_validator("certificates")
     @classmethod
-    def _resolve_issuer(cls, certificates: CertificateSettings, info: Info) -> CertificateSettings:
+    def _resolve_issuer(cls, certificates: IssuerSettings, info: Info) -> IssuerSettings:
         return certificates.resolve(trial=info.data.get("server_name", TRIAL) == TRIAL)
 
     @field_validator("tunnel")

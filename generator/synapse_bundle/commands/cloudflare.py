@@ -11,17 +11,13 @@ from typing import Final
 
 import click
 
+from .. import locking
 from .. import pipeline as generation
-from .. import writing
-from ..credentials import file_names as imports
-from ..errors import BundleError, SettingsError
-from ..options import output_option, settings_option
-from ..settings import loading
-from . import advice, application, bundles, destruction, permissions, presentation
-from . import state as states
-from .change import OPTIONAL, Condition, Part
-from .consent import ALL, FIXES, REPLACEABLE, Consent
-from .outlook import (
+from ..cloudflare import advice, application, bundles, destruction, permissions, presentation
+from ..cloudflare import state as states
+from ..cloudflare.change import OPTIONAL, Condition, Part
+from ..cloudflare.consent import ALL, FIXES, REPLACEABLE, Consent
+from ..cloudflare.outlook import (
     VARIABLE,
     Outlook,
     ask_token,
@@ -31,8 +27,12 @@ from .outlook import (
     read_file,
     read_token,
 )
-from .undoing import Verb
-from .work import Work
+from ..cloudflare.undoing import Verb
+from ..cloudflare.work import Work
+from ..credentials import file_names as imports
+from ..errors import BundleError, SettingsError
+from ..options import output_option, settings_option
+from ..settings import loading
 
 token_option = click.option(
     "--token-file",
@@ -128,7 +128,7 @@ def apply(
         asks=is_somebody_there(),
         yes=yes,
     )
-    with writing.lock(bundle):
+    with locking.lock(bundle):
         outlook = open_outlook(settings, base, bundle, token, adopt)
         if not given and consent.asks:
             given = ask_dns_token(outlook)
@@ -184,7 +184,7 @@ def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
         click.echo(f"{bundle} has nothing at Cloudflare; there is no {states.NAME} in it")
         return
     client = open_client(read_token(token_file))
-    with writing.lock(bundle):
+    with locking.lock(bundle):
         # Another run may have changed it until the lock was held.
         state = states.read(bundle) or states.create("")
         permissions.require(client, permissions.list_needs_of(state.made))
