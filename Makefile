@@ -32,9 +32,10 @@ check: $(VENV)/project ## Prove the running bundle hop by hop
 test: $(VENV)/developer ## Run every test this machine can run
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-lint: $(VENV)/developer ## Check types, style, shell scripts, Dockerfiles and YAML
+lint: $(VENV)/developer ## Check types, style, imports, shell scripts, Dockerfiles and YAML
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@PYTHONPATH=images/helper $(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/yamllint --strict .
 	@git ls-files | xargs grep -lE '^#!(/bin/(ba)?sh|/usr/bin/env bash)' | xargs $(BIN)/shellcheck --external-sources
 	@git ls-files '*Dockerfile' | xargs $(BIN)/hadolint
@@ -51,17 +52,18 @@ bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine;
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
 	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
 
-lock: $(VENV)/developer ## Lock the helper image's requirements anew
-	@cd images/helper && ../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 \
-		--generate-hashes --only-binary :all: --no-emit-index-url --no-header --output-file requirements.txt requirements.in
+lock: $(VENV)/developer ## Update the helper image's lock files
+	@cd images/helper && for part in "requirements.txt pyproject.toml" "requirements-build.txt --group pyproject.toml:build"; do \
+		../../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
+			--only-binary :all: --no-emit-index-url --no-header --output-file $$part || exit; done
 
-images: $(VENV)/project ## Record the digests of the pinned images
-	@$(BIN)/synapse-bundle images --update
+images: $(VENV)/developer ## Record the digests of the pinned images
+	@$(BIN)/python bin/update_images.py
 
 release: $(VENV)/developer ## Tag VERSION=1.2.3 and build its wheel and sdist; publishes nothing
 	@$(BIN)/python bin/release.py "$(VERSION)"
 
-clean: ## Remove what the other verbs made here, but not bundle/ and settings.yaml
+clean: ## Remove what the other verbs made, except bundle/ and settings.yaml
 	rm -rf $(VENV) .node dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python:

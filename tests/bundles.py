@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import yaml
 
-from synapse_bundle import loading, planning
-from synapse_bundle.credentials import MAKERS, Credentials
-from synapse_bundle.settings import Settings
+from synapse_bundle import planning
+from synapse_bundle.credentials.collection import Credentials
+from synapse_bundle.credentials.generated import MAKERS
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from tests.settings import DIRECTORY
 
 # Any occurrence outside secrets/ is a leak, which is found by the angle brackets.

@@ -7,7 +7,7 @@ set -u
 
 # About 90 seconds, with the interval and the time limits of the probes in compose.yaml.
 readonly LIMIT=3
-# On a tmpfs, so that it is gone after each start. It is made by the first success: a start, with its
+# On a tmpfs, so that it is empty after each start. It is made by the first success: a start, with its
 # crash recovery or schema migration, may take as long as it takes.
 readonly COUNT=/run/health/silences
 

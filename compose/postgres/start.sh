@@ -3,11 +3,11 @@
 # in a directory of its own, so a newer image would otherwise begin empty.
 set -euo pipefail
 
-# finished DIRECTORY: tells whether the image's scripts made a whole database there. PG_VERSION is
+# finished DIRECTORY: succeeds if the image's scripts completed a database there. PG_VERSION is
 # the first file they write; the line that lets other hosts in is the last.
 finished() { grep -qs '^host all all all ' "$1/pg_hba.conf"; }
 
-# bare DIRECTORY: succeeds if nobody can have stored anything there. What initdb makes has numbers
+# bare DIRECTORY: succeeds if nothing can have been stored there. What initdb makes has numbers
 # below 16384, in global and base alike; databases and tables of later have higher ones.
 bare() {
     local path number
@@ -18,12 +18,12 @@ bare() {
     done
 }
 
-# Whoever is cut off leaves nothing under the final name, and the next start begins anew.
+# A run that is cut off leaves nothing under the final name, and the next start begins again.
 make_database() {
     local unfinished=$PGDATA.unfinished
     rm -rf "$unfinished"
     # A process of its own: the image's scripts export the password that they read, and the server,
-    # which needs none, shall not carry one in its environment.
+    # which needs none, must not have one in its environment.
     PGDATA=$unfinished docker-ensure-initdb.sh "$@"
     sync --file-system "$unfinished"
     mv --no-target-directory "$unfinished" "$PGDATA"
@@ -48,7 +48,7 @@ fi
 
 # Earlier bundles made the database in its final place, and could be cut off there.
 if [ -e "$PGDATA" ] && ! finished "$PGDATA" && bare "$PGDATA"; then
-    echo "An earlier first start was cut off before anything could be stored; making the database anew." >&2
+    echo "An earlier first start was cut off before anything could be stored; making the database again." >&2
     rm -rf "$PGDATA"
 fi
 [ -e "$PGDATA" ] || make_database "$@"

@@ -1,10 +1,13 @@
-"""Where the template tree and the image contexts are: inside a wheel, or beside it in a checkout."""
+"""Files that the program carries: templates and image contexts, in a wheel or in a checkout."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+EXAMPLE: Final = Path(__file__).with_name("settings.example.yaml")
 
 
 def locate(name: str) -> Path:
@@ -14,7 +17,7 @@ def locate(name: str) -> Path:
 
 
 def spell(verb: str, output: str = "") -> str:
-    """Return what to type for a verb: a checkout has a Makefile, an installed package the command."""
+    """Return what to type for a verb: in a checkout `make`, else the installed command."""
     if (Path(__file__).parent / "_assets").is_dir():
         return f"synapse-bundle {verb}" + (f" --output {output}" if output else "")
     return f"make {verb}" + (f" OUTPUT={output}" if output else "")
@@ -23,16 +26,16 @@ def spell(verb: str, output: str = "") -> str:
 def walk(root: Path) -> Iterator[tuple[PurePosixPath, Path]]:
     """Yield every file below a directory with its relative path, sorted.
 
-    Dotfiles and what Python leaves behind are not part of a bundle, so that a checkout that has
-    been worked in gives the same bundle as a fresh one.
+    Dotfiles and Python's caches are left out, so that a used checkout gives the same bundle as a
+    fresh one.
     """
     for directory, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not is_litter(name))
-        for name in sorted(file for file in files if not is_litter(file)):
+        names[:] = sorted(name for name in names if not _is_litter(name))
+        for name in sorted(file for file in files if not _is_litter(file)):
             path = Path(directory, name)
             yield PurePosixPath(path.relative_to(root).as_posix()), path
 
 
-def is_litter(name: str) -> bool:
-    """Tell whether a file or directory name never travels."""
+def _is_litter(name: str) -> bool:
+    """Return whether a file or directory of this name is left out."""
     return name.startswith(".") or name == "__pycache__" or name.endswith((".pyc", "~"))

@@ -1,4 +1,4 @@
-"""Plan x disk -> what would happen to every file. Reads the bundle, writes nothing."""
+"""A plan and the disk -> what would happen to every file. Reads the bundle, writes nothing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 
-from . import assets, directories, downgrade
-from .credentials import DIRECTORY
+from . import assets, directory_modes, versions
+from .credentials.file_names import DIRECTORY
 from .errors import SettingsError
 from .manifest import Manifest
 from .planning import Plan, PlannedFile
 
 
 class Action(StrEnum):
-    """What happens to a file; a conflict is a file that somebody edited by hand."""
+    """What happens to a file; a conflict is one that was edited by hand."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -27,10 +27,10 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """One file's fate; `planned` is None for a file that goes away.
+class FileChange:
+    """What happens to one file; `planned` is None for a removal.
 
-    A directory is told of only where its mode changes: to `directory_mode`.
+    A directory is listed only where its mode changes, to `directory_mode`.
     """
 
     path: PurePosixPath
@@ -45,32 +45,37 @@ class Change:
         return f"{self.path}/ (mode {self.directory_mode:04o})"
 
 
-def compare(plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool) -> list[Change]:
-    """Return every file's fate, in the order of the plan, removals last.
+def compare(
+    plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool
+) -> list[FileChange]:
+    """Return what happens to every file, in the order of the plan, removals last.
 
     Raises SettingsError where the plan does not belong to this bundle or would leave it.
     """
     if manifest:
-        refuse_another(plan, manifest)
-        downgrade.refuse(plan, bundle, manifest, force=force)
+        _refuse_another(plan, manifest)
+        versions.refuse(plan, bundle, manifest, force=force)
     known = manifest.files if manifest else {}
-    refuse_escapes(dict.fromkeys([*(str(planned.path) for planned in plan.files), *known]), bundle)
-    owners = directories.list_owners(bundle)
-    wrong = directories.find_wrong((planned.path for planned in plan.files), bundle, owners)
+    _refuse_escapes(dict.fromkeys([*(str(planned.path) for planned in plan.files), *known]), bundle)
+    owners = directory_modes.list_owners(bundle)
+    wrong = directory_modes.find_wrong((planned.path for planned in plan.files), bundle, owners)
     return [
-        *(Change(path=p, action=Action.UPDATE, directory_mode=mode) for p, mode in wrong.items()),
-        *(judge(planned, bundle, manifest, owners, force=force) for planned in plan.files),
-        *find_stale(plan, bundle, manifest, force=force),
+        *(
+            FileChange(path=p, action=Action.UPDATE, directory_mode=mode)
+            for p, mode in wrong.items()
+        ),
+        *(_judge(planned, bundle, manifest, owners, force=force) for planned in plan.files),
+        *_find_stale(plan, bundle, manifest, force=force),
     ]
 
 
-def refuse_another(plan: Plan, manifest: Manifest) -> None:
+def _refuse_another(plan: Plan, manifest: Manifest) -> None:
     """Raise SettingsError where a bundle would become another server, or start without its data."""
     another = f"For another server: {assets.spell('generate', 'other-bundle')}"
     if manifest.server_name != plan.server_name:
         raise SettingsError(
             f"server_name cannot change from {manifest.server_name!r} to {plan.server_name!r}:"
-            " every user, room and event carries it for good.",
+            " every user, room and event contains it.",
             [another],
         )
     if manifest.project not in {"", plan.project}:
@@ -81,8 +86,8 @@ def refuse_another(plan: Plan, manifest: Manifest) -> None:
         )
 
 
-def refuse_escapes(names: Iterable[str], bundle: Path) -> None:
-    """Raise SettingsError where a link, a directory or a device stands in the way of a file.
+def _refuse_escapes(names: Iterable[str], bundle: Path) -> None:
+    """Raise SettingsError where a link, a directory or a device is in the place of a file.
 
     `names` are the paths of all files that a run may replace, remove or read.
     """
@@ -92,14 +97,14 @@ def refuse_escapes(names: Iterable[str], bundle: Path) -> None:
     astray = [
         f"{name}: {fault}; move it away"
         for name in names
-        if (fault := find_obstacle(bundle / name, root, outside))
+        if (fault := _find_obstacle(bundle / name, root, outside))
     ]
     if astray:
         raise SettingsError(f"{bundle} cannot be written; nothing was changed.", astray)
 
 
-def find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
-    """Return what keeps a path from being a file of the bundle, or nothing."""
+def _find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
+    """Return what keeps a path from being a file of the bundle, or an empty string."""
     if path.parent in outside:
         return "leads out of the bundle"
     try:
@@ -115,35 +120,35 @@ def find_obstacle(path: Path, root: Path, outside: set[Path]) -> str:
     return "" if S_ISREG(mode) else "is neither a file nor a directory"
 
 
-def judge(
+def _judge(
     planned: PlannedFile, bundle: Path, manifest: Manifest | None, owners: set[int], *, force: bool
-) -> Change:
-    """Return the fate of one planned file."""
+) -> FileChange:
+    """Return what happens to one planned file."""
     path = bundle / planned.path
     if not path.exists():
         action = Action.CREATE
     elif planned.kept:
-        same = not is_secret(planned.path) or is_sound(path, planned.mode, owners)
+        same = not _is_secret(planned.path) or _is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
     elif (current := path.read_bytes()) == planned.content:
-        same = is_sound(path, planned.mode, owners)
+        same = _is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
     elif force or (manifest and manifest.owns(str(planned.path), current)):
         action = Action.UPDATE
     else:
         action = Action.CONFLICT
-    return Change(path=planned.path, action=action, planned=planned)
+    return FileChange(path=planned.path, action=action, planned=planned)
 
 
-def is_sound(path: Path, mode: int, owners: set[int]) -> bool:
-    """Tell whether a file is what a run writes: no link, of this mode, nobody else's."""
+def _is_sound(path: Path, mode: int, owners: set[int]) -> bool:
+    """Return whether a file is what a run writes: not a link, with this mode and an allowed owner."""
     found = path.lstat()
     return S_ISREG(found.st_mode) and S_IMODE(found.st_mode) == mode and found.st_uid in owners
 
 
-def find_stale(
+def _find_stale(
     plan: Plan, bundle: Path, manifest: Manifest | None, *, force: bool
-) -> Iterator[Change]:
+) -> Iterator[FileChange]:
     """Yield the files that an earlier run wrote and this plan does not have."""
     wanted = {str(planned.path) for planned in plan.files}
     for name in sorted(set(manifest.files if manifest else ()) - wanted):
@@ -151,20 +156,20 @@ def find_stale(
         if path.is_file():
             ours = manifest and manifest.owns(name, path.read_bytes())
             action = Action.REMOVE if ours or force else Action.CONFLICT
-            yield Change(path=PurePosixPath(name), action=action)
+            yield FileChange(path=PurePosixPath(name), action=action)
 
 
-def is_secret(path: PurePosixPath) -> bool:
-    """Tell whether a file's content must never be shown."""
+def _is_secret(path: PurePosixPath) -> bool:
+    """Return whether a file's content must never be shown."""
     return path.parts[0] == DIRECTORY
 
 
-def show_differences(changes: Iterable[Change], bundle: Path) -> Iterator[str]:
+def show_differences(changes: Iterable[FileChange], bundle: Path) -> Iterator[str]:
     """Yield unified diffs of the files that would change; secrets are named, never shown."""
     for change in changes:
         if change.action is Action.IDENTICAL or change.directory_mode is not None:
             continue
-        if is_secret(change.path):
+        if _is_secret(change.path):
             yield f"{change.path}: secret, not shown\n"
             continue
         path = bundle / change.path

@@ -1,6 +1,6 @@
 """Docker: the only module that talks to Compose and the engine, through python-on-whales.
 
-Its import costs more than a whole run without Docker, so nobody imports it at the top.
+Importing it takes longer than a whole run without Docker, so it is imported inside functions.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from python_on_whales import DockerClient, DockerException
 
 from . import images
 from .errors import BundleError
-from .settings import Ports
+from .settings.model import PortSettings
 
-COMPOSE_FLOOR: Final = (2, 26)
-ENGINE_FLOOR: Final = (26, 1)
-# Seconds until a `docker` that only has to answer counts as one that never will, and until a check
-# of the running bundle does, whose own probes end much sooner.
+_COMPOSE_FLOOR: Final = (2, 26)
+_ENGINE_FLOOR: Final = (26, 1)
+# Seconds until a `docker` command that only has to answer counts as hanging, and until a check of
+# the running bundle does, whose own probes end much sooner.
 PATIENCE: Final = 60
-CHECK_PATIENCE: Final = 600
-NO_ANSWER: Final = 124
-INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
+_CHECK_PATIENCE: Final = 600
+_NO_ANSWER: Final = 124
+_INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
 
 
-def open_client(bundle: Path) -> DockerClient:
+def _open_client(bundle: Path) -> DockerClient:
     """Return a client for a bundle's own project, with the operator's overrides."""
     files = [bundle / "compose.yaml", bundle / "compose.override.yaml"]
     return DockerClient(compose_files=[f for f in files if f.exists()])
 
 
 def review(compose: bytes, bundle: Path) -> list[str]:
-    """Let Compose read a compose.yaml before it is put in place; return notes for the operator.
+    """Let Compose read a compose.yaml before it is written; return notes for the operator.
 
     Raises BundleError where Compose refuses it or misses a variable, alone or with the operator's
     override.
@@ -47,91 +47,91 @@ def review(compose: bytes, bundle: Path) -> list[str]:
     if not shutil.which("docker"):
         return ["Docker is not installed here, so Compose has not checked the bundle."]
     command = [str(part) for part in DockerClient().docker_compose_cmd]
-    # At once, because each call takes longer than writing the bundle.
+    # In parallel, because each call takes longer than writing the bundle.
     with ThreadPoolExecutor() as pool:
-        asked_version = pool.submit(run_plainly, [*command, "version", "--short"])
-        asked_engine = pool.submit(describe_engine)
-        asked_verdict = pool.submit(judge, command, compose, bundle)
+        asked_version = pool.submit(_run_plainly, [*command, "version", "--short"])
+        asked_engine = pool.submit(_describe_engine)
+        asked_verdict = pool.submit(_judge, command, compose, bundle)
         version, verdict = asked_version.result(), asked_verdict.result()
         engine = asked_engine.result()
     if version.returncode:
-        return [f"{describe_failure(version)}, so it has not checked the bundle."]
-    old = describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR)
+        return [f"{_describe_failure(version)}, so it has not checked the bundle."]
+    old = _describe_old("Docker Compose", version.stdout, _COMPOSE_FLOOR)
     said = verdict.stderr.strip()
-    if verdict.returncode == NO_ANSWER:
+    if verdict.returncode == _NO_ANSWER:
         return [f"Docker Compose has not checked the bundle: {said}"]
-    # A variable that is not set becomes nothing, which is never meant; other words are notes.
+    # An unset variable becomes empty, which is never meant; anything else is a note.
     if not old and (verdict.returncode or "variable is not set" in said):
         raise BundleError(f"Docker Compose refuses the bundle: {said}")
     return [note for note in (old, engine, *dict.fromkeys(said.splitlines())) if note]
 
 
-def judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
+def _judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.CompletedProcess[str]:
     """Return what Compose says of a compose.yaml with the operator's override."""
     override = bundle / "compose.override.yaml"
     files = ["-", *([override] if override.exists() else [])]
     options = [part for file in files for part in ("--file", str(file))]
     options += ["--project-directory", str(bundle)]
-    return run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
+    return _run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
 
 
-def describe_docker() -> str:
-    """Return one line on why nothing can be started here, or nothing."""
+def _describe_docker() -> str:
+    """Return one line on why nothing can be started here, or an empty string."""
     if not shutil.which("docker"):
-        return f"Docker is not installed here; {INSTALL}"
-    version = run_plainly(["docker", "compose", "version", "--short"])
+        return f"Docker is not installed here; {_INSTALL}"
+    version = _run_plainly(["docker", "compose", "version", "--short"])
     if version.returncode:
         said = version.stderr.strip() or "no reason given"
-        return f"`docker compose` does not work here: {said}; {INSTALL}"
-    return describe_old("Docker Compose", version.stdout, COMPOSE_FLOOR) or describe_engine()
+        return f"`docker compose` does not work here: {said}; {_INSTALL}"
+    return _describe_old("Docker Compose", version.stdout, _COMPOSE_FLOOR) or _describe_engine()
 
 
-def describe_failure(version: subprocess.CompletedProcess[str]) -> str:
-    """Return why Compose did not tell its version: it is not there, or what Docker said."""
+def _describe_failure(version: subprocess.CompletedProcess[str]) -> str:
+    """Return why Compose did not print its version: it is not installed, or what Docker said."""
     said = version.stderr.strip()
     if re.search(r"not a docker command|unknown (shorthand )?(command|flag)", said):
         return "Docker Compose is not installed here"
     return f"`docker compose version` failed ({said or 'no reason given'})"
 
 
-def describe_engine() -> str:
-    """Return one line about an engine that is too old or does not answer, or nothing."""
-    answer = run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
+def _describe_engine() -> str:
+    """Return one line about an engine that is too old or does not answer, or an empty string."""
+    answer = _run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.returncode:
         return f"The Docker Engine does not answer: {answer.stderr.strip() or 'no reason given'}"
-    return describe_old("Docker Engine", answer.stdout, ENGINE_FLOOR)
+    return _describe_old("Docker Engine", answer.stdout, _ENGINE_FLOOR)
 
 
-def describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
-    """Return one line where a version (`2.40.3-3`, `v5.5.0`) is below the floor, or nothing."""
+def _describe_old(name: str, version: str, floor: tuple[int, int]) -> str:
+    """Return one line where a version (`2.40.3-3`, `v5.5.0`) is below the floor, or an empty string."""
     numbers = re.match(r"v?(\d+)\.(\d+)", version.strip())
     if not numbers or (int(numbers[1]), int(numbers[2])) >= floor:
         return ""
     needed = ".".join(map(str, floor))
-    return f"{name} {version.strip()} is older than {needed}, which the bundle needs; {INSTALL}"
+    return f"{name} {version.strip()} is older than {needed}, which the bundle needs; {_INSTALL}"
 
 
-def start(bundle: Path, ports: Ports) -> None:
+def start(bundle: Path, ports: PortSettings) -> None:
     """Start a bundle and wait until every service is healthy; Compose shows the progress.
 
-    Raises BundleError, for what Compose says on the terminal or for a port somebody else holds.
+    Raises BundleError, for what Compose says on the terminal or for a port that is taken.
     """
-    require(describe_docker())
-    client = open_client(bundle)
-    if not run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
-        require("\n".join(describe_taken(ports)))
+    _require(_describe_docker())
+    client = _open_client(bundle)
+    if not _run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
+        _require("\n".join(_describe_taken(ports)))
     try:
         client.compose.up(detach=True, wait=True)
     except DockerException as error:
         raise BundleError(
-            "The bundle did not start; the reason stands above. More: docker compose logs"
+            "The bundle did not start; see the error above. More: docker compose logs"
         ) from error
 
 
 def describe_images(bundle: Path) -> Iterator[str]:
-    """Yield a line for every third-party image of a bundle that is not the one that was recorded."""
-    client = open_client(bundle)
-    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    """Yield a line for every third-party image of a bundle that differs from the recorded one."""
+    client = _open_client(bundle)
+    asked = _run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
     used = set(asked.stdout.split())
     for pin in images.read_pins().values():
         if pin.reference in used and client.image.exists(pin.reference):
@@ -141,20 +141,20 @@ def describe_images(bundle: Path) -> Iterator[str]:
                 yield note
 
 
-def describe_taken(ports: Ports) -> Iterator[str]:
-    """Yield a line for every published port that another program holds, with its name if visible."""
+def _describe_taken(ports: PortSettings) -> Iterator[str]:
+    """Yield a line for every published port that another program uses, with its name if visible."""
     for key, port in ports.model_dump().items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
-                owner = find_owner(port)
+                owner = _find_owner(port)
                 yield f"port {port} is taken{owner}; stop that, or set ports.{key} to another one"
 
 
-def find_owner(port: int) -> str:
-    """Return ` by NAME (process 123)` for whoever listens on a port, or nothing if hidden."""
+def _find_owner(port: int) -> str:
+    """Return ` by NAME (process 123)` for the program that listens on a port; empty if hidden."""
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
         pids = [c.pid for c in listening if c.laddr and c.laddr.port == port and c.pid]
@@ -163,8 +163,8 @@ def find_owner(port: int) -> str:
         return ""
 
 
-def require(complaint: str) -> None:
-    """Raise BundleError where there is something to complain about."""
+def _require(complaint: str) -> None:
+    """Raise BundleError if there is a complaint."""
     if complaint:
         raise BundleError(complaint)
 
@@ -172,7 +172,7 @@ def require(complaint: str) -> None:
 def check(bundle: Path, arguments: list[str]) -> int:
     """Run the helper's check in a running bundle; return its exit code.
 
-    Raises BundleError where there is no bundle, or Docker cannot be asked.
+    Raises BundleError where there is no bundle, or Docker does not answer.
     """
     # Without a file, Compose would take the project of the current directory instead.
     if not (bundle / "compose.yaml").is_file():
@@ -180,30 +180,20 @@ def check(bundle: Path, arguments: list[str]) -> int:
             f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
             " or name it with --output"
         )
-    require(describe_docker())
-    command = open_client(bundle).docker_compose_cmd
+    _require(_describe_docker())
+    command = _open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]
     whole = [*command, "exec", *terminal, "helper", "check", *arguments]
     try:
-        return subprocess.run(whole, check=False, timeout=CHECK_PATIENCE).returncode
+        return subprocess.run(whole, check=False, timeout=_CHECK_PATIENCE).returncode
     except subprocess.TimeoutExpired:
         raise BundleError(
-            f"The check did not end within {CHECK_PATIENCE} seconds. Look at: docker compose ps"
+            f"The check did not end within {_CHECK_PATIENCE} seconds. Look at: docker compose ps"
         ) from None
 
 
-def read_digest(reference: str) -> str:
-    """Return the digest a registry has for an image; raises BundleError where it has none."""
-    require(describe_docker())
-    command = [*DockerClient().docker_cmd, "buildx", "imagetools", "inspect", reference]
-    answer = run_plainly([*map(str, command), "--format", "{{.Manifest.Digest}}"])
-    if answer.returncode:
-        raise BundleError(f"{reference}: {answer.stderr.strip() or 'no answer'}")
-    return answer.stdout.strip()
-
-
-def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code; NO_ANSWER is that of one that does not end.
+def _run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command for its output and exit code; _NO_ANSWER is that of one that does not end.
 
     `given` is its standard input.
     """
@@ -218,9 +208,9 @@ def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProc
         try:
             output, complaint = process.communicate(given, timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            # Not by `run`, which would wait for whoever else holds the ends of the pipes.
+            # `run` would wait for every other process that holds the pipes.
             process.kill()
             shown = " ".join([Path(command[0]).name, *command[1:3]])
-            told = f"no answer from `{shown}` within {PATIENCE} seconds"
-            return subprocess.CompletedProcess(command, NO_ANSWER, "", told)
+            reason = f"no answer from `{shown}` within {PATIENCE} seconds"
+            return subprocess.CompletedProcess(command, _NO_ANSWER, "", reason)
     return subprocess.CompletedProcess(command, process.returncode, output, complaint)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a person: one class per exit code, texts written to be read."""
+"""The errors that a user sees: one class per exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 class BundleError(click.ClickException):
-    """Something failed while running; nothing is left half done. Exit code 1."""
+    """Something failed while running. Exit code 1."""
 
     exit_code = 1
 

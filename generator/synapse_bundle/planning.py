@@ -11,24 +11,30 @@ from typing import Any, Final
 import yaml
 
 from . import __version__, assets, images, sizing, topology
-from .credentials import DIRECTORY, INSTANCE, Credentials
-from .imports import HEARTBEAT, NOTIFICATION, ROOT
-from .imports import NAMES as IMPORTED
+from .credentials.collection import Credentials
+from .credentials.file_names import (
+    DIRECTORY,
+    HEARTBEAT,
+    INSTANCE,
+    NOTIFICATION,
+    PROVIDED,
+    ROOT,
+)
 from .rendering import SUFFIX, Renderer
-from .settings import Settings
+from .settings.model import Settings
 
-LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
-WORKER: Final = PurePosixPath("worker/worker.js.j2")
+_WORKER: Final = PurePosixPath("worker/worker.js.j2")
 IMAGES: Final = "images"
-OVERRIDE: Final = ".override.yaml"
-PLAIN: Final = 0o644
-EXECUTABLE: Final = 0o755
+_OVERRIDE: Final = ".override.yaml"
+_PLAIN: Final = 0o644
+_EXECUTABLE: Final = 0o755
 # Compose mounts secret files as they are, so the container's user must be able to read them; the
 # directory (0700) is what keeps them from the host's other users.
-SECRET: Final = 0o444
+_SECRET: Final = 0o444
 # Bootstrap writes it without the capability to write what belongs to others.
-SHARED: Final = 0o666
+_SHARED: Final = 0o666
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class PlannedFile:
 
     path: PurePosixPath
     content: bytes
-    mode: int = PLAIN
+    mode: int = _PLAIN
     kept: bool = False
 
 
@@ -54,15 +60,15 @@ class Plan:
 def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
     """Return the plan for a bundle.
 
-    `existing` holds what the operator has in the kept files, by path: it decides, like every
-    mounted file, which containers `docker compose up -d` recreates.
+    `existing` holds the operator's own files, by path: like every mounted file they decide which
+    containers `docker compose up -d` recreates.
     """
     contexts = list(plan_images())
-    renderer = Renderer(assets.locate("compose"), build_context(settings, credentials, contexts))
-    files = [*plan_secrets(credentials), *contexts, *plan_tree(renderer)]
-    # What the bootstrap writes into the folder is no reason to start it anew.
+    renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
+    files = [*_plan_secrets(credentials), *contexts, *_plan_tree(renderer)]
+    # What the bootstrap writes into the folder is not a reason to recreate it.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
-    compose = plan_compose(renderer, inputs | dict(existing))
+    compose = _plan_compose(renderer, inputs | dict(existing))
     pins = images.read_pins()
     return Plan(
         files=(*files, compose),
@@ -75,18 +81,18 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
 def plan_worker(settings: Settings) -> bytes:
     """Return worker/worker.js as the bundle has it; empty for the trial, which has none.
 
-    No credential is asked for, and none could get into what the world may read.
+    It is rendered without credentials, so none can get into what the world may read.
     """
-    renderer = Renderer(assets.locate("compose"), describe(settings))
-    return renderer.render(WORKER).encode()
+    renderer = Renderer(assets.locate("compose"), _build_settings_context(settings))
+    return renderer.render(_WORKER).encode()
 
 
-def build_context(
+def _build_context(
     settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
 ) -> dict[str, Any]:
-    """Return everything a template may name; the one place that knows all the sources."""
+    """Return everything that a template may use."""
     contexts = list(contexts)
-    return describe(settings) | {
+    return _build_settings_context(settings) | {
         "credentials": credentials,
         "images": images.read_pins(),
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")},
@@ -96,8 +102,8 @@ def build_context(
     }
 
 
-def describe(settings: Settings) -> dict[str, Any]:
-    """Return what a template may name that the settings alone decide."""
+def _build_settings_context(settings: Settings) -> dict[str, Any]:
+    """Return what a template may use that depends only on the settings."""
     return {
         "settings": settings,
         "base_url": settings.base_url,
@@ -105,25 +111,28 @@ def describe(settings: Settings) -> dict[str, Any]:
         "sizing": sizing.share_out(settings.memory),
         "secrets": topology.SECRETS,
         "topology": {
+            "health": topology.HEALTH,
             "postgres": topology.POSTGRES,
+            "bootstrap": topology.BOOTSTRAP,
             "synapse": topology.SYNAPSE,
             "helper": topology.HELPER,
             "apache": topology.APACHE,
-            "cloudflared": topology.place_cloudflared(settings.tunnel_subnet),
+            "cloudflared": topology.CLOUDFLARED,
+            "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },
         "version": __version__,
     }
 
 
-def plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
+def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
     """Yield the secrets; they are kept, but for the imported ones, which follow the settings."""
     for name, value in sorted(credentials.values.items()):
         yield PlannedFile(
             path=PurePosixPath(DIRECTORY, name),
             content=f"{value}\n".encode(),
-            mode=SHARED if name == INSTANCE else SECRET,
-            kept=name not in IMPORTED,
+            mode=_SHARED if name == INSTANCE else _SECRET,
+            kept=name not in PROVIDED,
         )
 
 
@@ -131,12 +140,12 @@ def plan_images() -> Iterable[PlannedFile]:
     """Yield copies of the image contexts, so that the folder alone can build its images."""
     for path, source in assets.walk(assets.locate(IMAGES)):
         content = source.read_bytes()
-        mode = EXECUTABLE if content.startswith(b"#!") else PLAIN
+        mode = _EXECUTABLE if content.startswith(b"#!") else _PLAIN
         yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
 
 
-def plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
-    """Yield the template tree without compose.yaml; a template that renders to nothing is no file."""
+def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
+    """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
         if target == COMPOSE:
@@ -146,12 +155,12 @@ def plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
             yield PlannedFile(
                 path=target,
                 content=content,
-                mode=SECRET if target.parts[0] == DIRECTORY else PLAIN,
-                kept=target.name.endswith(OVERRIDE),
+                mode=_SECRET if target.parts[0] == DIRECTORY else _PLAIN,
+                kept=target.name.endswith(_OVERRIDE),
             )
 
 
-def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFile:
+def _plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFile:
     """Return compose.yaml, rendered twice: first to see what each service mounts.
 
     Compose does not recreate a container whose mounted files changed (docker/compose#11900); a
@@ -159,7 +168,7 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
     variable of the operator's environment in its place: a template writes what a container gets.
     """
     template = COMPOSE.with_name(COMPOSE.name + SUFFIX)
-    draft = yaml.load(renderer.render(template, inputs=AnyKey()), Loader=LOADER)  # noqa: S506
+    draft = yaml.load(renderer.render(template, inputs=AnyKey()), Loader=_LOADER)  # noqa: S506
     inputs = {
         name: digest_inputs(find_sources(service), contents)
         for name, service in draft["services"].items()
@@ -169,7 +178,7 @@ def plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFi
 
 
 class AnyKey(dict[str, str]):
-    """Stands for the digests in the first of the two renderings."""
+    """Placeholders for the digests in the first of the two renderings."""
 
     def __missing__(self, key: str) -> str:
         """Return a placeholder."""
@@ -189,17 +198,17 @@ def digest_inputs(sources: Iterable[str], contents: Mapping[str, bytes]) -> str:
         for path, content in contents.items()
         if any(path == source or path.startswith(f"{source}/") for source in sources)
     }
-    return digest(chosen)
+    return _digest(chosen)
 
 
 def tag_image(name: str, contexts: Iterable[PlannedFile]) -> str:
     """Return the image's name; its tag follows the context, so that a changed one is built."""
     prefix = f"images/{name}/"
     chosen = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
-    return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
+    return f"synapse-bundle/{name}:{_digest(chosen)[:12]}"
 
 
-def digest(contents: Mapping[str, bytes]) -> str:
+def _digest(contents: Mapping[str, bytes]) -> str:
     """Return the SHA-256 over paths and contents."""
     total = hashlib.sha256()
     for path, content in sorted(contents.items()):
@@ -208,7 +217,7 @@ def digest(contents: Mapping[str, bytes]) -> str:
 
 
 def read_kept(bundle: Path) -> dict[str, bytes]:
-    """Return what the operator has in the kept configuration files of a bundle."""
+    """Return the contents of the operator's own configuration files in a bundle."""
     root = assets.locate("compose")
-    kept = [path for path, _ in assets.walk(root) if path.name.endswith(OVERRIDE)]
+    kept = [path for path, _ in assets.walk(root) if path.name.endswith(_OVERRIDE)]
     return {str(p): (bundle / p).read_bytes() for p in kept if (bundle / p).is_file()}

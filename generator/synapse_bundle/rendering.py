@@ -29,7 +29,7 @@ class Renderer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
             autoescape=False,  # noqa: S701  # configuration files, not web pages
-            bytecode_cache=open_cache(),
+            bytecode_cache=_open_cache(),
         )
         # Jinja's own tojson escapes for HTML; these files are read by people.
         self._environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
@@ -47,23 +47,23 @@ class Renderer:
 
 
 class Cache(bccache.FileSystemBytecodeCache):
-    """A cache of compiled templates that is a help and never a need."""
+    """A cache of compiled templates that may fail to write."""
 
     def dump_bytecode(self, bucket: bccache.Bucket) -> None:
-        """Keep a compiled template where the disk takes it."""
+        """Keep a compiled template if it can be written."""
         with contextlib.suppress(OSError):
             super().dump_bytecode(bucket)
 
 
-def open_cache() -> Cache | None:
-    """Return the cache of compiled templates, or None where it cannot be kept.
+def _open_cache() -> Cache | None:
+    """Return the cache of compiled templates, or None where there cannot be one.
 
-    Compiling templates takes longer than all the rest of a run.
+    Compiling the templates takes longer than the rest of a run.
     """
     home = Path(os.path.expanduser("~"))  # noqa: PTH111  # there may be none
     base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
     directory = base / "synapse-bundle"
-    # A service's user may have a home that does not exist, and that nobody is to make.
+    # A service's user may have a home that does not exist and must not be created.
     if not base.is_absolute() or (base.parent == home and not home.is_dir()):
         return None
     try:

@@ -1,4 +1,7 @@
-"""Who the services are: the one home of every port, path, uid and name inside the bundle."""
+"""The services: the one home of every port, path, uid, address and name inside the bundle.
+
+What a Dockerfile or a shell script has to spell itself, tests/bundle/test_topology.py compares.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ class Service:
 class Postgres(Service):
     """PostgreSQL; the paths follow the versioned layout of the official image.
 
-    `patience` is how many seconds a start with crash recovery may take before it counts as failed.
+    `declared_volume` is one that the image declares and the bundle does not use. `patience` is how
+    many seconds a start with crash recovery may take before it counts as failed.
     """
 
     superuser: str
@@ -29,15 +33,26 @@ class Postgres(Service):
     database: str
     home: str
     data: str
+    declared_volume: str
+    sockets: str
+    scripts: str
     patience: int
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """The helper's image as root, once at every start; below `volumes` are those it gives away."""
+
+    volumes: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Synapse(Service):
-    """The homeserver; `configuration` and `data` are directories."""
+    """The homeserver; `uploads` is where it spools what it receives."""
 
     configuration: str
     data: str
+    uploads: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,28 +71,49 @@ class Helper(Service):
 
 @dataclass(frozen=True, kw_only=True)
 class Apache(Service):
-    """The reverse proxy; `health_port` answers inside the container only."""
+    """The reverse proxy; `health_port` answers inside the container only.
+
+    `scripts` and `packages_date`, an empty file as old as the packages, are part of its image.
+    """
 
     health_port: int
     configuration: str
     certificates: str
     runtime: str
+    scripts: str
+    packages_date: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cloudflared(Service):
     """The tunnel; `port` is its metrics port, on the loopback of its own container.
 
-    `address` is its fixed one in `subnet`, the two-container network it shares with Apache.
+    `shell_directory` is one of the helper's image, shared by a volume: its own image has no shell.
     """
 
     configuration: str
-    subnet: str
-    address: str
+    shell_directory: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker:
+class TunnelNetwork:
+    """The network of cloudflared and Apache: no other container is in it. Addresses are fixed."""
+
+    subnet: str
+    cloudflared: str
+    apache: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What every health check mounts: its script, and a tmpfs for its `state`."""
+
+    scripts: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerDeployment:
     """The Cloudflare Worker: its name in the account, the route it answers, the runtime it is for."""
 
     script: str
@@ -86,6 +122,7 @@ class Worker:
 
 
 SECRETS: Final = "/run/secrets"
+HEALTH: Final = Health(scripts="/srv/health", state="/run/health")
 
 POSTGRES: Final = Postgres(
     host="postgres",
@@ -96,10 +133,19 @@ POSTGRES: Final = Postgres(
     database="synapse",
     home="/var/lib/postgresql",
     data="/var/lib/postgresql/17/docker",
+    declared_volume="/var/lib/postgresql/data",
+    sockets="/run/postgresql",
+    scripts="/srv/postgres",
     patience=600,
 )
+BOOTSTRAP: Final = Bootstrap(volumes="/volumes")
 SYNAPSE: Final = Synapse(
-    host="synapse", uid=991, port=8008, configuration="/etc/synapse", data="/data"
+    host="synapse",
+    uid=991,
+    port=8008,
+    configuration="/etc/synapse",
+    data="/data",
+    uploads="/tmp",  # noqa: S108  # a volume
 )
 HELPER: Final = Helper(
     host="helper",
@@ -118,6 +164,15 @@ APACHE: Final = Apache(
     configuration="/etc/homeserver",
     certificates="/certificates",
     runtime="/run/apache2",
+    scripts="/usr/local/lib/homeserver",
+    packages_date="/etc/packages-date",
+)
+CLOUDFLARED: Final = Cloudflared(
+    host="cloudflared",
+    uid=65532,
+    port=20241,
+    configuration="/etc/cloudflared",
+    shell_directory="/srv/shell",
 )
 
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
@@ -136,19 +191,12 @@ def derive_tunnel_subnet(project: str) -> IPv4Network:
     return IPv4Network((int(IPv4Network("10.128.0.0/9")[0]) + 8 * (number % blocks), 29))
 
 
-def place_cloudflared(subnet: IPv4Network) -> Cloudflared:
-    """Return cloudflared at the second usable address; Docker takes the first as the gateway."""
-    return Cloudflared(
-        host="cloudflared",
-        uid=65532,
-        port=20241,
-        configuration="/etc/cloudflared",
-        subnet=str(subnet),
-        address=str(subnet[2]),
-    )
+def place_in_tunnel_network(subnet: IPv4Network) -> TunnelNetwork:
+    """Return the second and third usable addresses; Docker takes the first as the gateway."""
+    return TunnelNetwork(subnet=str(subnet), cloudflared=str(subnet[2]), apache=str(subnet[3]))
 
 
-def place_worker(server_name: str) -> Worker:
+def place_worker(server_name: str) -> WorkerDeployment:
     """Return the Worker of a server name.
 
     A dot becomes a hyphen and a hyphen two, so that no two server names share a script; Cloudflare
@@ -157,7 +205,7 @@ def place_worker(server_name: str) -> Worker:
     script = f"matrix-well-known-{server_name.replace('-', '--').replace('.', '-')}"
     if len(script) > 63:
         script = f"{script[:50]}-{hashlib.sha256(server_name.encode()).hexdigest()[:12]}"
-    return Worker(
+    return WorkerDeployment(
         script=script,
         route=f"{server_name}/.well-known/matrix/*",
         compatibility_date=COMPATIBILITY_DATE,

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bundle import credentials, loading, planning, topology
-from synapse_bundle.settings import Settings
+from synapse_bundle import planning, topology
+from synapse_bundle.credentials import collection
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from tests.bundles import interpolate
 from tests.settings import DIRECTORY, SHAPES
 from tests.support import cloudflared
@@ -83,7 +85,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def place(settings: Settings, program: Path, directory: Path, **edits: Any) -> Tunnel:
     """Put a bundle's tunnel on this machine; edits change the rule or, as `origin`, its origin."""
-    secrets = credentials.collect(directory, settings, DIRECTORY)
+    secrets = collection.collect(directory, settings, DIRECTORY)
     files = {str(f.path): f.content.decode() for f in planning.plan(settings, secrets, {}).files}
     for name in ("secrets/tunnel.json", "secrets/trust.pem", "cloudflared/config.yaml"):
         text = files[name].replace(f"{topology.SECRETS}/", f"{directory}/secrets/")
@@ -95,7 +97,7 @@ def place(settings: Settings, program: Path, directory: Path, **edits: Any) -> T
         (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text)
     service = interpolate(yaml.safe_load(files["compose.yaml"]))["services"]["cloudflared"]
-    inside = topology.place_cloudflared(settings.tunnel_subnet).configuration
+    inside = topology.CLOUDFLARED.configuration
     command = [part.replace(inside, f"{directory}/cloudflared") for part in service["command"]]
     return Tunnel(
         program=program, settings=settings, file=directory / "cloudflared/config.yaml",

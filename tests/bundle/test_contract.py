@@ -11,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bundle_helper.errors import SettingsError
-from bundle_helper.settings import BootstrapSettings, ServiceSettings
-from synapse_bundle import credentials, loading, planning
-from synapse_bundle.settings import UNITS, Settings
+from bundle_helper.errors import InvalidEnvironmentError
+from bundle_helper.settings.bootstrap_settings import BootstrapSettings
+from bundle_helper.settings.service_settings import ServiceSettings
+from synapse_bundle import planning
+from synapse_bundle.credentials import collection
+from synapse_bundle.settings import certificates, loading
+from synapse_bundle.settings.model import UNITS, Settings
 from tests.bundles import read_compose
 from tests.settings import DIRECTORY, SHAPES
 
@@ -50,7 +53,7 @@ def test_environment_is_complete_and_wholly_used(
 ) -> None:
     """No variable is missing, none is wrong, and none is passed for nothing."""
     chosen = loading.load(shape)
-    secrets = credentials.collect(tmp_path, chosen, DIRECTORY)
+    secrets = collection.collect(tmp_path, chosen, DIRECTORY)
     model = read_compose(planning.plan(chosen, secrets, {}))
     for name, value in secrets.values.items():
         (tmp_path / name).write_text(f"{value}\n")
@@ -69,7 +72,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What compose.yaml tells the helper where every kind of value is in use."""
     directory = tmp_path_factory.mktemp("secrets")
     chosen = loading.load(DIRECTORY / "acme.yaml")
-    secrets = credentials.collect(directory, chosen, DIRECTORY)
+    secrets = collection.collect(directory, chosen, DIRECTORY)
     for name, value in secrets.values.items():
         (directory / name).write_text(f"{value}\n")
     told = read_compose(planning.plan(chosen, secrets, {}))["services"]["helper"]["environment"]
@@ -90,7 +93,7 @@ def helper_accepts(environment: dict[str, str], **values: str) -> bool:
     """Tell whether the helper starts with these values in its environment."""
     try:
         ServiceSettings.from_environ(environment | values)
-    except SettingsError:
+    except InvalidEnvironmentError:
         return False
     return True
 
@@ -151,6 +154,72 @@ def test_both_packages_take_the_same_issuers(text: str, environment: dict[str, s
     """The address of an ACME directory is one for both or for neither."""
     accepted = generator_accepts({"certificates": text})
     assert accepted == helper_accepts(environment, CERTIFICATE_ISSUER=text)
+
+
+@pytest.mark.parametrize("word", [*certificates.WORDS, "LetsEncrypt", "own", "zerossl"])
+def test_both_packages_know_the_same_issuers(word: str, environment: dict[str, str]) -> None:
+    """A word for an issuer is one for both or for neither."""
+    files = {"certificate": "/a/certificate.pem", "key": "/a/key.pem"}
+    chosen = {"issuer": word} | (files if word == certificates.FILES else {})
+    mounted = {"CERTIFICATE_FILE": "/files/certificate", "CERTIFICATE_KEY_FILE": "/files/key"}
+    assert generator_accepts({"certificates": chosen}) == (word in certificates.WORDS)
+    accepted = helper_accepts(environment, CERTIFICATE_ISSUER=word, **mounted)
+    assert accepted == (word in certificates.WORDS)
+
+
+@pytest.mark.parametrize("word", ["ecdsa", "rsa", "RSA", "ed25519"])
+def test_both_packages_take_the_same_kinds_of_key(word: str, environment: dict[str, str]) -> None:
+    """A kind of key is one for both or for neither."""
+    accepted = generator_accepts({"certificates": {"key_type": word}})
+    assert accepted == helper_accepts(environment, CERTIFICATE_KEY_TYPE=word)
+
+
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        *((text, True) for text in ("7d", "999h", "1/2", "1/9")),
+        *((text, False) for text in ("0d", "1000d", "7w", "2/3", "1/1", "1/10", "7", "07d")),
+    ],
+)
+def test_both_packages_know_the_same_limits(
+    text: str, good: bool, environment: dict[str, str]
+) -> None:
+    """Days, hours and shares of a certificate's life have the same edges."""
+    assert generator_accepts({"certificates": {"warn": text}}) == good
+    assert helper_accepts(environment, CERTIFICATE_WARNING=text) == good
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("example.org", True),
+        ("a.b-c.example", True),
+        ("xn--bcher-kva.example", True),
+        (f"{'a' * 63}.example", True),
+        (f"{'a' * 64}.example", False),
+        (f"{'.'.join(['a' * 63] * 3)}.{'b' * 30}.example", True),
+        (f"{'.'.join(['a' * 63] * 4)}.example", False),
+        ("-a.example", False),
+        ("a-.example", False),
+        ("a_b.example", False),
+        ("a..example", False),
+        ("example.org.", False),
+        ("Example.org", False),
+        ("exa mple.org", False),
+        ("bücher.example", False),
+        ("example.org:443", False),
+        ("https://example.org", False),
+        ("", False),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, str) else "",
+)
+def test_both_packages_take_the_same_host_names(
+    name: str, good: bool, environment: dict[str, str]
+) -> None:
+    """What a label may be, and how long; the generator asks for a dot and no address besides."""
+    assert generator_accepts({"server_name": name, "homeserver": name}) == good
+    told = {"SERVER_NAME": name, "HOMESERVER": name, "CERTIFICATE_NAMES": name}
+    assert helper_accepts(environment, **told) == good
 
 
 @SOME

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.bundles import plan_shape
+from synapse_bundle import assets
+from synapse_bundle.rendering import SUFFIX
+from synapse_bundle.settings import loading
+from tests.bundles import fake_credentials, plan_shape
 from tests.settings import SHAPES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def _find_sources(*, rendered: bool) -> dict[str, Path]:
+    """Return the sources of the template tree by their path in the bundle: templates, or the rest."""
+    return {
+        str(path).removesuffix(SUFFIX): source
+        for path, source in assets.walk(assets.locate("compose"))
+        if (path.suffix == SUFFIX) == rendered
+    }
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
 def test_bundle_is_as_reviewed(shape: Path, request: pytest.FixtureRequest) -> None:
     """The rendered files equal the committed ones; `make golden` rewrites them."""
     directory = GOLDEN / shape.stem
+    rendered = _find_sources(rendered=True)
     # The tag of an own image follows its sources; here it would make every edit a new golden.
     planned = {
         str(file.path): _mask(file.content)
         for file in plan_shape(shape).files
-        if file.path.parts[0] != "images"
+        if str(file.path) in rendered
     }
     if request.config.getoption("--update-golden"):
         shutil.rmtree(directory, ignore_errors=True)
@@ -39,7 +53,20 @@ def test_bundle_is_as_reviewed(shape: Path, request: pytest.FixtureRequest) -> N
         assert content.decode() == golden[name].decode(), name
 
 
-def _mask(content: bytes) -> bytes:
-    import re
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
+def test_what_is_not_rendered_is_copied(shape: Path) -> None:
+    """Every other file is, byte for byte, one of `compose/` or `images/`, or a secret's value."""
+    secrets = fake_credentials(loading.load(shape)).values
+    expected = {name: source.read_bytes() for name, source in _find_sources(rendered=False).items()}
+    expected |= {
+        f"images/{path}": source.read_bytes()
+        for path, source in assets.walk(assets.locate("images"))
+    }
+    expected |= {f"secrets/{name}": f"{value}\n".encode() for name, value in secrets.items()}
+    rendered = _find_sources(rendered=True)
+    files = {str(file.path): file.content for file in plan_shape(shape).files}
+    assert {name: text for name, text in files.items() if name not in rendered} == expected
 
+
+def _mask(content: bytes) -> bytes:
     return re.sub(rb"(synapse-bundle/\w+:)[0-9a-f]{12}", rb"\1<context>", content)

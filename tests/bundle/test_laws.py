@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bundle import loading, planning, sizing
+from synapse_bundle import planning, sizing
 from synapse_bundle.planning import Plan
-from synapse_bundle.settings import TRIAL, Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
+from synapse_bundle.settings.names import TRIAL
 from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 
@@ -185,7 +187,7 @@ def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
         assert service["init"] is True, name
         check = service["healthcheck"]
         if name == "helper":
-            # It ends the service by itself: bundle_helper.pulse.
+            # It ends the service by itself: bundle_helper.liveness.
             assert check["test"] == ["CMD", "python3", "-m", "bundle_helper.health"]
             continue
         words = check["test"]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bundle import assets, loading
+from synapse_bundle import assets
 from synapse_bundle.planning import Plan
+from synapse_bundle.settings import loading
 from tests.bundle import test_golden, test_laws
 from tests.bundles import plan_settings, read_compose
 from tests.settings import DIRECTORY
@@ -143,7 +144,11 @@ MUTATIONS = [
     Mutation(name="no restart", law=check_restarts, old="  restart: unless-stopped\n"),
     Mutation(name="no init", law=check_hangs, old="  init: true\n"),
     Mutation(name="a probe without end", law=check_hangs, old=" --timeout=8,", new=""),
-    Mutation(name="nothing ends Synapse", law=check_hangs, old='sh, /srv/health/probe.sh, "22", '),
+    Mutation(
+        name="nothing ends Synapse",
+        law=check_hangs,
+        old='sh, {{ topology.health.scripts }}/probe.sh, "22", ',
+    ),
     Mutation(name="no nocanon", law=check_apache, template=APACHE, old=" nocanon"),
     Mutation(name="no retry=0", law=check_apache, template=APACHE, old=" retry=0"),
     Mutation(name="no addressttl", law=check_apache, template=APACHE, old=" addressttl=3"),

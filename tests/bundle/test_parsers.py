@@ -14,9 +14,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synapse_bundle import loading, planning
+from synapse_bundle import planning
 from synapse_bundle.errors import SettingsError
-from synapse_bundle.settings import Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from tests.bundles import fake_credentials, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 

@@ -17,8 +17,9 @@ from tunnel_double import RefusalError
 from tunnel_double.configuration import read_configuration
 from tunnel_double.ingress import Rule, find_rule, validate_ingress
 
-from synapse_bundle import loading, topology
-from synapse_bundle.settings import Settings
+from synapse_bundle import topology
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from tests.bundle.test_parsers import HOST
 from tests.bundles import plan_settings
 from tests.settings import SHAPES

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 
-from synapse_bundle import imports
 from synapse_bundle.cloudflare import (
     application,
     bundles,
@@ -29,6 +28,7 @@ from synapse_bundle.cloudflare.resources import Wanted, Worker
 from synapse_bundle.cloudflare.state import State
 from synapse_bundle.cloudflare.undoing import Undoing, Verb
 from synapse_bundle.cloudflare.work import Work
+from synapse_bundle.credentials import file_names as imports
 from tests.cloudflare import (  # noqa: F401  # they register
     endpoints,
     endpoints_of_accounts,

@@ -145,7 +145,7 @@ def test_the_token_comes_from_where_it_is_said(
     ("words", "variables", "told"),
     [
         ([], {"CLOUDFLARE_API_TOKEN": None}, "There is no token: set CLOUDFLARE_API_TOKEN"),
-        ([], {"CLOUDFLARE_API_TOKEN": "short"}, "The token is no Cloudflare API token"),
+        ([], {"CLOUDFLARE_API_TOKEN": "short"}, "The token is not a Cloudflare API token"),
         ([], {"CLOUDFLARE_API_TOKEN": "cfk_" + "s" * 48}, "is a Global API Key"),
         ([], {"CLOUDFLARE_API_TOKEN": "unknown_" * 6}, "does not accept this token"),
         (["--token-file", "nowhere"], {}, "nowhere: No such file or directory"),

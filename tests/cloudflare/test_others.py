@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice, marks
 from synapse_bundle.cloudflare import state as states
 from synapse_bundle.cloudflare.change import Part
 from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.undoing import Verb
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.desks import Desk, open_desk, rename
 from tests.cloudflare.world import Json

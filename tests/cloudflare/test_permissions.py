@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from synapse_bundle import imports
 from synapse_bundle.cloudflare import advice
 from synapse_bundle.cloudflare.change import Condition, Part
 from synapse_bundle.cloudflare.consent import Consent
 from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.desks import EVERYTHING, FREE, Desk, open_desk
 from tests.cloudflare.world import Grant

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from synapse_bundle import imports
 from synapse_bundle.cloudflare import permissions
 from synapse_bundle.cloudflare.change import Condition, Part
 from synapse_bundle.cloudflare.client import CloudflareError
 from synapse_bundle.cloudflare.state import Kind
 from synapse_bundle.cloudflare.undoing import Verb
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.desks import Desk, open_desk
 from tests.cloudflare.world import Grant

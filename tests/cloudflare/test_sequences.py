@@ -15,9 +15,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from synapse_bundle import imports
 from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE, Consent
 from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.credentials import file_names as imports
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.desks import (
     DEATHS,

@@ -132,7 +132,8 @@ def read_tree(root: Path) -> Tree:
 
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
-    from synapse_bundle import authority, cli, engine  # noqa: F401  # what a run would import
+    from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
+    from synapse_bundle.credentials import authority  # noqa: F401  # what a run would import
 
     gc.freeze()
     for line in sys.stdin:

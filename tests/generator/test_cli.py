@@ -12,9 +12,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from synapse_bundle import assets, loading
+from synapse_bundle import assets
 from synapse_bundle.cli import main
-from synapse_bundle.settings import Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 
 DOMAIN = "server_name: example.org\nemail: you@example.org\n"
 

@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signedjson.key import decode_signing_key_base64, encode_verify_key_base64, get_verify_key
 
-from synapse_bundle import RELEASED, authority, credentials, loading, soundness
+from synapse_bundle import RELEASED
+from synapse_bundle.credentials import authority, authority_check, collection, generated
+from synapse_bundle.credentials.tunnel_credential import FIELDS, read_credential
 from synapse_bundle.errors import SettingsError
-from synapse_bundle.settings import Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from synapse_bundle.sizing import MIB
-from synapse_bundle.tunnel import FIELDS, read_credential
 from tests.settings import DIRECTORY
 
 TUNNELED = loading.load(DIRECTORY / "domain.yaml")
@@ -50,26 +52,26 @@ COMMANDS = (
 
 def test_first_run_makes_every_secret(tmp_path: Path) -> None:
     """All secrets exist, differ from one another, and pass their own checks."""
-    made = credentials.collect(tmp_path, Settings(), tmp_path).values
-    assert set(made) == set(credentials.CHECKS)
+    made = collection.collect(tmp_path, Settings(), tmp_path).values
+    assert set(made) == set(generated.CHECKS)
     assert len(set(made.values())) == len(made)
-    assert [name for name, check in credentials.CHECKS.items() if check(made[name])] == []
+    assert [name for name, check in generated.CHECKS.items() if check(made[name])] == []
 
 
 def test_two_bundles_share_no_secret(tmp_path: Path) -> None:
     """Nothing is derived from the settings or shipped as a sample."""
-    first, second = (credentials.collect(tmp_path, Settings(), tmp_path).values for _ in range(2))
+    first, second = (collection.collect(tmp_path, Settings(), tmp_path).values for _ in range(2))
     # The instance is empty until the first start.
     assert set(first.values()) & set(second.values()) == {""}
 
 
 def test_secrets_that_exist_are_kept(tmp_path: Path) -> None:
     """What is in secrets/ is used as it is, up to one newline at its end."""
-    made = credentials.collect(tmp_path, Settings(), tmp_path).values
+    made = collection.collect(tmp_path, Settings(), tmp_path).values
     (tmp_path / "secrets").mkdir()
     for name, value in made.items():
         (tmp_path / "secrets" / name).write_text(f"{value}\n")
-    assert credentials.collect(tmp_path, Settings(), tmp_path).values == made
+    assert collection.collect(tmp_path, Settings(), tmp_path).values == made
 
 
 @pytest.mark.parametrize("text", ["", "\n", "  \n", "password\r\n", "two\nlines\n", "short\n"])
@@ -79,19 +81,19 @@ def test_unusable_secrets_are_named_not_shown(tmp_path: Path, text: str) -> None
     (tmp_path / "secrets" / "postgres_password").write_bytes(text.encode())
     (tmp_path / "secrets" / "signing.key").write_text("ed25519 a_bcd tooshortTOOSHORT\n")
     with pytest.raises(SettingsError) as caught:
-        credentials.collect(tmp_path, Settings(), tmp_path)
+        collection.collect(tmp_path, Settings(), tmp_path)
     assert "secrets/postgres_password: " in caught.value.message
-    assert "secrets/signing.key: is no signing key" in caught.value.message
+    assert "secrets/signing.key: is not a signing key" in caught.value.message
     assert "TOOSHORT" not in caught.value.message
 
 
 def test_half_an_authority_is_completed_or_refused(tmp_path: Path) -> None:
     """A key without its certificate gets a new one; a certificate without its key is of no use."""
-    made = credentials.collect(tmp_path, Settings(), tmp_path).values
+    made = collection.collect(tmp_path, Settings(), tmp_path).values
     (tmp_path / "secrets").mkdir()
     key, certificate = tmp_path / "secrets/authority.key", tmp_path / "secrets/authority.pem"
     key.write_text(made["authority.key"] + "\n")
-    again = credentials.collect(tmp_path, Settings(), tmp_path).values
+    again = collection.collect(tmp_path, Settings(), tmp_path).values
     assert again["authority.key"] == made["authority.key"]
     public = [
         x509.load_pem_x509_certificate(values["authority.pem"].encode()).public_key()
@@ -100,7 +102,7 @@ def test_half_an_authority_is_completed_or_refused(tmp_path: Path) -> None:
     assert public[0] == public[1]
     key.rename(certificate)
     with pytest.raises(SettingsError, match=r"authority\.key is missing"):
-        credentials.collect(tmp_path, Settings(), tmp_path)
+        collection.collect(tmp_path, Settings(), tmp_path)
 
 
 def write_authority(bundle: Path, key: str, certificate: str) -> None:
@@ -113,7 +115,7 @@ def write_authority(bundle: Path, key: str, certificate: str) -> None:
 def refuse(bundle: Path, now: datetime = NOW) -> str:
     """Return why no credentials can be had at a moment."""
     with pytest.raises(SettingsError) as caught:
-        credentials.collect(bundle, Settings(), bundle, now=now)
+        collection.collect(bundle, Settings(), bundle, now=now)
     return caught.value.message
 
 
@@ -137,8 +139,8 @@ def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
     leaf = (DIRECTORY / "root.pem").read_text().replace("\nMII", "\nMIA", 1)
     for private, public, reason in (
         (garbage, certificate, "secrets/authority.key: holds no readable private key"),
-        (make_rsa_key(), certificate, "secrets/authority.key: is no elliptic-curve key"),
-        (key, leaf, "secrets/authority.pem: holds no certificate of an authority"),
+        (make_rsa_key(), certificate, "secrets/authority.key: is not an elliptic-curve key"),
+        (key, leaf, "secrets/authority.pem: is not the certificate of an authority"),
         (make_pair()[0], certificate, "authority.key is not the key of secrets/authority.pem"),
     ):
         write_authority(tmp_path, private, public)
@@ -148,7 +150,7 @@ def test_an_authority_that_cannot_sign_is_explained(tmp_path: Path) -> None:
     for private in (garbage, make_rsa_key()):
         write_authority(tmp_path, private, certificate)
         (tmp_path / "secrets/authority.pem").unlink()
-        assert "put it back from a copy, or delete it" in refuse(tmp_path)
+        assert "restore it from a backup, or delete it" in refuse(tmp_path)
 
 
 def test_a_sound_authority_is_known_without_a_parser() -> None:
@@ -162,8 +164,8 @@ def test_a_sound_authority_is_known_without_a_parser() -> None:
         ((key, certificate), NOW + authority.LIFETIME + timedelta(days=1), False),
         (make_pair(datetime(1970, 1, 1, tzinfo=UTC)), NOW, False),
     ):
-        assert soundness.is_plainly_sound(*(each.strip() for each in pair), now) == sound
-        assert (not list(soundness.find_pair_faults(*pair, now))) == sound
+        assert authority_check.is_plainly_sound(*(each.strip() for each in pair), now) == sound
+        assert (not list(authority_check.find_pair_faults(*pair, now))) == sound
 
 
 @pytest.mark.parametrize("year", [1970, 2026, 9990])
@@ -183,7 +185,7 @@ def test_an_authority_of_another_time_is_noticed_later(tmp_path: Path) -> None:
     assert "delete authority.pem to make a new one" in told
     # As told: the key stays, and devices are told to trust the new certificate.
     (tmp_path / "secrets/authority.pem").unlink()
-    assert credentials.collect(tmp_path, Settings(), tmp_path, now=NOW)
+    assert collection.collect(tmp_path, Settings(), tmp_path, now=NOW)
 
 
 def test_the_release_is_not_in_the_future() -> None:
@@ -202,7 +204,7 @@ def test_a_credential_that_is_no_file_is_refused_at_once(tmp_path: Path, kind: s
     else:
         path.write_bytes(bytes(2 * MIB))
     with pytest.raises(SettingsError) as caught:
-        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+        collection.collect(tmp_path / "bundle", TUNNELED, tmp_path)
     reason = "larger than 1024 KiB" if kind == "huge" else "not a regular file"
     assert caught.value.message.splitlines()[1:] == [f"  {path}: {reason}"]
 
@@ -214,19 +216,19 @@ def test_a_file_beside_the_settings_is_called_by_its_name(
     monkeypatch.chdir(tmp_path)
     Path("tunnel.json").write_text("no json")
     with pytest.raises(SettingsError, match=r"\n  tunnel\.json: is neither"):
-        credentials.collect(Path("bundle"), TUNNELED, Path())
+        collection.collect(Path("bundle"), TUNNELED, Path())
 
 
 def test_a_lost_identity_is_not_replaced_without_a_word(tmp_path: Path) -> None:
     """A bundle that was generated gets no new signing key by accident."""
     (tmp_path / "compose.yaml").write_text("services: {}\n")
     with pytest.raises(SettingsError, match=r"secrets/signing\.key is missing"):
-        credentials.collect(tmp_path, Settings(), tmp_path)
+        collection.collect(tmp_path, Settings(), tmp_path)
 
 
 def test_verify_key_is_the_public_half(tmp_path: Path) -> None:
     """The public key equals what Matrix's own library derives."""
-    made = credentials.collect(tmp_path, Settings(), tmp_path)
+    made = collection.collect(tmp_path, Settings(), tmp_path)
     algorithm, version, seed = made["signing.key"].split()
     key = decode_signing_key_base64(algorithm, version, seed)
     expected = f"ed25519:{version} {encode_verify_key_base64(get_verify_key(key))}"
@@ -235,20 +237,20 @@ def test_verify_key_is_the_public_half(tmp_path: Path) -> None:
 
 def test_representation_hides_values(tmp_path: Path) -> None:
     """A credential in a traceback or a log line shows nothing."""
-    made = credentials.collect(tmp_path, Settings(), tmp_path)
+    made = collection.collect(tmp_path, Settings(), tmp_path)
     assert [value for value in made.values.values() if value and value in repr(made)] == []
 
 
 def test_tunnel_credentials_are_imported_and_follow_the_file(tmp_path: Path) -> None:
     """The named file is copied in; without it the copy serves; a new file replaces the copy."""
-    made = credentials.collect(tmp_path, TUNNELED, DIRECTORY)
+    made = collection.collect(tmp_path, TUNNELED, DIRECTORY)
     assert made.tunnel_id == "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "tunnel.json").write_text(made["tunnel.json"] + "\n")
-    assert credentials.collect(tmp_path, TUNNELED, tmp_path)["tunnel.json"] == made["tunnel.json"]
+    assert collection.collect(tmp_path, TUNNELED, tmp_path)["tunnel.json"] == made["tunnel.json"]
     moved = made["tunnel.json"].replace("6ba7b810", "00000000")
     (tmp_path / "tunnel.json").write_text(moved)
-    assert credentials.collect(tmp_path, TUNNELED, tmp_path).tunnel_id.startswith("00000000-")
+    assert collection.collect(tmp_path, TUNNELED, tmp_path).tunnel_id.startswith("00000000-")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_malformed_tunnel_credentials_are_refused(tmp_path: Path, document: str)
     """What cloudflared could not use is refused before anything is written, without its content."""
     (tmp_path / "tunnel.json").write_text(document)
     with pytest.raises(SettingsError) as caught:
-        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+        collection.collect(tmp_path / "bundle", TUNNELED, tmp_path)
     assert "tunnel.json: " in caught.value.message
     assert "S0VZ" not in caught.value.message
 
@@ -277,9 +279,9 @@ def test_malformed_tunnel_credentials_are_refused(tmp_path: Path, document: str)
 def test_missing_tunnel_credentials_are_explained(tmp_path: Path) -> None:
     """A tunnel without its file says which key names it, without a key what makes one."""
     with pytest.raises(SettingsError, match=r"tunnel\.credentials names it"):
-        credentials.collect(tmp_path / "bundle", TUNNELED, tmp_path)
+        collection.collect(tmp_path / "bundle", TUNNELED, tmp_path)
     with pytest.raises(SettingsError, match="synapse-bundle tunnel import"):
-        credentials.collect(tmp_path / "bundle", PROVIDED, tmp_path)
+        collection.collect(tmp_path / "bundle", PROVIDED, tmp_path)
 
 
 @given(document=TUNNELS, command=st.sampled_from(COMMANDS), blanks=st.sampled_from(("", "\n")))
@@ -308,12 +310,12 @@ def test_a_damaged_tunnel_token_is_refused_without_showing_it(cut: int, extra: s
 def test_what_was_given_by_hand_outlives_a_change_of_settings(tmp_path: Path) -> None:
     """A credential without another copy stays in the bundle while the settings do not use it."""
     tunnel = (DIRECTORY / "tunnel.json").read_text().strip()
-    made = credentials.collect(tmp_path, PROVIDED, tmp_path, {"tunnel.json": tunnel})
+    made = collection.collect(tmp_path, PROVIDED, tmp_path, {"tunnel.json": tunnel})
     assert made["tunnel.json"] == tunnel
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "tunnel.json").write_text(tunnel + "\n")
     without = loading.parse("certificates: own-authority\n" + DOMAIN, "settings.yaml")
-    assert credentials.collect(tmp_path, without, tmp_path)["tunnel.json"] == tunnel
+    assert collection.collect(tmp_path, without, tmp_path)["tunnel.json"] == tunnel
 
 
 def test_authority_is_good_for_the_homeserver_alone() -> None:

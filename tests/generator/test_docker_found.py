@@ -202,7 +202,7 @@ esac
     script.chmod(0o755)
 
 
-@pytest.mark.parametrize("command", ["up", "check", "images --update"])
+@pytest.mark.parametrize("command", ["up", "check"])
 def test_commands_that_need_docker_say_so(directory: Path, command: str) -> None:
     """Without Docker: exit code 1 and one line that names it and where to get it."""
     assert run(directory, "generate").returncode == 0
@@ -286,14 +286,3 @@ def test_a_docker_that_never_answers_is_not_waited_for(
     assert "no answer from `docker compose version`" in refused.output
     # Lets the children go: whoever waits for a writer has met one.
     os.close(os.open("fifo", os.O_RDWR))
-
-
-@pytest.mark.parametrize("move", ["foo=1", "foo", 'synapse=v"'])
-def test_a_pin_that_cannot_be_moved_is_told_in_words(directory: Path, move: str) -> None:
-    """A slip of the finger asks no registry, and changes nothing."""
-    install_docker(directory, engine="26.1.5", compose="2.26.1")
-    before = images.PINS.read_bytes()
-    done = run(directory, "images", "--move", move)
-    assert done.returncode == 2
-    assert "The pins cannot be moved; nothing was changed." in done.stderr
-    assert images.PINS.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Pins: one data file, moved by one function, with known bad versions kept out."""
+"""Pins: one data file, updated by one tool, with known bad versions kept out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bin import update_images
 from synapse_bundle import images
 from synapse_bundle.errors import BundleError, SettingsError
 
@@ -35,7 +36,7 @@ def test_denied_versions_stay_out(pins: Path, name: str, tag: str) -> None:
     """Versions that break or endanger a server are refused, and the file stays as it was."""
     before = pins.read_bytes()
     with pytest.raises(BundleError, match=f"{name}: .*{re.escape(tag)}"):
-        images.move({name: (tag, DIGEST)}, path=pins)
+        update_images.update({name: (tag, DIGEST)}, path=pins)
     assert pins.read_bytes() == before
 
 
@@ -49,7 +50,7 @@ def test_denied_versions_are_refused_when_read(pins: Path) -> None:
 def test_moving_a_pin_changes_its_three_lines_alone(pins: Path) -> None:
     """Comments and other images survive a move."""
     before = pins.read_text().splitlines()
-    images.move({"synapse": ("v1.164.0", DIGEST)}, path=pins)
+    update_images.update({"synapse": ("v1.164.0", DIGEST)}, path=pins)
     after = pins.read_text().splitlines()
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     today = datetime.now(UTC).date()
@@ -81,19 +82,22 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
 @pytest.mark.parametrize(
     ("moves", "told"),
     [
-        (["foo=1"], "'foo' is no image; there are: postgres, synapse, cloudflared, debian"),
-        (["foo"], "'foo' is no image"),
-        (["synapse"], "'synapse' names no tag; write one such as synapse=v"),
+        (
+            ["foo=1"],
+            "'foo' is not an image; the images are: postgres, synapse, cloudflared, debian",
+        ),
+        (["foo"], "'foo' is not an image"),
+        (["synapse"], "'synapse' names no tag; use for example synapse=v"),
         (["synapse="], "'synapse=' names no tag"),
         (['synapse=v1"'], "names no tag"),
         (["synapse=v1.164.0\nx"], "names no tag"),
-        (["debian=sid", "foo=1", "bar"], "'bar' is no image"),
+        (["debian=sid", "foo=1", "bar"], "'bar' is not an image"),
     ],
 )
 def test_a_move_that_means_nothing_is_refused(moves: list[str], told: str) -> None:
     """A name that is not there and a tag that is none are told, all of them at once."""
     with pytest.raises(SettingsError) as caught:
-        images.parse_moves(moves)
+        update_images.parse(moves)
     assert told in caught.value.message
     assert len(caught.value.message.splitlines()) == 1 + sum("debian" not in m for m in moves)
 
@@ -105,20 +109,30 @@ def test_a_move_that_means_nothing_is_refused(moves: list[str], told: str) -> No
 def test_nothing_that_is_no_pin_is_written(pins: Path, tag: str, digest: str) -> None:
     """The data file can always be read again."""
     before = pins.read_bytes()
-    with pytest.raises(BundleError, match="is no tag with its digest"):
-        images.move({"debian": ("sid", DIGEST), "synapse": (tag, digest)}, path=pins)
+    with pytest.raises(BundleError, match="is not a pin"):
+        update_images.update({"debian": ("sid", DIGEST), "synapse": (tag, digest)}, path=pins)
     assert pins.read_bytes() == before
     assert list(pins.parent.iterdir()) == [pins]
 
 
-def test_a_data_file_that_cannot_be_written_is_told(pins: Path) -> None:
-    """An installation of somebody else's is told in one line, and stays as it was."""
-    before = pins.read_bytes()
-    (pins.parent / f".{pins.name}.new").mkdir()
-    with pytest.raises(BundleError, match="cannot be written") as caught:
-        images.move({"debian": ("sid", DIGEST)}, path=pins)
-    assert "no pin was moved" in caught.value.message
-    assert pins.read_bytes() == before
+@pytest.mark.parametrize("move", ["foo=1", "foo", 'synapse=v"'])
+def test_a_pin_that_cannot_be_moved_is_told_in_words(
+    move: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip of the finger asks no registry, and changes nothing."""
+    before = images.PINS.read_bytes()
+    assert update_images.main([move]) == 2
+    assert "The pins cannot be moved; nothing was changed." in capsys.readouterr().err
+    assert images.PINS.read_bytes() == before
+
+
+def test_an_update_needs_docker(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Docker: exit code 1 and one line that names it."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert update_images.main([]) == 1
+    assert capsys.readouterr().err == "Error: Docker is not installed here.\n"
 
 
 def test_a_damaged_data_file_is_told(pins: Path) -> None:

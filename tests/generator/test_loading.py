@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bundle import loading
 from synapse_bundle.errors import SettingsError
-from synapse_bundle.settings import Settings
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from synapse_bundle.sizing import MIB
 from tests.settings import DIRECTORY, SHAPES
 

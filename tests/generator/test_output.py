@@ -46,7 +46,7 @@ def test_a_directory_with_other_files_is_refused(runner: Runner) -> None:
         foreign.mkdir()
         (foreign / name).write_text("somebody's\n")
         told = refuse(runner, "--output", foreign.name)
-        assert f"{foreign.name} holds other files and no bundle" in told
+        assert f"{foreign.name} holds other files and is not a bundle" in told
         assert "choose another --output" in told
 
 
@@ -82,7 +82,7 @@ def test_a_link_to_something_else_is_refused_and_a_link_to_a_bundle_is_not(runne
     for target in ("elsewhere", "nowhere"):
         link = runner.directory / f"to-{target}"
         link.symlink_to(target)
-        assert f"{link.name} is a link to something that is no bundle" in refuse(
+        assert f"{link.name} is a link to something that is not a bundle" in refuse(
             runner, "--output", link.name
         )
     assert not (runner.directory / "nowhere").exists()

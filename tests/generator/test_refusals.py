@@ -80,7 +80,7 @@ def test_a_working_directory_that_is_gone(directory: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1:] == [
-        "Error: the current directory is gone; cd to one that exists"
+        "Error: the current directory no longer exists; cd to one that does"
     ]
     assert "Traceback" not in done.stderr
 

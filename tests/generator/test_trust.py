@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bundle import __version__, downgrade, images
+from synapse_bundle import __version__, images, versions
 from tests.generator import runs
 from tests.generator.runs import Runner, read_tree
 
@@ -76,8 +76,8 @@ def test_a_manifest_deletes_nothing_outside(
         assert read_manifest(runner) == honest
     else:
         told = refuse(runner)
-        assert f"names '{name.format(runner.directory)}', which is no file of a bundle" in told
-        assert "generate with --force to make it anew" in told
+        assert f"names '{name.format(runner.directory)}', which is not a file of a bundle" in told
+        assert "generate with --force to make a new one" in told
     assert victim.read_bytes() == TEXT
 
 
@@ -86,7 +86,7 @@ def test_a_manifest_deletes_nothing_hidden(runner: Runner, name: str) -> None:
     """What the bundle's own hidden files hold is not for a manifest to remove."""
     (runner.bundle / name).write_bytes(TEXT)
     add_file(runner, name)
-    assert f"names {name!r}, which is no file of a bundle" in refuse(runner)
+    assert f"names {name!r}, which is not a file of a bundle" in refuse(runner)
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
@@ -229,8 +229,8 @@ def test_an_older_bundle_is_upgraded(runner: Runner, version: str) -> None:
 
 def test_versions_are_compared_by_their_numbers() -> None:
     """0.10 is newer than 0.9, and what is no version is not guessed at."""
-    assert downgrade.is_older("0.9.0", "0.10.0")
-    assert not downgrade.is_older("1.0", "1.0.0")
+    assert versions.is_older("0.9.0", "0.10.0")
+    assert not versions.is_older("1.0", "1.0.0")
 
 
 @pytest.mark.parametrize("name", images.STATEFUL)

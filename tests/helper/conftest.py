@@ -16,16 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from signedjson.key import encode_verify_key_base64, generate_signing_key, get_verify_key
 
-from bundle_helper import certificate
-from bundle_helper.check import ages
-from bundle_helper.settings import ServiceSettings
-from tests.helper.example import Example
+from bundle_helper.certificates import keeper
+from bundle_helper.check import image_ages
+from bundle_helper.settings.service_settings import ServiceSettings
+from tests.helper.example_org import ExampleOrg
 from tests.helper.homeserver import Homeserver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TOKEN = "secretTOKENsecretTOKENsecretTOKENsecret0"
 PERMITTED = ("example.org", "matrix.example.org")
 
 
@@ -63,11 +64,11 @@ def write_authority(
 
 
 @pytest.fixture
-def world() -> Iterator[Example]:
+def internet() -> Iterator[ExampleOrg]:
     """Return a small internet in which example.org is a good server."""
-    with Example() as world:
-        world.build()
-        yield world
+    with ExampleOrg() as internet:
+        internet.build()
+        yield internet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +143,29 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def acme_environ(environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a helper whose certificate comes from Let's Encrypt."""
+    (tmp_path / "dns_token").write_text(f"{TOKEN}\n")
+    (tmp_path / "letsencrypt").mkdir()
+    return {
+        **environ,
+        "CERTIFICATE_ISSUER": "letsencrypt",
+        "CERTIFICATE_NAMES": "matrix.example.org",
+        "ACME_EMAIL": "you@example.org",
+        "ACME_PROFILE": "default",
+        "CERTIFICATE_KEY_TYPE": "default",
+        "LINEAGES_DIRECTORY": str(tmp_path / "letsencrypt"),
+        "DNS_TOKEN_FILE": str(tmp_path / "dns_token"),
+    }
+
+
 @pytest.fixture(autouse=True)
 def packages(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in for the database of Debian's packages, just brought up to date."""
     path = tmp_path_factory.mktemp("packages") / "status"
     path.touch()
-    monkeypatch.setattr(ages, "PACKAGES", path)
+    monkeypatch.setattr(image_ages, "PACKAGES", path)
     return path
 
 
@@ -165,7 +183,7 @@ def bundle(environ: dict[str, str], secrets_directory: Path) -> Iterator[Bundle]
         get_verify_key(signing_key)
     )
     settings = ServiceSettings.from_environ(environ)
-    certificate.ensure(settings, datetime.now(UTC), lambda _: None)
+    keeper.ensure_own(settings.certificate, datetime.now(UTC), lambda _: None)
     with Homeserver(settings, signing_key) as homeserver:
         environ["SYNAPSE_URL"] = f"http://127.0.0.1:{homeserver.inner_port}"
         environ["APACHE_ADDRESS"] = f"127.0.0.1:{homeserver.outer_port}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from signedjson.types import SigningKey
 
-    from bundle_helper.settings import ServiceSettings
+    from bundle_helper.settings.service_settings import ServiceSettings
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -69,7 +69,7 @@ class Homeserver:
     def load_certificate(self) -> None:
         """Serve what is published now, as Apache does after a reload."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.settings.certificates_directory / "live.pem")
+        context.load_cert_chain(self.settings.certificate.directory / "live.pem")
         self._outer.tls = context
 
     def __enter__(self) -> Self:

@@ -82,7 +82,7 @@ def test_each_defect_is_unhealthy_with_its_reason(changed: dict[str, Any], reaso
     ("changed", "reason"),
     [
         ({"warning": NOW.isoformat(), "problem": "no token"}, "its renewal fails: no token"),
-        ({"failure": NOW.isoformat()}, "is not renewed: nobody tried"),
+        ({"failure": NOW.isoformat()}, "is not renewed: no attempt was made"),
         (
             {
                 "origin": "placeholder",
@@ -130,7 +130,7 @@ def test_a_strange_status_is_unhealthy_and_never_a_crash(
     """Whatever the file holds, the answer is one line."""
     directory = tmp_path_factory.mktemp("state")
     (directory / "status.json").write_text(json.dumps(content))
-    assert health.look(str(directory), NOW)
+    assert health.find_problem(str(directory), NOW)
 
 
 def test_the_command_prints_one_line_and_says_it_by_exit_code(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,9 +86,24 @@ def test_of_cloudflare_s_sdk_only_what_the_plugin_reaches_is_there(image: str) -
     assert said == "wrote and removed a record\n" + "told an error\n" * 8 + "nothing surplus\n"
 
 
-def test_the_lock_pins_every_requirement_by_hash_and_names_no_place() -> None:
+@pytest.mark.engine
+def test_what_builds_the_package_does_not_ship(image: str) -> None:
+    """The image holds the helper's metadata and console scripts, but not what made them."""
+    code = (
+        "import importlib.metadata as m\n"
+        "(plugin,) = m.entry_points(group='certbot.plugins', name='dns-bundle')\n"
+        "assert plugin.load().__module__ == 'bundle_helper.certificates.authenticator'\n"
+        "names = {d.metadata['Name'].lower() for d in m.distributions()}\n"
+        "assert 'bundle-helper' in names\n"
+        "assert not names & {'hatchling', 'pathspec', 'trove-classifiers', 'wheel'}, names\n"
+    )
+    assert run(image, "-c", code, entrypoint="python3") == (0, "")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
+def test_the_lock_pins_every_requirement_by_hash_and_names_no_place(name: str) -> None:
     """Each line of the lock is an exact version with hashes; no index, link or path is in it."""
-    lock = (CONTEXT / "requirements.txt").read_text()
+    lock = (CONTEXT / name).read_text()
     requirements = re.split(r"\n(?=\S)", re.sub(r"(?m)^\s+#.*\n", "", lock).strip())
     assert all(re.match(r"[a-z0-9-]+==\S+ ", line) for line in requirements)
     assert all("--hash=sha256:" in line for line in requirements)
@@ -95,9 +111,9 @@ def test_the_lock_pins_every_requirement_by_hash_and_names_no_place() -> None:
 
 
 def test_every_library_asked_for_is_imported() -> None:
-    """requirements.in names what the package imports, and nothing else."""
-    asked = (CONTEXT / "requirements.in").read_text()
-    wanted = set(re.findall(r"(?m)^([a-z0-9-]+)", asked))
+    """pyproject.toml names what the package imports, and nothing else."""
+    project = tomllib.loads((CONTEXT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"\[", name)[0] for name in project["dependencies"]}
     sources = "\n".join(path.read_text() for path in CONTEXT.rglob("*.py"))
     imported = set(re.findall(r"(?m)^\s*(?:from|import) ([a-z0-9_]+)", sources))
     modules = {"certbot-dns-cloudflare": "certbot_dns_cloudflare", "dnspython": "dns"}

@@ -12,9 +12,9 @@ import click
 import yaml
 from pydantic import BaseModel
 
-from synapse_bundle import credentials
 from synapse_bundle.cli import main
-from synapse_bundle.settings import UNITS, Settings
+from synapse_bundle.credentials import generated
+from synapse_bundle.settings.model import UNITS, Settings
 
 
 def iterate_keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_security_document_names_every_secret(repository: Path) -> None:
     text = (repository / "docs/security.md").read_text()
     table = text.partition("| file |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([\w.]+)`", table.replace("`up -d`", "")))
-    assert set(credentials.CHECKS) | {"tunnel.json", "synapse.yaml"} <= named
+    assert set(generated.CHECKS) | {"tunnel.json", "synapse.yaml"} <= named
 
 
 def test_documented_commands_exist(repository: Path) -> None:
@@ -107,10 +107,10 @@ def test_links_between_documents_lead_somewhere(repository: Path) -> None:
 
 def test_the_card_in_the_readme_is_the_real_one(repository: Path) -> None:
     """The README shows what the command prints."""
-    from synapse_bundle import card
+    from synapse_bundle import next_steps
 
     shown = (repository / "README.md").read_text()
-    real = card.write_card(Settings(), repository / "bundle", repository)
+    real = next_steps.write_sign_in(Settings(), repository / "bundle", repository)
     for line in real.splitlines():
         assert f"    {line}" in shown, line
 

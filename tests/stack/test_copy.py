@@ -72,10 +72,14 @@ def test_its_images_come_from_the_folder_alone(unpacked: Stack) -> None:
     """The own images, which the engine did not have, were built from what the archive carried."""
     for service, path, inside in (
         ("apache", "healthcheck", "/usr/local/lib/homeserver/healthcheck"),
-        ("helper", "launchers/check", "/opt/helper/bin/check"),
+        (
+            "helper",
+            "bundle_helper/cli.py",
+            "/opt/helper/lib/python3*/site-packages/bundle_helper/cli.py",
+        ),
     ):
         carried = unpacked.directory / "images" / service / path
-        built = unpacked.compose("exec", "--no-TTY", service, "cat", inside).stdout
+        built = unpacked.compose("exec", "--no-TTY", service, "sh", "-c", f"cat {inside}").stdout
         assert built == carried.read_text()
 
 

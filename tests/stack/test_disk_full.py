@@ -64,7 +64,10 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             device = held.enter_context(small_filesystem(folder / name, size, owner))
             volumes[name] = {"driver_opts": {"type": "ext4", "device": device}}
         override = stack.directory / "compose.override.yaml"
-        override.write_text(yaml.safe_dump({"volumes": volumes}))
+        # So that few lines fill it and turn it over; the driver is the bundle's own.
+        logging = {"driver": "local", "options": {"max-size": "64k", "max-file": "3"}}
+        services = {"apache": {"logging": logging}}
+        override.write_text(yaml.safe_dump({"services": services, "volumes": volumes}))
         held.callback(remove_images, stack)
         held.callback(stack.down)
         stack.build()
@@ -116,7 +119,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
             done = cramped.compose("up", "--detach", check=False)
             assert done.returncode != 0
             output = read_log(cramped, "bootstrap")
-            assert f"database.json can not be written ({FULL})" in output
+            assert f"database.json cannot be written ({FULL})" in output
             assert "it must not be full" in output
         cramped.compose("up", "--detach")
         wait_for(lambda: FULL in probe(cramped, "helper"), "the helper's health reports it")
@@ -193,9 +196,49 @@ def test_without_room_for_its_own_state_the_helper_restarts(cramped: Stack) -> N
     before = cramped.inspect("helper")["RestartCount"]
     fill = "cat /dev/zero >/run/helper/ballast"
     cramped.compose("exec", "--no-TTY", "helper", "sh", "-c", fill, check=False)
-    wait_logged(cramped, "helper", f"can not be written ({FULL})")
+    wait_logged(cramped, "helper", f"cannot be written ({FULL})")
     wait_for(lambda: cramped.inspect("helper")["RestartCount"] > before, "it is restarted")
     cramped.wait_healthy("helper")
+
+
+@contextmanager
+def small_log(stack: Stack, service: str, path: Path) -> Iterator[Path]:
+    """Yield the folder where the engine writes a service's log, on a small filesystem of its own."""
+    root = Path(run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip())
+    folder = root / "containers" / stack.container(service) / "local-logs"
+    if not folder.is_dir():
+        pytest.skip("the engine writes its logs on another machine")
+    stack.compose("stop", service)
+    with small_filesystem(path, 2) as device:
+        run(["mount", device, str(folder)])
+        try:
+            stack.compose("start", service)
+            stack.wait_healthy(service)
+            yield folder
+        finally:
+            stack.compose("stop", service)
+            # The engine has unmounted what it found among a container's own files.
+            run(["umount", str(folder)], check=False)
+            stack.compose("start", service)
+
+
+def test_without_room_for_its_log_a_service_goes_on(cramped: Stack, tmp_path: Path) -> None:
+    """Lines that find no room are lost, through several turns of the log too, and nothing else is."""
+    with small_log(cramped, "apache", tmp_path / "log") as folder:
+        cramped.ask("GET", "/before")
+        wait_logged(cramped, "apache", "/before")
+        run(["sh", "-c", FILL], cwd=folder)
+        assert os.statvfs(folder).f_bavail == 0
+        # Each 404 is a line of some 150 bytes.
+        for number in range(1500):
+            assert cramped.ask("GET", f"/meanwhile/{number}").status == 404
+        assert cramped.ask("GET", "/_matrix/client/versions").status == 200
+        assert cramped.health("apache") == "healthy"
+        run(["sh", "-c", "rm -f ballast ballast.rest"], cwd=folder)
+        cramped.ask("GET", "/afterwards")
+        wait_logged(cramped, "apache", "/afterwards")
+    cramped.wait_healthy()
+    assert cramped.check().returncode == 0
 
 
 def test_a_copy_without_room_fails_and_the_source_is_whole(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_private_authority_is_not_trusted_by_default(
     """Without its root the neighbor is not trusted, and the report says why."""
     code, report = prove(domain, neighbor.server_name)
     assert (code, report["FederationOK"]) == (1, False)
-    assert "leads to no known root" in report["WellKnownResult"]["result"]
+    assert "does not lead to a known root" in report["WellKnownResult"]["result"]
 
 
 def test_an_impostor_is_named(domain: Stack, road: str) -> None:

@@ -107,7 +107,7 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
     [
         (["add", "admin"], "exists already"),
         (["add", "Not a name"], "is not a user name"),
-        (["password", "nobody"], "there is no account @nobody:localhost"),
+        (["password", "nobody"], "the account @nobody:localhost"),
     ],
 )
 def test_a_mistake_is_explained_in_a_sentence(

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bundle import loading, planning, topology
-from synapse_bundle.settings import Settings
+from synapse_bundle import planning, topology
+from synapse_bundle.settings import loading
+from synapse_bundle.settings.model import Settings
 from tests.bundles import plan_shape
 from tests.settings import DIRECTORY
 from tests.worker.expected_answers import DOMAINS

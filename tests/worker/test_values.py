@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from synapse_bundle import planning
-from synapse_bundle.discovery import Support
-from synapse_bundle.settings import Settings
+from synapse_bundle.settings.model import Settings
+from synapse_bundle.settings.well_known import SupportSettings as Support
 from tests.bundle.test_parsers import HOST
 from tests.bundles import plan_settings
 from tests.worker.expected_answers import FOLDER, read_plan

@@ -8,19 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .. import (
-    comparison,
-    credentials,
-    generation,
-    imports,
-    manifest,
-    planning,
-    topology,
-    tunnel,
-    writing,
-)
+from .. import comparison, manifest, planning, topology, writing
+from .. import pipeline as generation
+from ..credentials import collection, provided
+from ..credentials import file_names as imports
+from ..credentials import tunnel_credential as tunnel
 from ..errors import SettingsError
-from ..settings import Settings
+from ..settings.model import Settings
 from .inspection import Secrets
 from .resources import Wanted, Worker
 
@@ -75,13 +69,13 @@ def read_wanted(settings: Settings, base: Path) -> Wanted:
 
 def read_secrets(bundle: Path) -> Secrets:
     """Return what lies in the bundle; what is malformed is as good as nothing."""
-    directory = bundle / credentials.DIRECTORY
+    directory = bundle / imports.DIRECTORY
     token = read(directory / imports.TOKEN)
     credential = read_credential(read(directory / imports.TUNNEL))
     return Secrets(
         account=credential["AccountTag"],
         tunnel=credential["TunnelID"],
-        token="" if imports.check_dns_token(token) else token,
+        token="" if provided.check_dns_token(token) else token,
     )
 
 
@@ -108,6 +102,6 @@ def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, s
     writing.check_neighbour(bundle, settings.project)
     known = manifest.read(bundle, force=False)
     stand_ins = {imports.TUNNEL: NO_CREDENTIAL, imports.TOKEN: NO_TOKEN}
-    secrets = credentials.collect(bundle, settings, base, stand_ins | dict(given))
+    secrets = collection.collect(bundle, settings, base, stand_ins | dict(given))
     plan = planning.plan(settings, secrets, planning.read_kept(bundle))
     generation.refuse_conflicts(comparison.compare(plan, bundle, known, force=False))

@@ -11,9 +11,12 @@ from typing import Final
 
 import click
 
-from .. import generation, imports, loading, writing
-from ..cli import output_option, settings_option
+from .. import pipeline as generation
+from .. import writing
+from ..credentials import file_names as imports
 from ..errors import BundleError, SettingsError
+from ..options import output_option, settings_option
+from ..settings import loading
 from . import advice, application, bundles, destruction, permissions, presentation
 from . import state as states
 from .change import OPTIONAL, Condition, Part

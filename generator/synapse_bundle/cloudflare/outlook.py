@@ -11,9 +11,9 @@ from typing import Final
 
 import click
 
-from .. import imports
+from ..credentials import provided as imports
 from ..errors import SettingsError
-from ..settings import Settings
+from ..settings.model import Settings
 from . import advice, bundles, inspection, permissions
 from . import state as states
 from .change import Change

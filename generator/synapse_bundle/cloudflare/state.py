@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import writing
-from ..credentials import READABLE
+from ..credentials.generated import READABLE
 from ..errors import BundleError, SettingsError
 
 NAME: Final = writing.CLOUDFLARE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from .. import imports
+from ..credentials import file_names as imports
 from . import marks, undoing
 from .client import Client, CloudflareError
 from .permissions import try_to_read

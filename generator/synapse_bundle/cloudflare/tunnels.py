@@ -11,7 +11,8 @@ import secrets
 from dataclasses import replace
 from typing import Final
 
-from .. import imports, tunnel
+from ..credentials import file_names as imports
+from ..credentials import tunnel_credential as tunnel
 from . import marks, surroundings, undoing
 from .client import Client, CloudflareError
 from .resources import TUNNEL_DOMAIN, Tunnel

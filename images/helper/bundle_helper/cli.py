@@ -8,12 +8,16 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from . import supervisor
-from .settings import BootstrapSettings, ServiceSettings
+from .service import supervisor
+from .settings.bootstrap_settings import BootstrapSettings
+from .settings.service_settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from .settings.certificate_settings import CertificateSettings
 
 # What is imported inside a command is needed there alone: the service stays small in memory,
 # and a check starts at once.
@@ -27,19 +31,19 @@ def main() -> None:
 @main.command()
 def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
-    from . import bootstrap as start  # noqa: PLC0415
+    from .database import bootstrap as start  # noqa: PLC0415
 
     _end_when_asked()
-    start.run(BootstrapSettings.from_environ(os.environ), _now, _tell)
+    start.run(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
 @main.command("start-empty")
 @click.argument("server_name")
 def start_empty(server_name: str) -> None:
-    """Give up the data that belongs to this folder, and make an empty server."""
+    """Give up the data that belongs to this folder, and start an empty server."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from . import bootstrap as start  # noqa: PLC0415
+    from .database import bootstrap as start  # noqa: PLC0415
 
     _end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
@@ -47,13 +51,13 @@ def start_empty(server_name: str) -> None:
         raise click.UsageError(
             f"this folder is the server {settings.server_name}; nothing was changed"
         )
-    start.run(replace(settings, start_empty=True), _now, _tell)
+    start.run(replace(settings, start_empty=True), _now, click.echo)
 
 
 @main.command()
 def run() -> None:
     """Keep the certificate fresh and the first accounts made, until asked to stop."""
-    # Before the settings are read: what asks to stop meanwhile is heard by the supervisor.
+    # Before the settings are read: a signal to stop meanwhile waits for the supervisor.
     supervisor.hold_signals()
     ServiceSettings.from_environ(os.environ)
     supervisor.become()
@@ -68,19 +72,22 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     _end_when_asked()
     if context.invoked_subcommand:
         if as_json or inside:
-            raise click.UsageError("--json goes behind `federation`, and --inside nowhere with it")
+            raise click.UsageError(
+                "--json goes after `federation`; --inside cannot be used with it"
+            )
         return
-    from .check import probes, readiness, rendering, running  # noqa: PLC0415
+    from . import findings_table  # noqa: PLC0415
+    from .check import probes, readiness, runner  # noqa: PLC0415
     from .federation import network  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
-    readiness.await_start(settings, partial(click.echo, err=True), readiness.measure_age())
+    readiness.wait_for_start(settings, partial(click.echo, err=True), readiness.measure_age())
     chosen = probes.PROBES
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
-    results = running.run(chosen, settings)
-    rendering.render(results, as_json=as_json)
-    sys.exit(0 if all(result.ok for result in results) else 1)
+    rows = runner.run(chosen, settings)
+    findings_table.show(rows, as_json=as_json)
+    sys.exit(0 if all(row.ok for row in rows) else 1)
 
 
 @check.command()
@@ -89,24 +96,24 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
 @click.option("--root", type=click.File(), help="Trust these roots too (PEM; - is standard input).")
 def federation(server_name: str, *, as_json: bool, root: TextIO | None) -> None:
     """Prove any server as other servers see it; exit code 0 only if they could talk to it."""
-    from .federation import console  # noqa: PLC0415
+    from .federation import command  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
-    sys.exit(console.show(settings, server_name, root, as_json=as_json))
+    sys.exit(command.show(settings, server_name, root, as_json=as_json))
 
 
 @main.group()
 def certificates() -> None:
-    """Look after the server's certificate by hand."""
+    """Show, obtain or renew the server's certificate."""
 
 
 @certificates.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(*, as_json: bool) -> None:
-    """Say what is published, who issued it, and how its renewal goes."""
-    from . import console  # noqa: PLC0415
+    """Show what is published, who issued it, and the state of its renewal."""
+    from .certificates import commands  # noqa: PLC0415
 
-    sys.exit(console.show_status(ServiceSettings.from_environ(os.environ), _now(), as_json=as_json))
+    sys.exit(commands.show_status(_read_certificate(), _now(), as_json=as_json))
 
 
 @certificates.command()
@@ -114,12 +121,11 @@ def status(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def renew(*, force: bool, as_json: bool) -> None:
     """Ask for the certificate now; it is renewed only if it is due."""
-    from . import acme, console  # noqa: PLC0415
+    from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
-    settings = ServiceSettings.from_environ(os.environ)
-    wish = acme.Wish(renew=force)
-    sys.exit(console.act(settings, os.environ, wish, _now, as_json=as_json))
+    attempt = certbot.Attempt(force=force)
+    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
 
 @certificates.command()
@@ -127,17 +133,16 @@ def renew(*, force: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def issue(*, staging: bool, as_json: bool) -> None:
     """Obtain the first certificate now, or rehearse it."""
-    from . import acme, console  # noqa: PLC0415
+    from .certificates import certbot, commands  # noqa: PLC0415
 
     _end_when_asked()
-    settings = ServiceSettings.from_environ(os.environ)
-    wish = acme.Wish(rehearsal=staging)
-    sys.exit(console.act(settings, os.environ, wish, _now, as_json=as_json))
+    attempt = certbot.Attempt(rehearsal=staging)
+    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
 
 @main.group()
 def user() -> None:
-    """Look after people's accounts, without the password of an administrator."""
+    """Manage accounts, without the password of an administrator."""
     _end_when_asked()
 
 
@@ -146,7 +151,7 @@ def user() -> None:
 @click.option("--admin", is_flag=True, help="Make an administrator of the server.")
 def add(name: str, *, admin: bool) -> None:
     """Make an account and print its first password."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     settings = ServiceSettings.from_environ(os.environ)
     click.echo(users.add(settings, name, admin=admin).reveal())
@@ -156,32 +161,32 @@ def add(name: str, *, admin: bool) -> None:
 @click.argument("name")
 def password(name: str) -> None:
     """Give an account a new password, print it, and end every session of the account."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     renewed = users.renew_password(ServiceSettings.from_environ(os.environ), name)
-    click.echo(renewed.reveal() if renewed else "the account of check has its password again")
+    click.echo(renewed.reveal() if renewed else "the account of `check` has its password again")
 
 
 @user.command("list")
 def list_users() -> None:
     """Print every account that can sign in, and which are administrators."""
-    from . import users  # noqa: PLC0415
+    from .accounts import users  # noqa: PLC0415
 
     for found in users.find_users(ServiceSettings.from_environ(os.environ)):
         words = [found.user_id, *["administrator"] * found.admin, *["locked"] * found.locked]
         click.echo("  ".join(words))
 
 
+def _read_certificate() -> CertificateSettings:
+    return ServiceSettings.from_environ(os.environ).certificate
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _tell(sentence: str) -> None:
-    click.echo(sentence)
-
-
 def _end_when_asked() -> None:
-    # SIGINT too: whoever starts this in the background may have it ignored.
+    # SIGINT too: a shell that starts this in the background has it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
 

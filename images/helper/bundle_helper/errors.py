@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a person can mend."""
+"""What can go wrong in a way that a person can fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class HelperError(click.ClickException):
     exit_code = 1
 
 
-class SettingsError(HelperError):
+class InvalidEnvironmentError(HelperError):
     """The container's environment or its secret files are incomplete or wrong."""
 
     exit_code = 2

@@ -1,7 +1,7 @@
 """One HTTP request and its answer, over a connection of its own.
 
-It stands on http.client because that sends the request target byte for byte: every other client
-normalises `//`, `%2F` or `..`, which are the very bytes that the checks are about.
+It uses http.client because that sends the request target byte for byte: every other client
+normalizes `//`, `%2F` or `..`, which are the very bytes that the checks are about.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import HelperError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from email.message import Message
 
-_TIMEOUT_SECONDS = 5.0
-_LONGEST_BODY = 1024 * 1024
+_TIMEOUT_SECONDS: Final = 5.0
+_LONGEST_BODY: Final = 1024 * 1024
 
 
 class ExchangeError(HelperError):
@@ -38,7 +38,7 @@ class ExchangeError(HelperError):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where to connect, and whom to ask for there."""
+    """Where to connect, and the host to ask for there."""
 
     service: str
     address: tuple[str, int]
@@ -49,7 +49,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request target exactly as it shall go out, with method, headers and body."""
+    """A request target exactly as it is sent, with method, headers and body."""
 
     target: str
     method: str = "GET"
@@ -59,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back; `own_address` is this container's side of the connection."""
+    """The response; `own_address` is this container's side of the connection."""
 
     status: int
     headers: Message

@@ -1,4 +1,4 @@
-"""Says whether the helper does its work: `python3 -m bundle_helper.health`, exit code 0 or 1.
+"""Whether the helper does its work: `python3 -m bundle_helper.health`, exit code 0 or 1.
 
 It runs every few seconds beside the service, so it imports the standard library alone.
 """
@@ -10,14 +10,14 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
-from .pulse import end_silent
+from .liveness import end_hanging
+from .status import STATUS_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-STATUS_FILE = "status.json"
 # The service writes every 60 s; an exchange with a hanging Synapse may delay it by a few more.
 _STALE_AFTER = timedelta(seconds=180)
 _PATIENCE = timedelta(hours=1)
@@ -29,13 +29,13 @@ def main() -> int:
     if not directory:
         sys.stdout.write("unhealthy: STATE_DIRECTORY is not set\n")
         return 1
-    end_silent(directory)
-    problem = look(directory, datetime.now(UTC))
+    end_hanging(directory)
+    problem = find_problem(directory, datetime.now(UTC))
     sys.stdout.write(f"unhealthy: {problem}\n" if problem else "healthy\n")
     return 1 if problem else 0
 
 
-def look(directory: str, now: datetime) -> str | None:
+def find_problem(directory: str, now: datetime) -> str | None:
     """Return why the status in `directory` is not a healthy one, or None if it is."""
     try:
         with open(os.path.join(directory, STATUS_FILE), encoding="utf-8") as file:  # noqa: PTH118, PTH123 (pathlib costs more than all the rest of this program)
@@ -43,7 +43,7 @@ def look(directory: str, now: datetime) -> str | None:
     except FileNotFoundError:
         return "the service has not written its status yet"
     except (OSError, ValueError, LookupError, TypeError) as error:
-        return f"its status can not be read ({type(error).__name__})"
+        return f"its status cannot be read ({type(error).__name__})"
 
 
 def judge(status: Mapping[str, Any], now: datetime) -> str | None:
@@ -56,23 +56,25 @@ def judge(status: Mapping[str, Any], now: datetime) -> str | None:
         return _line(f"no usable certificate: {certificate['problem']}")
     if datetime.fromisoformat(certificate["valid_until"]) <= now:
         return f"the certificate expired at {certificate['valid_until']}"
-    reason = judge_renewal(certificate, now)
+    reason = _judge_renewal(certificate, now)
     if reason:
         return _line(reason)
     if not accounts["ensured"]:
-        return _line(f"the accounts are not there yet: {accounts['problem']}")
+        return _line(f"the accounts do not exist yet: {accounts['problem']}")
     return None
 
 
-def judge_renewal(certificate: Mapping[str, Any], now: datetime) -> str | None:
-    """Return why a certificate that is valid now gives reason to worry, and until when, or None."""
+def _judge_renewal(certificate: Mapping[str, Any], now: datetime) -> str | None:
+    """Return why a certificate that is valid now will soon be a problem, or None."""
     problem, end = certificate["problem"], certificate["valid_until"]
     if _is_past(certificate.get("failure"), now):
-        return f"the certificate ends at {end} and is not renewed: {problem or 'nobody tried'}"
+        return (
+            f"the certificate ends at {end} and is not renewed: {problem or 'no attempt was made'}"
+        )
     if problem and _is_past(certificate.get("warning"), now):
         return f"degraded: the certificate ends at {end} and its renewal fails: {problem}"
     since = certificate.get("failing_since")
-    # At first the stack is up and well with it; `check` tells the problem at once.
+    # At first the stack is healthy with it; `check` reports the problem at once.
     if certificate.get("origin") == "placeholder" and _is_past(since, now - _PATIENCE):
         reason = problem or "no attempt has brought one yet"
         return f"degraded: a placeholder is served instead of the certificate: {reason}"

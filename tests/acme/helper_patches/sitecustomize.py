@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Final
 
-from bundle_helper.propagation import Patience
+from bundle_helper.certificates.propagation import Patience
 
 _DEFAULTS: Final = Patience.__init__.__kwdefaults__
 if _DEFAULTS is None or set(_DEFAULTS) != {"floor", "ceiling", "blind"}:

@@ -1,1 +1,1 @@
-"""Proofs that the running bundle works: one small function per hop, each returns one Result."""
+"""Proofs that the running bundle works: one small function per hop, each returns one finding."""

@@ -1,28 +1,27 @@
-"""The outside view: the public names, asked through DNS and Cloudflare as strangers ask them."""
+"""The outside view: the public names, reached through DNS and Cloudflare as other servers do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..federation import web
 from ..federation.answers import explain_answer, is_absent
-from ..federation.faults import Fault, FaultError
+from ..federation.faults import Fault, FaultError, blame
 from ..federation.keys import TARGET
 from ..federation.names import shown
-from ..federation.rows import blame
-from .result import Finding, failed, passed
-from .signing import find_problems, key_id
-from .wellknown import problems_of_cors, read_base_url
+from ..findings import Finding, failed, passed
+from .discovery_documents import find_cors_problems, read_base_url
+from .signing_key import find_problems, key_id
 
 if TYPE_CHECKING:
     from ..exchange import Answer
     from ..federation.network import Network
-    from ..settings import ServiceSettings
+    from ..settings.service_settings import ServiceSettings
 
 # https://developers.cloudflare.com/cache/concepts/cache-responses/
-_FROM_CACHE = {"HIT", "STALE", "UPDATING", "REVALIDATED"}
-_TUNNEL = "point its DNS record (a proxied CNAME) to this bundle's tunnel"
-_DOCUMENT = (
+_FROM_CACHE: Final = {"HIT", "STALE", "UPDATING", "REVALIDATED"}
+_TUNNEL: Final = "point its DNS record (a proxied CNAME) to this bundle's tunnel"
+_DOCUMENT: Final = (
     "`synapse-bundle cloudflare apply` puts a Worker there; or let the web site at that name serve"
     " the bundle's apache/well-known/*.json"
 )
@@ -38,7 +37,7 @@ def probe_name(settings: ServiceSettings, network: Network) -> Finding:
     state = str(answer.headers.get("cf-cache-status", "")).upper()
     if state in _FROM_CACHE:
         return failed(
-            f"{url} comes out of Cloudflare's cache ({state})",
+            f"{url} comes from Cloudflare's cache ({state})",
             cause="a cache rule of the zone covers /_matrix",
             next_step="in Cloudflare's dashboard (Caching, Cache Rules) let this host bypass it",
         )
@@ -49,16 +48,16 @@ def probe_name(settings: ServiceSettings, network: Network) -> Finding:
             cause=f"{settings.homeserver} leads to another server than this bundle",
             next_step=_TUNNEL,
         )
-    return passed(f"{settings.homeserver} leads to {key_id(settings)}, as strangers see it")
+    return passed(f"{settings.homeserver} leads to {key_id(settings)}, as others see it")
 
 
 def probe_client(settings: ServiceSettings, network: Network) -> Finding:
-    """Ask the server's public name what clients ask it."""
+    """Ask the server's public name for what clients read."""
     return _probe_document(settings, network, "client", settings.base_url)
 
 
 def probe_server(settings: ServiceSettings, network: Network) -> Finding:
-    """Ask the server's public name what other servers ask it."""
+    """Ask the server's public name for what other servers read."""
     return _probe_document(settings, network, "server", settings.federation_address)
 
 
@@ -71,12 +70,12 @@ def _probe_document(
     except FaultError as error:
         return blame(error.fault)
     content = web.read_object(answer) or {}
-    told = read_base_url(content) if document == "client" else content.get("m.server")
-    problems = list(problems_of_cors(answer))
-    if told != wanted:
-        problems.append(f"it says {shown(str(told))} instead of {wanted}")
+    found = read_base_url(content) if document == "client" else content.get("m.server")
+    problems = list(find_cors_problems(answer))
+    if found != wanted:
+        problems.append(f"it says {shown(str(found))} instead of {wanted}")
     if not problems:
-        return passed(f"{wanted}, with CORS, as strangers see it")
+        return passed(f"{wanted}, with CORS, as others see it")
     return failed(
         f"{url}: {'; '.join(problems)}",
         cause="something else than this bundle's document is served there",
@@ -89,7 +88,7 @@ def _get(url: str, network: Network) -> Answer:
     fault = explain_answer(answer, url)
     if is_absent(answer):
         fault = Fault(
-            told=f"{url} is not there (404)",
+            detail=f"{url} does not exist (404)",
             cause="nothing is served at that name, or not by this bundle",
             next_step=_TUNNEL if url.endswith(TARGET) else _DOCUMENT,
         )

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ..synapse import prove_database
 from . import outside
-from .accounts import probe_admin
-from .ages import probe_ages
-from .closed import probe_closed, probe_limit
-from .database import probe_proof, probe_reached
-from .forwarded import probe_forwarded
-from .paths import probe_paths
-from .running import Probe
-from .signing import probe_signing
-from .tls import probe_chain, probe_current, probe_issuer
-from .watched import probe_watch
-from .wellknown import probe_client, probe_server, probe_support
+from .administrator import probe_admin
+from .client_address import probe_address
+from .database_proof import probe_proof
+from .discovery_documents import probe_client, probe_server, probe_support
+from .disk_and_heartbeat import probe_watch
+from .encoded_paths import probe_paths
+from .image_ages import probe_ages
+from .refusals import probe_closed, probe_limit
+from .runner import Probe
+from .served_certificate import probe_chain, probe_current, probe_issuer
+from .signing_key import probe_signing
 
 if TYPE_CHECKING:
     from ..federation.network import Network
 
-PROBES: tuple[Probe, ...] = (
+PROBES: Final[tuple[Probe, ...]] = (
     Probe("database role, locale and owner", probe_proof),
-    Probe("Synapse reaches its database", probe_reached),
+    Probe("Synapse reaches its database", prove_database),
     Probe("first administrator exists", probe_admin),
     Probe("certificate: name, chain, days", probe_chain),
     Probe("certificate served is the live one", probe_current),
     Probe("certificate is the issuer's own", probe_issuer),
     Probe("encoded paths arrive intact", probe_paths),
-    Probe("forged client address ignored", probe_forwarded),
+    Probe("forged client address ignored", probe_address),
     Probe("admin API closed through Apache", probe_closed),
     Probe("oversized upload refused", probe_limit),
     Probe("well-known client", probe_client),
@@ -42,10 +43,10 @@ PROBES: tuple[Probe, ...] = (
 
 
 def outside_probes(network: Network) -> tuple[Probe, ...]:
-    """Return the probes that go out into the world and come back in by the tunnel."""
+    """Return the probes that go out into the internet and come back in by the tunnel."""
     return tuple(
-        Probe(name, partial(look, network=network))
-        for name, look in (
+        Probe(name, partial(probe, network=network))
+        for name, probe in (
             ("public name leads here", outside.probe_name),
             ("public well-known client", outside.probe_client),
             ("public well-known server", outside.probe_server),

@@ -6,24 +6,27 @@ import errno
 import ssl
 from dataclasses import dataclass
 from http.client import IncompleteRead
+from typing import Final, TypeAlias
 
 import dns.exception
 import dns.resolver
 
+from ..findings import Finding, failed
 from .names import shown
 
-_NO_ROUTE = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_NO_ROUTE: Final = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 # What OpenSSL calls them: x509_vfy.h, X509_V_ERR_*.
-_NOT_YET, _EXPIRED = 9, 10
-_OTHER_NAME = {62, 64}
-_UNKNOWN_ROOT = {2, 18, 19, 20, 21}
+_NOT_YET: Final = 9
+_EXPIRED: Final = 10
+_OTHER_NAME: Final = {62, 64}
+_UNKNOWN_ROOT: Final = {2, 18, 19, 20, 21}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that is wrong; `no_way` says that this machine lacks the way, not the server."""
+    """One thing that is wrong; `no_way` says that only this machine cannot reach it."""
 
-    told: str
+    detail: str
     cause: str
     next_step: str
     no_way: bool = False
@@ -33,13 +36,13 @@ class FaultError(Exception):
     """No usable answer came."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.told)
+        super().__init__(fault.detail)
         self.fault = fault
 
 
-_Kinds = type[Exception] | tuple[type[Exception], ...]
-# The first whose kind fits is told: kind of error, what is told, why, and what to do.
-_CASES: tuple[tuple[_Kinds, str, str, str], ...] = (
+_Kinds: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+# The first whose kind matches counts: kind of error, detail, cause, next step.
+_CASES: Final[tuple[tuple[_Kinds, str, str, str], ...]] = (
     (
         TimeoutError,
         "{place} did not answer in time",
@@ -55,26 +58,26 @@ _CASES: tuple[tuple[_Kinds, str, str, str], ...] = (
     (
         (ConnectionError, ssl.SSLEOFError, IncompleteRead),
         "{place} cut the connection ({reason})",
-        "a proxy on the way gives up, or the server restarts",
-        "try again; then look at the logs of the server and of its proxy",
+        "a proxy between gives up, or the server restarts",
+        "try again; then check the logs of the server and of its proxy",
     ),
     (
         ssl.SSLError,
         "{place} does not speak TLS as other servers do ({reason})",
         "the port is not for HTTPS, or TLS 1.2 and 1.3 are switched off there",
-        "look at what listens on that port",
+        "check what listens on that port",
     ),
     (
         OSError,
-        "{place} is not reached ({reason})",
+        "{place} cannot be reached ({reason})",
         "the network between here and there is broken",
-        "look at the address in DNS, then at this machine's network",
+        "check the address in DNS, then this machine's network",
     ),
     (
         Exception,
         "{place} does not speak HTTP as other servers do ({reason})",
         "something else listens on that port",
-        "look at what listens there",
+        "check what listens there",
     ),
 )
 
@@ -87,58 +90,71 @@ def explain_error(error: Exception, place: str) -> Fault:
         return explain_certificate(error, place)
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
         return _explain_no_way("IPv6" if "[" in place else "IPv4", place)
-    told, cause, next_step = next(rest for kind, *rest in _CASES if isinstance(error, kind))
+    detail, cause, next_step = next(rest for kind, *rest in _CASES if isinstance(error, kind))
     said = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     reason = shown(str(said) or type(error).__name__)
-    return Fault(told=told.format(place=place, reason=reason), cause=cause, next_step=next_step)
+    return Fault(detail=detail.format(place=place, reason=reason), cause=cause, next_step=next_step)
 
 
 def _explain_no_way(family: str, place: str) -> Fault:
     return Fault(
-        told=f"{place} can not be tried from here: no way out by {family}",
+        detail=f"{place} cannot be tried from here: no way out by {family}",
         cause=f"this machine, or Docker's network, has no {family}",
-        next_step="nothing, if another address answers; or look at this machine's network",
+        next_step="nothing, if another address answers; otherwise check this machine's network",
         no_way=True,
     )
 
 
 def explain_certificate(error: ssl.SSLCertVerificationError, place: str) -> Fault:
-    """Return why a certificate is not believed, from what OpenSSL says."""
+    """Return why a certificate is not trusted, from what OpenSSL says."""
     said = shown(error.verify_message)
     if error.verify_code == _EXPIRED:
-        told, why, todo = "has expired", "nobody renewed it", "renew it"
+        detail, why, todo = "has expired", "it was not renewed", "renew it"
     elif error.verify_code == _NOT_YET:
-        told, why, todo = "is not valid yet", "a clock is wrong, here or there", "compare `date -u`"
+        detail, why, todo = (
+            "is not valid yet",
+            "a clock is wrong, here or there",
+            "compare `date -u`",
+        )
     elif error.verify_code in _OTHER_NAME:
-        told, why = "is for another name", said
+        detail, why = "is for another name", said
         todo = "serve a certificate that carries the name which others ask for"
     elif error.verify_code in _UNKNOWN_ROOT:
-        told, why = "leads to no known root", said
+        detail, why = "does not lead to a known root", said
         todo = (
             "serve the whole chain of a public authority;"
             " in a private federation name its root: --root FILE"
         )
     else:
-        told, why, todo = f"is not accepted ({said})", "its form or its chain is broken", "renew it"
-    return Fault(told=f"the certificate of {place} {told}", cause=why, next_step=todo)
+        detail, why, todo = (
+            f"is not accepted ({said})",
+            "its form or its chain is broken",
+            "renew it",
+        )
+    return Fault(detail=f"the certificate of {place} {detail}", cause=why, next_step=todo)
 
 
 def explain_lookup(error: dns.exception.DNSException, name: str) -> Fault:
     """Return what DNS said instead of an answer."""
     if isinstance(error, dns.resolver.NXDOMAIN):
         return Fault(
-            told=f"the name {name} does not exist in DNS",
+            detail=f"the name {name} does not exist in DNS",
             cause="there is no record for it, or it is too new for the resolver asked",
             next_step="add the record; if it is there, wait a few minutes",
         )
     if isinstance(error, dns.resolver.NoAnswer):
         return Fault(
-            told=f"the name {name} has no address in DNS",
+            detail=f"the name {name} has no address in DNS",
             cause="it has neither an A nor an AAAA record",
             next_step="add the record",
         )
     return Fault(
-        told=f"DNS gave no answer for {name} ({type(error).__name__})",
-        cause="this machine reaches no resolver, or the zone's name servers are broken",
-        next_step="look at this machine's network; then at https://dnsviz.net",
+        detail=f"DNS gave no answer for {name} ({type(error).__name__})",
+        cause="this machine cannot reach a resolver, or the zone's name servers are broken",
+        next_step="check this machine's network; then https://dnsviz.net",
     )
+
+
+def blame(fault: Fault) -> Finding:
+    """Return the finding that something does not hold because of a fault."""
+    return failed(fault.detail, cause=fault.cause, next_step=fault.next_step)

@@ -6,7 +6,7 @@ https://spec.matrix.org/latest/server-server-api/#publishing-keys
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from signedjson.key import decode_verify_key_bytes
 from signedjson.sign import verify_signed_json
@@ -17,9 +17,9 @@ from .names import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-TARGET = "/_matrix/key/v2/server"
-_ALGORITHM = "ed25519:"
-_KEY_BYTES = 32
+TARGET: Final = "/_matrix/key/v2/server"
+_ALGORITHM: Final = "ed25519:"
+_KEY_BYTES: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +45,14 @@ class Keys:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What other servers will not put up with, one sentence each."""
+        """What other servers do not accept, one sentence each."""
         return tuple(self._find_problems())
 
     def _find_problems(self) -> Iterable[str]:
         if self.server_name != self.asked:
             yield f"the keys are for {shown(self.server_name)}, not for {self.asked}"
         if self.valid_until is None:
-            yield "the keys name no valid_until_ts"
+            yield "the keys lack valid_until_ts"
         elif not self.is_current:
             yield f"the keys have expired (valid_until_ts is {shown(str(self.valid_until))})"
         if not self.ed25519:
@@ -68,7 +68,7 @@ def read_keys(document: dict[str, Any], asked: str, now: float) -> Keys:
     """Return what a document says and proves about its keys; `now` is in seconds since 1970."""
     claimed, valid_until = document.get("server_name"), document.get("valid_until_ts")
     claimed = claimed if isinstance(claimed, str) else ""
-    # A truth value is a number to Python, and to nobody else.
+    # To Python a truth value is a number.
     valid_until = valid_until if type(valid_until) is int else None
     return Keys(
         asked=asked,
@@ -96,7 +96,7 @@ def _has_signed(document: dict[str, Any], signer: str, key_id: str, public: byte
         return False
     try:
         verify_signed_json(document, signer, decode_verify_key_bytes(key_id, public))
-    except Exception:  # noqa: BLE001 (what the library can not read was not signed)
+    except Exception:  # noqa: BLE001 (what the library cannot read was not signed)
         return False
     return True
 

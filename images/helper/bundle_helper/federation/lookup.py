@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dns.exception
 import dns.name
@@ -15,11 +15,11 @@ from .faults import Fault, FaultError, explain_lookup
 if TYPE_CHECKING:
     from dns.resolver import Answer, Resolver
 
-_SERVICES = ("_matrix-fed._tcp", "_matrix._tcp")
+_SERVICES: Final = ("_matrix-fed._tcp", "_matrix._tcp")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceRecord:
+class SrvRecord:
     """One SRV record, its target as a whole name with the final dot."""
 
     target: str
@@ -38,18 +38,18 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class SrvRecords:
     """The SRV records found under `name`, or none."""
 
     name: str = ""
-    records: tuple[ServiceRecord, ...] = ()
+    records: tuple[SrvRecord, ...] = ()
     fault: Fault | None = None
 
 
-def find_service(host: str, resolver: Resolver) -> Service:
+def find_srv_records(host: str, resolver: Resolver) -> SrvRecords:
     """Look for the service of a host: the registered name first, then the deprecated one.
 
-    Clean absence is no fault; a resolver that fails is one, because homeservers give up there.
+    Clean absence is not a fault; a resolver that fails is one, because homeservers give up there.
     """
     for service in _SERVICES:
         name = f"{service}.{host}."
@@ -58,14 +58,14 @@ def find_service(host: str, resolver: Resolver) -> Service:
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             continue
         except dns.exception.DNSException as error:
-            return Service(name=name, fault=explain_lookup(error, name))
-        return Service(name=name, records=_read_records(answer), fault=_find_refusal(answer))
-    return Service()
+            return SrvRecords(name=name, fault=explain_lookup(error, name))
+        return SrvRecords(name=name, records=_read_records(answer), fault=_find_refusal(answer))
+    return SrvRecords()
 
 
-def _read_records(answer: Answer) -> tuple[ServiceRecord, ...]:
+def _read_records(answer: Answer) -> tuple[SrvRecord, ...]:
     records = [
-        ServiceRecord(
+        SrvRecord(
             target=record.target.to_text(),
             port=record.port,
             priority=record.priority,
@@ -81,7 +81,7 @@ def _find_refusal(answer: Answer) -> Fault | None:
     if any(record.target != dns.name.root for record in answer):
         return None
     return Fault(
-        told=f"the SRV record {answer.qname} says that there is no such service",
+        detail=f"the SRV record {answer.qname} says that the service does not exist",
         cause="its target is the single dot of RFC 2782",
         next_step="delete the record, or name the server in it",
     )
@@ -101,12 +101,12 @@ def find_host(name: str, resolver: Resolver) -> Host:
         addresses += [record.address for record in answer]
     if addresses:
         return Host(canonical=canonical, addresses=tuple(addresses))
-    # What failed says more than what is merely not there.
+    # What failed says more than what merely does not exist.
     failure = min(failures, key=lambda error: isinstance(error, dns.resolver.NoAnswer))
     return Host(canonical=canonical, addresses=(), fault=explain_lookup(failure, name))
 
 
-def find_target(record: ServiceRecord, resolver: Resolver) -> Host:
+def find_target(record: SrvRecord, resolver: Resolver) -> Host:
     """Look up an SRV record's target, which RFC 2782 forbids to be an alias."""
     host = find_host(record.target, resolver)
     if host.fault or host.canonical.lower() == record.target.lower():
@@ -115,7 +115,7 @@ def find_target(record: ServiceRecord, resolver: Resolver) -> Host:
         canonical=host.canonical,
         addresses=(),
         fault=Fault(
-            told=f"the SRV target {record.target} is an alias of {host.canonical}",
+            detail=f"the SRV target {record.target} is an alias of {host.canonical}",
             cause="RFC 2782 forbids a CNAME there, and homeservers refuse it",
             next_step=f"name {host.canonical} in the SRV record, or delegate by well-known",
         ),

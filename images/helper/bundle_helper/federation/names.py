@@ -5,19 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import Final
 
-_SPLIT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
-_LABEL = r"[A-Za-z0-9-]{1,63}"
-_DNS_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_DOTTED_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
-_LONGEST_NAME = 253
-_HIGHEST_PORT = 65535
-_LONGEST_SHOWN = 80
+_SPLIT: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
+_LABEL: Final = r"[A-Za-z0-9-]{1,63}"
+_DNS_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_DOTTED_NUMBERS: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+_LONGEST_NAME: Final = 253
+_HIGHEST_PORT: Final = 65535
+_LONGEST_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerName:
-    """A host, without brackets, and perhaps a port; `is_address` says that the host is no name."""
+    """A host, without brackets, and perhaps a port; `is_address` says that the host is an IP address."""
 
     text: str
     host: str
@@ -40,17 +41,17 @@ def parse_server_name(text: str) -> ServerName:
     if host.startswith("[") or _DOTTED_NUMBERS.fullmatch(host):
         return _parse_address(text, host, port)
     if len(host) > _LONGEST_NAME or not _DNS_NAME.fullmatch(host):
-        raise ValueError(_refusal(text, "the host is no DNS name such as example.org"))
+        raise ValueError(_refusal(text, "the host is not a DNS name such as example.org"))
     return ServerName(text=text, host=host, port=port, is_address=False)
 
 
 def _parse_address(text: str, host: str, port: int | None) -> ServerName:
     bare = host.strip("[]")
     try:
-        # A zone (%eth0) is no part of the grammar.
+        # A zone (%eth0) is not part of the grammar.
         address = ipaddress.ip_address("" if "%" in bare else bare)
     except ValueError:
-        raise ValueError(_refusal(text, "the host is no IP address")) from None
+        raise ValueError(_refusal(text, "the host is not an IP address")) from None
     if (address.version == 6) is not host.startswith("["):
         raise ValueError(_refusal(text, "brackets are for IPv6 addresses, and only for them"))
     return ServerName(text=text, host=bare, port=port, is_address=True)
@@ -61,6 +62,6 @@ def _refusal(text: str, reason: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return foreign text as it may stand on a terminal: short, on one line, without controls."""
+    """Return foreign text as a terminal may show it: short, on one line, without controls."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
     return clean if len(clean) <= _LONGEST_SHOWN else f"{clean[: _LONGEST_SHOWN - 3]}..."

@@ -5,35 +5,35 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ..check.result import Finding, Result, failed, passed
+from ..findings import Finding, Row, failed, passed
+from .faults import blame
 from .names import shown
 from .network import PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .connection import Connection, Version
-    from .faults import Fault
     from .keys import Keys
-    from .proof import Proof
+    from .proof import FederationProof
+    from .server import ServerConnection, Version
 
-_RENEW_KEYS = (
-    "look at the clock (`date -u`), the server_name and the signing key of that server;"
-    " a name that has federated keeps its key for ever"
+_RENEW_KEYS: Final = (
+    "check the clock (`date -u`), the server_name and the signing key of that server;"
+    " a name that has federated keeps its key forever"
 )
 
 
-def build_rows(proof: Proof) -> tuple[Result, ...]:
+def build_rows(proof: FederationProof) -> tuple[Row, ...]:
     """Return the rows, in the order in which another server goes."""
-    return tuple(Result(name=name, **asdict(finding)) for name, finding in _find_rows(proof))
+    return tuple(Row(name=name, **asdict(finding)) for name, finding in _find_rows(proof))
 
 
-def _find_rows(proof: Proof) -> Iterable[tuple[str, Finding]]:
-    yield "well-known server", _judge_wellknown(proof)
+def _find_rows(proof: FederationProof) -> Iterable[tuple[str, Finding]]:
+    yield "well-known server", _judge_delegation(proof)
     if proof.destination is None:
-        if proof.destination_fault and proof.destination_fault != proof.wellknown.fault:
+        if proof.destination_fault and proof.destination_fault != proof.delegation.fault:
             yield "addresses", blame(proof.destination_fault)
         return
     yield "addresses", _judge_addresses(proof)
@@ -42,12 +42,12 @@ def _find_rows(proof: Proof) -> Iterable[tuple[str, Finding]]:
         yield f"{place} keys", _judge_keys(connection.keys)
     for place, fault in proof.faults.items():
         excused = fault.no_way and proof.connections
-        yield str(place), passed(f"left out: {fault.told}") if excused else blame(fault)
+        yield str(place), passed(f"left out: {fault.detail}") if excused else blame(fault)
     yield "version", _judge_version(proof.version)
 
 
-def _judge_wellknown(proof: Proof) -> Finding:
-    found = proof.wellknown
+def _judge_delegation(proof: FederationProof) -> Finding:
+    found = proof.delegation
     if found.delegate:
         minutes = math.ceil((found.expires_at - time.time()) / 60)
         kept = f", kept by others for {minutes} min" if minutes > 0 else ""
@@ -55,28 +55,26 @@ def _judge_wellknown(proof: Proof) -> Finding:
     if found.fault is None:
         return passed(f"{found.absent}; {proof.name} itself is asked")
     if proof.ok:
-        return passed(f"{found.fault.told}; passed over, because {proof.name} itself answers")
+        return passed(f"{found.fault.detail}; passed over, because {proof.name} itself answers")
     return blame(found.fault)
 
 
-def _judge_addresses(proof: Proof) -> Finding:
+def _judge_addresses(proof: FederationProof) -> Finding:
     if proof.destination_fault:
         return blame(proof.destination_fault)
     places = proof.destination.places if proof.destination else ()
     return passed(", ".join(map(str, places)))
 
 
-def _judge_certificate(proof: Proof, connection: Connection) -> Finding:
+def _judge_certificate(proof: FederationProof, connection: ServerConnection) -> Finding:
     if connection.certificate_fault:
         return blame(connection.certificate_fault)
     name = proof.destination.host.host if proof.destination else ""
     issuer = shown(connection.certificates[0].issuer) if connection.certificates else ""
-    told = f"{name}, issued by {issuer or 'an unnamed authority'}, {connection.tls_version}"
+    detail = f"{name}, issued by {issuer or 'an unnamed authority'}, {connection.tls_version}"
     if connection.trusted_by == PUBLIC:
-        return passed(told)
-    return passed(
-        f"{told}; private: only who trusts {connection.trusted_by} believes it, as was done here"
-    )
+        return passed(detail)
+    return passed(f"{detail}; private: trusted only with {connection.trusted_by}, as was done here")
 
 
 def _judge_keys(keys: Keys) -> Finding:
@@ -93,8 +91,3 @@ def _judge_version(version: Version) -> Finding:
     if version.fault:
         return blame(version.fault)
     return passed(f"{shown(version.name)} {shown(version.version)}")
-
-
-def blame(fault: Fault) -> Finding:
-    """Return the finding that something does not hold because of a fault."""
-    return failed(fault.told, cause=fault.cause, next_step=fault.next_step)

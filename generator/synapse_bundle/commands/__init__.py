@@ -1,0 +1,1 @@
+"""The commands of `synapse-bundle`, a module for each."""

@@ -1,0 +1,129 @@
+"""All secrets of a bundle: those that exist are kept, the others are generated or copied."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from .. import user_files
+from ..errors import SettingsError
+from ..settings.model import Settings
+from . import authority_check, provided
+from .file_names import (
+    AUTHORITY_CERTIFICATE,
+    AUTHORITY_KEY,
+    DIRECTORY,
+    SIGNING_KEY,
+    TUNNEL,
+)
+from .generated import CHECKS, MAKERS, decode_base64, encode_base64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Secret values by the name of their file; a file's last newline is not part of the value."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    def __getitem__(self, name: str) -> str:
+        """Return one value."""
+        return self.values[name]
+
+    @property
+    def verify_key(self) -> str:
+        """The public half of the signing key, as `ed25519:VERSION BASE64` (Matrix: unpadded)."""
+        # Imported here: `init` and `--help` need no cryptography.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+            Ed25519PrivateKey,
+        )
+
+        _, version, seed = self[SIGNING_KEY].split()
+        key = Ed25519PrivateKey.from_private_bytes(decode_base64(seed)).public_key()
+        return f"ed25519:{version} {encode_base64(key.public_bytes_raw())}"
+
+    @property
+    def tunnel_id(self) -> str:
+        """The UUID of the tunnel."""
+        return str(json.loads(self[TUNNEL])["TunnelID"])
+
+
+def collect(
+    bundle: Path,
+    settings: Settings,
+    base: Path,
+    given: Mapping[str, str] = MappingProxyType({}),
+    now: datetime | None = None,
+) -> Credentials:
+    """Return the bundle's credentials, generating what is missing; nothing is written.
+
+    `base` is the directory that file names in the settings are relative to, `given` are secrets
+    that were given to this run, by the name of their file, `now` defaults to the clock. Raises
+    SettingsError that lists every unusable secret file by name, never by content.
+    """
+    directory = bundle / DIRECTORY
+    if directory.exists() and not os.access(directory, os.R_OK | os.X_OK):
+        raise SettingsError(
+            f"{directory} cannot be read; run as its owner, or give it back: chown, chmod 0700"
+        )
+    now = now or datetime.now(UTC)
+    problems: list[str] = []
+    values: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        text = _read_secret(bundle / DIRECTORY / name, check, problems)
+        if text is not None:
+            values[name] = text
+    values |= provided.read(bundle / DIRECTORY, settings, base, _read_secret, problems, given)
+    if AUTHORITY_CERTIFICATE in values and AUTHORITY_KEY not in values:
+        problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
+    if not any("authority." in problem for problem in problems):
+        problems += authority_check.find_faults(values, now)
+    if SIGNING_KEY not in values and (bundle / "compose.yaml").exists():
+        problems.append(
+            "secrets/signing.key is missing: other servers know this one by it. Restore it from a"
+            " backup; for a new identity, delete compose.yaml too"
+        )
+    if problems:
+        raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
+    return Credentials(values=_create_missing(values, settings, now))
+
+
+def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
+    """Return all values, with generated ones for those that do not exist yet."""
+    created = {name: make() for name, make in MAKERS.items() if name not in values}
+    if AUTHORITY_CERTIFICATE not in values:
+        created |= _create_authority(values.get(AUTHORITY_KEY), settings, now)
+    return values | created
+
+
+def _create_authority(key: str | None, settings: Settings, now: datetime) -> dict[str, str]:
+    """Return the authority's files; an existing key is kept, because devices trust it."""
+    # Imported here: only the first run makes an authority.
+    from . import authority
+
+    private = key or authority.create_key().rstrip("\n")
+    certificate = authority.certify(private, settings.authority_names, now).rstrip("\n")
+    return {AUTHORITY_KEY: private, AUTHORITY_CERTIFICATE: certificate}
+
+
+def _read_secret(path: Path, check: Callable[[str], str], problems: list[str]) -> str | None:
+    """Return a secret's value, or None where it does not exist or is unusable."""
+    shown = f"{DIRECTORY}/{path.name}" if path.parent.name == DIRECTORY else str(path)
+    try:
+        # As bytes: a Windows line end must not be read as a plain one.
+        text = user_files.read(path).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        problems.append(f"{shown}: {reason}")
+        return None
+    value = text.removesuffix("\n")
+    fault = check(value)
+    if fault:
+        problems.append(f"{shown}: {fault}")
+    return value

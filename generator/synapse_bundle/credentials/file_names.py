@@ -1,0 +1,21 @@
+"""The names of the secret files in a bundle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DIRECTORY: Final = "secrets"
+
+# The id that the bootstrap gives a server and its data at the first start.
+INSTANCE: Final = "instance"
+SIGNING_KEY: Final = "signing.key"
+AUTHORITY_KEY: Final = "authority.key"
+AUTHORITY_CERTIFICATE: Final = "authority.pem"
+
+# Provided by the operator, or made at Cloudflare.
+TUNNEL: Final = "tunnel.json"
+TOKEN: Final = "dns_token"  # noqa: S105  # the name of a file
+ROOT: Final = "root.pem"
+NOTIFICATION: Final = "notification_urls"
+HEARTBEAT: Final = "heartbeat_url"
+PROVIDED: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT)

@@ -1,0 +1,1 @@
+"""Accounts of the homeserver: the first ones, and those that an operator asks for."""

@@ -1,0 +1,158 @@
+"""The `user` commands: accounts made, and given new passwords, from a shell on the machine.
+
+Synapse's admin API requires an administrator's token, which an administrator who has forgotten the
+password cannot give. The registration secret can make an administrator, so one is made that exists for
+the time of a command: https://element-hq.github.io/synapse/latest/admin_api/user_admin_api.html
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from .. import synapse
+from ..errors import HelperError
+from ..exchange import Answer, Request, ask
+from ..settings.environment import Secret
+from ..settings.service_settings import parse_localpart
+from .registration import CHECK_USER, Account, check_password, create_account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..settings.service_settings import ServiceSettings
+
+_PAGE: Final = 1000
+_TEMPORARY: Final = "synapse-bundle-passing"
+
+
+class UserError(HelperError):
+    """The request does not match the accounts that exist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """An account of this server; `locked` ones sign in nowhere."""
+
+    user_id: str
+    admin: bool
+    locked: bool
+
+
+def add(settings: ServiceSettings, name: str, *, admin: bool) -> Secret:
+    """Make an account and return its first password; UserError if the name is taken or invalid."""
+    account = Account(
+        localpart=_parse_name(settings, name), password=_generate_password(), admin=admin
+    )
+    if create_account(settings, account) is None:
+        raise UserError(
+            f"@{account.localpart}:{settings.server_name} exists already. For a new password:"
+            f" docker compose exec helper user password {account.localpart}"
+        )
+    return account.password
+
+
+def renew_password(settings: ServiceSettings, name: str) -> Secret | None:
+    """Give an account a new password, end its sessions, and return the password.
+
+    The checks' account gets the one that follows from the registration secret, which is not shown:
+    None. UserError if the account does not exist or was deactivated.
+    """
+    user_id = f"@{_parse_name(settings, name)}:{settings.server_name}"
+    path = f"/_synapse/admin/v2/users/{quote(user_id, safe='')}"
+    ours = user_id == f"@{CHECK_USER}:{settings.server_name}"
+    password = check_password(settings) if ours else _generate_password()
+    with _temporary_administrator(settings) as administrator:
+        answer = administrator.ask("GET", path)
+        if answer.status == HTTPStatus.NOT_FOUND or answer.json().get("deactivated"):
+            raise UserError(
+                f"the account {user_id} does not exist. For a list:"
+                " docker compose exec helper user list"
+            )
+        body = {"password": password.reveal(), "logout_devices": True}
+        administrator.call("PUT", path, body)
+    return None if ours else password
+
+
+def find_users(settings: ServiceSettings) -> list[User]:
+    """Return every account that can sign in, except the temporary administrator."""
+    found: list[dict[str, Any]] = []
+    with _temporary_administrator(settings) as administrator:
+        start = "0"
+        while start:
+            page = administrator.call(
+                "GET", f"/_synapse/admin/v2/users?guests=false&limit={_PAGE}&from={start}"
+            )
+            found += page["users"]
+            start = str(page.get("next_token", ""))
+    return [
+        User(user_id=user["name"], admin=bool(user["admin"]), locked=bool(user.get("locked")))
+        for user in found
+        if user["name"] != administrator.user_id
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Administrator:
+    settings: ServiceSettings
+    user_id: str
+    token: Secret
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        request = Request(
+            method=method,
+            target=path,
+            headers={"Authorization": f"Bearer {self.token.reveal()}"},
+            body=json.dumps(body).encode() if body is not None else b"",
+        )
+        return ask(synapse.endpoint(self.settings), request)
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = self.ask(method, path, body)
+        if answer.status != HTTPStatus.OK:
+            # Only the code is shown: an error text may quote what was sent.
+            raise UserError(
+                f"Synapse refused ({answer.status} {answer.errcode})."
+                " See `docker compose logs synapse`."
+            )
+        return answer.json()
+
+
+@contextmanager
+def _temporary_administrator(settings: ServiceSettings) -> Iterator[_Administrator]:
+    """Be an administrator until the block ends; the account is then closed for good."""
+    name = f"{_TEMPORARY}-{secrets.token_hex(8)}"
+    account = Account(localpart=name, password=_generate_password(), admin=True)
+    answer = create_account(settings, account, sign_in=True)
+    token = answer and answer.json().get("access_token")
+    if not isinstance(token, str):
+        raise UserError("Synapse did not open a session. See `docker compose logs synapse`.")
+    administrator = _Administrator(
+        settings=settings, user_id=f"@{name}:{settings.server_name}", token=Secret(token)
+    )
+    try:
+        yield administrator
+    finally:
+        closed = quote(administrator.user_id, safe="")
+        administrator.call("POST", f"/_synapse/admin/v1/deactivate/{closed}", {"erase": True})
+
+
+def _parse_name(settings: ServiceSettings, name: str) -> str:
+    """Return the localpart of `anna`, `@anna` or `@anna:example.org`; UserError otherwise."""
+    localpart = name.removeprefix("@").removesuffix(f":{settings.server_name}")
+    try:
+        parse_localpart(localpart)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return localpart
+
+
+def _generate_password() -> Secret:
+    # Nearly 80 bits, in letters that are easy to type on a phone.
+    letters = "abcdefghjkmnpqrstuvwxyz23456789"
+    return Secret("-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4)))

@@ -1,0 +1,1 @@
+"""The server's certificate: issued or obtained, validated, published, renewed."""

@@ -1,0 +1,1 @@
+"""The one-shot start: owners of volumes, Synapse's role and database, and the proof of both."""

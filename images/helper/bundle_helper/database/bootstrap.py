@@ -1,0 +1,72 @@
+"""The one-shot start of a bundle: owners of volumes, role, database, and a report of the proof."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from .. import storage
+from ..errors import HelperError
+from . import convergence, volumes
+from .connection import connect_as_superuser, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ..settings.bootstrap_settings import BootstrapSettings
+
+
+def run(
+    settings: BootstrapSettings, now: Callable[[], datetime], tell: Callable[[str], None]
+) -> None:
+    """Bring everything to the wanted state and report it; HelperError if that is impossible.
+
+    The report holds a failure too, so that `check` never shows the proof of an earlier run.
+    """
+    try:
+        proof = _converge(settings, tell)
+    except HelperError as error:
+        try:
+            _report(settings, now(), {"proof": None, "problem": error.message})
+        except HelperError as second:
+            # On a full disk both fail: the second must not hide the first.
+            raise HelperError(f"{error.message} Besides, {second.message}") from error
+        raise
+    _report(settings, now(), {"proof": asdict(proof), "problem": None})
+    tell(
+        f"proved: {proof.role} owns {proof.database}"
+        f" ({proof.properties.encoding}, {proof.properties.collation}), has no further attribute, and"
+        " is a member of no other role"
+    )
+    if proof.members:
+        # It may be needed, for a backup for example: only the operator knows.
+        tell(
+            f"the role {proof.role} has members, who may do all that it may:"
+            f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
+            f" `docker compose exec postgres psql -U postgres -c"
+            f" 'REVOKE {proof.role} FROM {proof.members[0]}'`."
+        )
+
+
+def _converge(
+    settings: BootstrapSettings, tell: Callable[[str], None]
+) -> convergence.DatabaseProof:
+    for change in volumes.ensure_owners(settings.volume_owners):
+        tell(change)
+    try:
+        with connect_as_superuser(settings, tell=tell) as superuser:
+            for change in convergence.converge(superuser, settings):
+                tell(change)
+        return convergence.prove(settings)
+    except psycopg.Error as error:
+        raise HelperError(
+            f"PostgreSQL refused a statement: {first_line(error)}."
+            " See `docker compose logs postgres`, then `docker compose up -d`.",
+        ) from error
+
+
+def _report(settings: BootstrapSettings, now: datetime, outcome: dict[str, object]) -> None:
+    storage.write_json(settings.report_file, {"time": now.isoformat(timespec="seconds"), **outcome})

@@ -1,0 +1,9 @@
+"""The files in the state directory by which the helper's processes say how things are.
+
+Each duty leaves `<duty>.json`; from these the supervisor makes the status.
+"""
+
+from __future__ import annotations
+
+CERTIFICATE, ACCOUNTS, WATCH = "certificate", "accounts", "watch"
+STATUS_FILE = "status.json"
