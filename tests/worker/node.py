@@ -6,10 +6,11 @@ import fcntl
 import hashlib
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
+
+from tests.support.processes import run
 
 HERE: Final = Path(__file__).parent
 CACHE: Final = HERE.parents[1] / ".node"
@@ -27,7 +28,7 @@ def find_obstacle() -> str | None:
     """Return in one line why no module can be imported here; None when one can."""
     if not is_installed():
         return "no node command is installed"
-    version = _run("node", "--version").stdout.strip()
+    version = run(["node", "--version"], check=False, timeout=30).stdout.strip()
     major = re.match(r"v(\d+)\.", version)
     if not major or int(major[1]) < OLDEST:
         return f"node is {version or 'out of order'}, and {OLDEST} is needed"
@@ -59,8 +60,8 @@ def _install(installed: Path) -> None:
         folder.mkdir()
         for name in PACKAGES:
             shutil.copy(HERE / name, folder)
-        command = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        done = _run(*command, folder=folder, seconds=300)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = run(command, cwd=folder, check=False, timeout=300)
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
             msg = f"npm could not install workerd: {' '.join(said[:1])}"
@@ -70,16 +71,9 @@ def _install(installed: Path) -> None:
 
 def _ask_for_program(installed: Path) -> str:
     # The platform's own program: npm's command is a script that starts it as a child.
-    done = _run("node", "--print", "require('workerd').default", folder=installed)
+    command = ["node", "--print", "require('workerd').default"]
+    done = run(command, cwd=installed, check=False, timeout=30)
     if done.returncode:
         msg = "workerd has no program for this machine"
         raise RuntimeError(msg)
     return done.stdout.strip()
-
-
-def _run(
-    *command: str, folder: Path | None = None, seconds: float = 30
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
-    )
