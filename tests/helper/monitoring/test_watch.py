@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundle_helper.check import disk_and_heartbeat
-from bundle_helper.monitoring import watch
+from bundle_helper.monitoring import disk, watch
 from tests.helper.listening import Listening
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_is_found(
         (10 * gibibyte, gibibyte, None),
         (10 * gibibyte, gibibyte - 1, "1024 MiB"),
     ):
-        problem = watch.check_disk(watching)
+        problem = disk.check_disk(watching)
         assert (scarce or "None") in str(problem)
         assert disk_and_heartbeat.probe_watch(watching).ok is (scarce is None)
     look(watching)
