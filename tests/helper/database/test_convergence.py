@@ -269,8 +269,8 @@ def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
             superuser.execute(f'GRANT "{name}" TO "{other}"')
             code, said = place.run()
             assert code == 0, said
-            assert "took the membership in pg_monitor" in said
-            assert "took the membership in pg_read_server_files" in said
+            assert "revoked the membership in pg_monitor" in said
+            assert "revoked the membership in pg_read_server_files" in said
             assert f"REVOKE {name} FROM {other}" in said
             proof = convergence.prove(place.settings)
             assert (proof.memberships, proof.members) == ((), (other,))

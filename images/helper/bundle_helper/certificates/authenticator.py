@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Authenticator(dns_cloudflare.Authenticator):
-    """Cloudflare by an API token in a file of its own, never an account's e-mail and key."""
+    """Cloudflare by an API token in a file of its own, never an account's email and key."""
 
     description = "DNS-01 through Cloudflare, watched on the zone's own name servers."
 
