@@ -133,21 +133,21 @@ class Alone:
         return bool(certificates) and is_foreign(certificates[0], other_than)
 
     def wait_problem(self, *words: str) -> str:
-        """Wait until the status tells a problem with all the words, and return it."""
+        """Wait until the status has a problem with all the words, and return it."""
 
-        def tells() -> bool:
+        def has_problem() -> bool:
             text = find_problem(self.status()).lower()
             return all(word.lower() in text for word in words)
 
         try:
-            wait_until(tells, f"the status tells {words}", PATIENCE)
+            wait_until(has_problem, f"the status has a problem with {words}", PATIENCE)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.logs()}") from None
         return find_problem(self.status())
 
 
 def find_problem(status: Any) -> str:
-    """Return the whole status as text where it tells of a problem."""
+    """Return the whole status as text where it has a problem."""
     return json.dumps(status) if status else ""
 
 
@@ -192,5 +192,5 @@ def copy_faketime(internet: Internet, place: Path) -> Path:
 
 
 def kill(container: str) -> None:
-    """End a container's first process at once; it may be gone already."""
+    """End a container's first process at once; it may have ended already."""
     try_docker("kill", "--signal", "KILL", container)

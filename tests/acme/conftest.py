@@ -23,7 +23,7 @@ def running_internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inter
 
 @pytest.fixture
 def internet(running_internet: Internet) -> Iterator[Internet]:
-    """The fake internet, in order and with no past; nobody may ask it anything strange."""
+    """The fake internet, working and without a past; every request to it must be one that it knows."""
     running_internet.reset()
     yield running_internet
     assert running_internet.look()["violations"] == []
@@ -37,7 +37,7 @@ def bundle(running_internet: Internet, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def helper(bundle: Stack, internet: Internet) -> Iterator[Alone]:
-    """The bundle's helper on empty volumes, not started; it never tells the token."""
+    """The bundle's helper on empty volumes, not started; it never shows the token."""
     override = bundle.directory / "compose.override.yaml"
     before, alone = override.read_text(), Alone(stack=bundle)
     try:

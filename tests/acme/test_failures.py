@@ -1,4 +1,4 @@
-"""What goes wrong outside: each failure is told with its cause, and what was served stays."""
+"""What goes wrong outside: each failure is reported with its cause, and what was served stays."""
 
 from __future__ import annotations
 

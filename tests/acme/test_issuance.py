@@ -35,7 +35,7 @@ def test_first_issuance(helper: Alone, internet: Internet) -> None:
 
 
 def test_serves_a_placeholder_until_the_real_one_comes(helper: Alone, internet: Internet) -> None:
-    """While nobody issues, a certificate of the own authority is published at once."""
+    """Until the authority issues, a certificate of the bundle's own is published at once."""
     internet.control(acme=[{"status": 503}])
     helper.start()
     wait_until(lambda: bool(read_live(helper.stack)), "there is a placeholder", 30)

@@ -11,7 +11,7 @@ from tests.acme.internet import ORDER, Internet
 pytestmark = pytest.mark.engine
 
 PLACE = "/etc/letsencrypt"
-# A filesystem of its own, so that a full one harms nobody else.
+# A filesystem of its own, so that a full one harms nothing else.
 SMALL = {"type": "tmpfs", "device": "tmpfs", "o": "size=8m,uid=993,gid=993,mode=0755"}
 
 
@@ -21,7 +21,7 @@ def in_helper(helper: Alone, script: str) -> str:
 
 
 def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -> None:
-    """Nothing is ordered while it is full, the reason is told, and room alone heals it."""
+    """Nothing is ordered while it is full, the reason is reported, and room alone fixes it."""
     override = helper.stack.directory / "compose.override.yaml"
     content = yaml.safe_load(override.read_text())
     content["volumes"] = {"letsencrypt": {"driver_opts": SMALL}}
@@ -48,7 +48,7 @@ def test_a_full_volume_costs_no_certificate(helper: Alone, internet: Internet) -
 def test_a_damaged_lineage_is_replaced_under_its_own_name(
     helper: Alone, internet: Internet
 ) -> None:
-    """An empty renewal file does not send the next certificate to a place where nobody looks."""
+    """An empty renewal file does not send the next certificate to a place where it is never found."""
     helper.start()
     first = helper.wait_issued()
     in_helper(helper, f"for file in {PLACE}/renewal/*.conf; do : >$file; done")

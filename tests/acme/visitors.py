@@ -44,7 +44,7 @@ class Visits:
 
 
 def trust(*roots: Path) -> ssl.SSLContext:
-    """Return a context that trusts the named roots and nobody else."""
+    """Return a context that trusts the named roots and no others."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for root in roots:
         context.load_verify_locations(cafile=str(root))

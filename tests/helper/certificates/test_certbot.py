@@ -22,7 +22,7 @@ def arguments(environ: dict[str, str], attempt: Attempt | None = None) -> list[s
 
 
 def test_no_secret_is_an_argument(acme_environ: dict[str, str]) -> None:
-    """Whoever lists processes sees the file's name, and never the token."""
+    """A list of processes shows the file's name, and never the token."""
     assert TOKEN not in " ".join(arguments(acme_environ))
     assert acme_environ["DNS_TOKEN_FILE"] in arguments(acme_environ)
 

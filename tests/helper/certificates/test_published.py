@@ -24,7 +24,7 @@ def pem(issuer: local_authority.Authority) -> bytes:
 
 
 def test_the_published_file_is_for_its_group_alone(tmp_path: Path, pem: bytes) -> None:
-    """Owner writes, the given group reads, nobody else does."""
+    """The owner writes, the given group reads, no one else does."""
     published.publish(tmp_path, validation.validate(pem, NAMES, NOW), group=33)
     found = (tmp_path / LIVE).stat()
     assert (found.st_mode & 0o777, found.st_gid) == (0o640, 33)

@@ -61,7 +61,7 @@ def write_lineage(lineage: Lineage) -> tuple[Path, Path]:
 def test_an_attempt_that_cannot_be_written_down_is_not_made_again_at_once(
     renewal: Renewal, settings: CertificateSettings, acme: Acme
 ) -> None:
-    """Where the volume is gone the next look waits, and the problem is told."""
+    """Where the volume is missing the next attempt waits, and the problem is reported."""
     shutil.rmtree(acme.lineages_directory)
     acme.lineages_directory.write_text("")
     with pytest.raises(issuance.IssuanceError):
@@ -118,7 +118,7 @@ def test_a_success_without_a_certificate_is_a_failure(
 
 
 def test_a_placeholder_without_a_reason_is_counted_too(renewal: Renewal) -> None:
-    """Since when it is served is known, whoever failed or did nothing."""
+    """It is known since when it is served, whatever the reason."""
     assert renewal.ensure(NOW).failing_since is not None
 
 
@@ -135,7 +135,7 @@ def test_a_whole_lineage_is_left_alone(lineage: Lineage) -> None:
     "how", ["empty", "missing", "damaged", "elsewhere", "no key", "no live", "torn"]
 )
 def test_a_damaged_lineage_is_set_aside(lineage: Lineage, how: str) -> None:
-    """Certbot would save beside it, where nobody looks; nothing of it is lost."""
+    """Certbot would save beside it, where it is never found; nothing of it is lost."""
     configuration, live = write_lineage(lineage)
     match how:
         case "empty":

@@ -1,4 +1,4 @@
-"""When to ask and when to worry follows from the certificate's own life, whatever it is."""
+"""When to ask and when to warn follows from the certificate's own life, whatever it is."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_clock_that_was_ahead_does_not_silence_the_helper() -> None:
 
 
 def test_the_first_failure_is_remembered_until_success() -> None:
-    """Since when it fails is told, not when it failed last."""
+    """The report says since when it fails, not when it failed last."""
     later = History().after_failure(NOW, "a").after_failure(NOW + HOURS, "b")
     assert (later.failing_since, later.failures, later.problem) == (NOW, 2, "b")
     assert later.after_success(NOW).failing_since is None

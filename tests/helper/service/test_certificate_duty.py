@@ -59,7 +59,7 @@ def test_the_next_look_is_when_something_will_be_different() -> None:
 
 
 def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) -> None:
-    """As long as there is nothing to serve it tries each minute, whatever stands in the way."""
+    """As long as there is nothing to serve it tries every minute, whatever the problem is."""
     settings.certificate.directory.rmdir()
     now = datetime.now(UTC)
     certificate_duty.keep_certificate(settings.certificate, {}, now=lambda: now)

@@ -59,7 +59,7 @@ class Environment:
             return stand_in
 
     def text(self, name: str) -> str:
-        """Return a variable that may hold anything but nothing."""
+        """Return a variable that may hold any text but an empty one."""
         return self.read(name, str, "")
 
     def dns_name(self, name: str) -> str:
