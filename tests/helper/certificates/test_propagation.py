@@ -43,7 +43,9 @@ def watch(
     monkeypatch.setattr(propagation, "_TIMEOUT_SECONDS", 0.2)
     clock, told = ManualClock(events), list[str]()
     given = propagation.Clock(monotonic=lambda: clock.now, sleep=clock.sleep)
-    propagation.watch({RECORD: "right"}, server.resolver(), Patience(), given, told.append)
+    propagation.wait_for_records(
+        {RECORD: "right"}, server.resolver(), Patience(), given, told.append
+    )
     return clock.now, told
 
 

@@ -58,7 +58,7 @@ class Authenticator(dns_cloudflare.Authenticator):
     def _wait(self, records: dict[str, str]) -> None:
         clock = propagation.Clock(monotonic=time.monotonic, sleep=time.sleep)
         try:
-            propagation.watch(
+            propagation.wait_for_records(
                 records,
                 dns.resolver.Resolver(),
                 propagation.Patience(),

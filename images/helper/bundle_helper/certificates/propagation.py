@@ -49,7 +49,7 @@ class Clock:
     sleep: Callable[[float], None]
 
 
-def watch(
+def wait_for_records(
     records: Mapping[str, str],
     resolver: Resolver,
     patience: Patience,
