@@ -68,7 +68,7 @@ class ExampleOrg(SmallInternet):
 
 
 def find(content: Any, path: str) -> list[Any]:
-    """Return all that stands at a path such as `A/*/B`."""
+    """Return every value at a path such as `A/*/B`."""
     step, _, rest = path.partition("/")
     inner = list(content.values()) if step == "*" else [content[step]]
     return [found for value in inner for found in (find(value, rest) if rest else [value])]

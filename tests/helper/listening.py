@@ -33,7 +33,7 @@ class Listening(ThreadingHTTPServer):
         self.server_close()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Shake hands in the request's own thread, so that a slow client stops nobody."""
+        """Shake hands in the request's own thread, so that a slow client does not stop the others."""
         if self.tls is not None:
             try:
                 request = self.tls.wrap_socket(request, server_side=True)

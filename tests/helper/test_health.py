@@ -118,7 +118,7 @@ def test_a_placeholder_that_nothing_explains_is_unhealthy_too() -> None:
 
 
 def test_a_failing_renewal_alone_is_not_unhealthy() -> None:
-    """While the live certificate is valid the service is healthy; check tells of the renewal."""
+    """While the live certificate is valid the service is healthy; `check` reports the renewal."""
     certificate = {**status()["certificate"], "problem": "the authority is gone"}
     assert health.judge(status(certificate=certificate), NOW) is None
 

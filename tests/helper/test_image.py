@@ -21,7 +21,7 @@ def image() -> str:
 
 
 def run(image: str, *arguments: str, entrypoint: str = "bundle-helper") -> tuple[int, str]:
-    """Run a command in the image as a stranger, without a home, on a read-only root."""
+    """Run a command in the image as an unknown user, without a home, on a read-only root."""
     answer = subprocess.run(
         [
             *("docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"),

@@ -11,7 +11,7 @@ from bundle_helper import liveness
 
 
 def write_process(processes: Path, process: int, *, wakes: int = 0, **files: str) -> None:
-    """Write what the kernel tells of a process."""
+    """Write what the kernel says of a process."""
     place = processes / str(process)
     (place / "task" / str(process)).mkdir(parents=True, exist_ok=True)
     status = f"Name:\tx\nvoluntary_ctxt_switches:\t{wakes}\nnonvoluntary_ctxt_switches:\t{wakes}9\n"

@@ -44,7 +44,7 @@ def test_an_unreadable_report_is_named(tmp_path: Path, content: str | None) -> N
 
 
 def test_many_writers_at_once_all_succeed(tmp_path: Path) -> None:
-    """Whoever comes last wins, whole; nobody is in another's way, and nothing is left beside it."""
+    """The last writer wins, whole; no writer disturbs another, and nothing is left beside the file."""
     file = tmp_path / "status.json"
     for _ in range(20):
         with ThreadPoolExecutor(8) as pool:

@@ -31,10 +31,10 @@ def main() -> None:
 @main.command()
 def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
-    from .database import bootstrap as start  # noqa: PLC0415
+    from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
     _end_when_asked()
-    start.run(BootstrapSettings.from_environ(os.environ), _now, click.echo)
+    run_bootstrap(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
 @main.command("start-empty")
@@ -43,7 +43,7 @@ def start_empty(server_name: str) -> None:
     """Give up the data that belongs to this folder, and start an empty server."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from .database import bootstrap as start  # noqa: PLC0415
+    from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
     _end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
@@ -51,7 +51,7 @@ def start_empty(server_name: str) -> None:
         raise click.UsageError(
             f"this folder is the server {settings.server_name}; nothing was changed"
         )
-    start.run(replace(settings, start_empty=True), _now, click.echo)
+    run_bootstrap(replace(settings, start_empty=True), _now, click.echo)
 
 
 @main.command()

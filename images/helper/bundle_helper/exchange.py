@@ -9,17 +9,22 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from .errors import HelperError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
     from email.message import Message
+    from pathlib import Path
 
 _TIMEOUT_SECONDS: Final = 5.0
+OK: Final = range(200, 300)
+_HTTPS_PORT: Final = 443
+_HTTP_PORT: Final = 80
 _LONGEST_BODY: Final = 1024 * 1024
 
 
@@ -87,6 +92,34 @@ def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS)
             return converse(connected, endpoint.host, request)
     except (OSError, http.client.HTTPException) as error:
         raise ExchangeError(endpoint, error) from error
+
+
+def ask_url(url: str, root: Path | None = None) -> int:
+    """Return the status that a URL answers with.
+
+    HelperError says why there was no answer, but not the URL, which may be a secret.
+    """
+    parts = urlsplit(url)
+    context = None
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        if root is not None:
+            context.load_verify_locations(root)
+    host = parts.hostname or ""
+    endpoint = Endpoint(
+        service=host,
+        address=(host, parts.port or (_HTTPS_PORT if context else _HTTP_PORT)),
+        host=parts.netloc.rpartition("@")[2],
+        tls=context,
+        tls_name=host,
+    )
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        return ask(endpoint, Request(target=target)).status
+    except ExchangeError as error:
+        cause = error.__cause__
+        reason = getattr(cause, "verify_message", "") or getattr(cause, "strerror", None)
+        raise HelperError(f"no answer ({reason or type(cause).__name__})") from error
 
 
 def connect(endpoint: Endpoint, timeout: float = _TIMEOUT_SECONDS) -> socket.socket:

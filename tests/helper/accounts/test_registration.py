@@ -48,7 +48,7 @@ def test_silence_is_told_as_such(settings: ServiceSettings) -> None:
 
 
 def test_the_check_password_depends_on_secret_and_server(settings: ServiceSettings) -> None:
-    """It is derived, the same each time, and tells nothing of the secret."""
+    """It is derived, the same each time, and reveals nothing of the secret."""
     first, second = registration.check_password(settings), registration.check_password(settings)
     assert first.reveal() == second.reveal()
     assert settings.registration_shared_secret.reveal() not in first.reveal()

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from bundle_helper.certificates import certbot
 from bundle_helper.certificates.certbot import Attempt
-from bundle_helper.certificates.lineage import find_lineage
-from bundle_helper.errors import InvalidEnvironmentError
 from bundle_helper.settings.issuers import STAGING, Acme
 from bundle_helper.settings.service_settings import ServiceSettings
 from tests.helper.conftest import TOKEN
@@ -22,7 +16,7 @@ def arguments(environ: dict[str, str], attempt: Attempt | None = None) -> list[s
 
 
 def test_no_secret_is_an_argument(acme_environ: dict[str, str]) -> None:
-    """Whoever lists processes sees the file's name, and never the token."""
+    """A list of processes shows the file's name, and never the token."""
     assert TOKEN not in " ".join(arguments(acme_environ))
     assert acme_environ["DNS_TOKEN_FILE"] in arguments(acme_environ)
 
@@ -73,42 +67,3 @@ def test_an_account_s_key_never_replaces_the_token(acme_environ: dict[str, str])
     assert not set(keys) & set(given)
     assert given["CLOUDFLARE_BASE_URL"] == "http://x"
     assert "REQUESTS_CA_BUNDLE" not in given
-
-
-def make_acme(name: str) -> Acme:
-    place = Path("/nowhere")
-    return Acme(
-        name=name,
-        directory=name,
-        email="",
-        profile=None,
-        key_type=None,
-        lineages_directory=place,
-        token_file=place,
-    )
-
-
-def test_each_authority_and_homeserver_has_its_own_lineage() -> None:
-    """Trying another authority never touches the certificates of the first."""
-    issuers = ("letsencrypt", "letsencrypt-staging", "https://ca.org/dir", "https://ca.org:1/dir")
-    hosts = ("a.org", "b.org")
-    names = {find_lineage(make_acme(n), host).name for n in issuers for host in hosts}
-    assert len(names) == 8
-    assert all("/" not in name and ":" not in name for name in names)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("CERTIFICATE_ISSUER", "http://ca.example.org/dir"),
-        ("CERTIFICATE_KEY_TYPE", "dsa"),
-        ("DNS_TOKEN_FILE", "/nowhere"),
-        ("ACME_EMAIL", ""),
-        ("LINEAGES_DIRECTORY", "letsencrypt"),
-    ],
-)
-def test_bad_values_are_named(acme_environ: dict[str, str], name: str, value: str) -> None:
-    """What an authority needs is complete or explained."""
-    with pytest.raises(InvalidEnvironmentError) as caught:
-        ServiceSettings.from_environ({**acme_environ, name: value})
-    assert caught.value.problems[0].startswith(name)

@@ -33,7 +33,7 @@ def test_nothing_published_is_an_error(environ: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("command", [["renew"], ["issue"], ["issue", "--staging"]])
 def test_an_issuer_that_need_not_be_asked_is_not_asked(bundle: Bundle, command: list[str]) -> None:
-    """The bundle's own authority issues by itself, and the person learns it."""
+    """The bundle's own authority issues by itself, and the command says so."""
     done = run(bundle.environ, *command, "--json")
     assert done.exit_code == 1
     assert "the helper publishes by itself" in json.loads(done.output)["problem"]

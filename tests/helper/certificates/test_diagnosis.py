@@ -1,4 +1,4 @@
-"""Every failure of certbot, the authority or Cloudflare is told as what, why, and what to do."""
+"""Every failure of certbot, the authority or Cloudflare is reported as what, why, and what to do."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_known_failures_are_explained(said: str, part: str) -> None:
 
 
 def test_a_rate_limit_is_told_with_its_end() -> None:
-    """The moment stands in the message, and the next attempt waits for it."""
+    """The moment is in the message, and the next attempt waits for it."""
     found = diagnose(LIMIT)
     assert found.not_before == datetime(2026, 12, 1, 18, 13, 12, tzinfo=UTC)
     assert "which ends at 2026-12-01 18:13 UTC" in str(found)
 
 
 def test_the_unknown_is_quoted_without_the_noise() -> None:
-    """What nobody foresaw is still shown, in one line."""
+    """An unforeseen failure is still shown, in one line."""
     said = "Saving debug log to /x\n\nThe moon is full.\nSee the logfile /x for more details."
     assert diagnose(said).why == "The moon is full."
 

@@ -64,7 +64,7 @@ def test_a_certificate_of_another_authority_is_replaced(
 def test_a_failed_renewal_keeps_what_is_live(
     settings: ServiceSettings, secrets_directory: Path
 ) -> None:
-    """A due certificate stays live, and the problem is told, while none can be issued."""
+    """A due certificate stays live, and the problem is reported, while none can be issued."""
     first = ensure(settings).live
     (secrets_directory / "authority.key").write_text("damaged\n")
     state = ensure(settings, NOW + timedelta(days=61))

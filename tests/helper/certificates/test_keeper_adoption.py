@@ -88,7 +88,7 @@ def test_looking_again_changes_nothing(foreign: CertificateSettings) -> None:
 
 @pytest.mark.parametrize("fault", ["mismatch", "truncated", "wrong name", "too early", "missing"])
 def test_a_bad_candidate_is_never_published(foreign: CertificateSettings, fault: str) -> None:
-    """Whatever is wrong with it is told, and the good one keeps serving."""
+    """What is wrong with it is reported, and the good one keeps serving."""
     issue(foreign)
     ensure(foreign)
     before = read(foreign)
@@ -134,7 +134,7 @@ def test_another_issuer_keeps_the_last_good_one(
 
 
 def test_back_to_the_own_authority_at_once(foreign: CertificateSettings) -> None:
-    """The bundle's own authority waits for nobody."""
+    """The bundle's own authority waits for no one."""
     issue(foreign)
     ensure(foreign)
     own = replace(foreign, issuer=OwnAuthority(), names=NAMES)
@@ -143,7 +143,7 @@ def test_back_to_the_own_authority_at_once(foreign: CertificateSettings) -> None
 
 
 def test_files_that_nobody_replaces_are_told(foreign: CertificateSettings) -> None:
-    """With a third of their life left the operator learns it, not the clients."""
+    """With a third of their life left the operator is warned, before clients notice."""
     issue(foreign)
     ensure(foreign)
     assert ensure(foreign, NOW + timedelta(days=59)).problem is None

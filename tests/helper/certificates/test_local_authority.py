@@ -16,13 +16,6 @@ from tests.helper.conftest import write_authority
 NAMES = ("matrix.example.org", "example.org", "127.0.0.1", "::1")
 
 
-@pytest.fixture
-def issuer(secrets_directory: Path) -> local_authority.Authority:
-    return local_authority.load(
-        secrets_directory / "authority.key", secrets_directory / "authority.pem"
-    )
-
-
 def test_the_certificate_is_for_every_name_and_for_servers(
     issuer: local_authority.Authority,
 ) -> None:

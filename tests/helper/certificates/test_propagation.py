@@ -17,7 +17,7 @@ ZONE = {
 
 
 class ManualClock:
-    """A clock that moves only while somebody sleeps; `events` happen at their second."""
+    """A clock that moves only while the code sleeps; `events` happen at their second."""
 
     def __init__(self, events: dict[float, object]) -> None:
         self.now = 0.0
@@ -38,12 +38,14 @@ def watch(
     events: dict[float, object],
     port: int | None = None,
 ) -> tuple[float, list[str]]:
-    """Watch for the value `right`; return the seconds waited, and what was told."""
+    """Watch for the value `right`; return the seconds waited, and what was logged."""
     monkeypatch.setattr(propagation, "_PORT", port or server.port)
     monkeypatch.setattr(propagation, "_TIMEOUT_SECONDS", 0.2)
     clock, told = ManualClock(events), list[str]()
     given = propagation.Clock(monotonic=lambda: clock.now, sleep=clock.sleep)
-    propagation.watch({RECORD: "right"}, server.resolver(), Patience(), given, told.append)
+    propagation.wait_for_records(
+        {RECORD: "right"}, server.resolver(), Patience(), given, told.append
+    )
     return clock.now, told
 
 
@@ -74,7 +76,7 @@ def test_it_gives_up_at_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_nothing_can_be_seen_it_sleeps_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A closed port 53 is told, and the record gets its usual time."""
+    """A closed port 53 is reported, and the record gets its usual time."""
     with NameServer(ZONE) as server, NameServer({}) as closed:
         closed.close()
         waited, told = watch(monkeypatch, server, {}, port=closed.port)

@@ -1,15 +1,14 @@
-"""When to ask and when to worry follows from the certificate's own life, whatever it is."""
+"""When to ask and when to warn follows from the certificate's own life, whatever it is."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle_helper.certificates import history, schedule
+from bundle_helper.certificates import schedule
 from bundle_helper.certificates.history import History
 from bundle_helper.settings.limits import parse_limit
 
@@ -40,13 +39,6 @@ def test_deadlines_follow_the_life(life: timedelta, warning: timedelta, failure:
     found = schedule.compute_deadlines(NOW, NOW + life, third, week)
     assert abs(NOW + life - found.warning - warning) < timedelta(milliseconds=1)
     assert abs(NOW + life - found.failure - failure) < timedelta(milliseconds=1)
-
-
-@pytest.mark.parametrize("text", ["", "7", "0d", "1/1", "1/10", "7 d", "-1d", "2/3"])
-def test_what_is_no_limit_is_refused(text: str) -> None:
-    """A limit is a share or a span and nothing else."""
-    with pytest.raises(ValueError, match="is not a share"):
-        parse_limit(text)
 
 
 def test_pauses_after_failures_grow_from_a_minute_to_a_day() -> None:
@@ -84,22 +76,6 @@ def test_a_clock_that_was_ahead_does_not_silence_the_helper() -> None:
     assert schedule.is_due(History(attempted=NOW + 48 * HOURS), "x", NOW)
 
 
-def test_the_first_failure_is_remembered_until_success() -> None:
-    """Since when it fails is told, not when it failed last."""
-    later = History().after_failure(NOW, "a").after_failure(NOW + HOURS, "b")
-    assert (later.failing_since, later.failures, later.problem) == (NOW, 2, "b")
-    assert later.after_success(NOW).failing_since is None
-
-
-@given(attempted=st.none() | MOMENTS, failures=st.integers(0, 99), problem=st.none() | st.text())
-def test_a_history_survives_its_file(
-    attempted: datetime | None, failures: int, problem: str | None
-) -> None:
-    """What is stored is what is read."""
-    known = History(attempted=attempted, failures=failures, problem=problem, not_before=attempted)
-    assert history.parse(json.loads(json.dumps(known.to_json()))) == known
-
-
 @pytest.mark.parametrize(
     ("known", "due"),
     [
@@ -113,3 +89,13 @@ def test_a_history_survives_its_file(
 def test_a_certificate_that_has_become_due_is_a_reason_to_ask(known: History, due: bool) -> None:
     """It shortens the usual pause, but never one after a failure or one that the authority wants."""
     assert schedule.is_due(known, "x", NOW, renewable_since=NOW - 2 * HOURS) is due
+
+
+def test_waiting_for_room_counts_no_failure() -> None:
+    """A full disk is looked at every ten minutes, however long it is full."""
+    known = History()
+    for _ in range(9):
+        known = known.postponed(NOW, "full")
+    assert (known.failures, known.failing_since, known.problem) == (0, NOW, "full")
+    assert not schedule.is_due(known, "x", NOW + timedelta(minutes=9))
+    assert schedule.is_due(known, "x", NOW + timedelta(minutes=10))

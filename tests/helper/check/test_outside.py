@@ -1,4 +1,4 @@
-"""The outside view: what strangers get at the public names, and each way in which it goes wrong."""
+"""The outside view: what others get at the public names, and each way in which it goes wrong."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_fault_out_there_breaks_its_own_rows(
 def test_the_bundles_own_authority_counts_for_nothing_outside(
     public: ExampleOrg, bundle: Bundle
 ) -> None:
-    """What cloudflared believes of Apache, the internet does not believe of Cloudflare."""
+    """The root that cloudflared trusts for Apache is not one that the internet trusts for Cloudflare."""
     private = issue("an authority that only this bundle trusts")
     public.matrix.present(issue("matrix.example.org", private))
     (bundle.secrets / "authority.pem").write_text(private.pem)
@@ -151,7 +151,7 @@ def test_only_a_bundle_with_a_tunnel_looks_from_outside(
     *,
     asked: bool,
 ) -> None:
-    """Where nobody out there is led here, or nobody wants to know, the rows are not there."""
+    """Where the public names do not lead here, or with --inside, the rows are left out."""
     monkeypatch.setattr(network, "open_network", public.network)
     environ = {**bundle.environ, "OUTSIDE": outside}
     outcome = CliRunner().invoke(cli.main, ["check", "--json", *arguments], env=environ)

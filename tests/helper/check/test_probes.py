@@ -215,7 +215,7 @@ def test_a_certificate_that_apache_has_not_loaded_is_told(running_bundle: Bundle
 
 
 def test_the_check_waits_while_apache_may_still_reload(running_bundle: Bundle) -> None:
-    """Right after a renewal the old certificate on the wire is no fault yet."""
+    """Right after a renewal the old certificate on the wire is not a fault yet."""
     settings = running_bundle.settings
     (settings.certificate.directory / "live.pem").unlink()
     keeper.ensure_own(settings.certificate, datetime.now(UTC), lambda _: None)
@@ -386,7 +386,7 @@ def test_the_age_of_every_image_is_told(
 
 
 def test_an_old_image_of_our_own_is_told(running_bundle: Bundle, packages: Path) -> None:
-    """What counts is when its packages were brought up to date; an unknown age is no fault."""
+    """What counts is when its packages were brought up to date; an unknown age is not a fault."""
     for days, good in ((100, True), (400, False)):
         age = (datetime.now(UTC) - timedelta(days=days)).timestamp()
         os.utime(packages, (age, age))

@@ -1,4 +1,4 @@
-"""What the one-shot start tells when two things are wrong at once."""
+"""What the one-shot start reports when two things are wrong at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bundle_helper.settings.environment import Secret
 
 
 def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
-    """With a full report volume the reason of the failure is still what is told first."""
-    # Nobody writes a file into a file: as good as a full volume, for root too.
+    """With a full report volume the reason of the failure is still reported first."""
+    # A file cannot hold a file: as good as a full volume, for root too.
     (tmp_path / "report").touch()
     settings = BootstrapSettings(
         server_name="example.org",

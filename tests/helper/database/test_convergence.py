@@ -257,7 +257,7 @@ def test_surplus_or_missing_privileges_are_repaired(place: Place, flags: str) ->
 
 
 def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
-    """The role is in no other, whoever granted that; who is in it is told, and left alone."""
+    """The role is in no other, whoever granted that; its members are reported, and left alone."""
     place.run()
     name, other = place.name, f"{place.name}_other"
     with place.superuser() as superuser:
@@ -269,8 +269,8 @@ def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
             superuser.execute(f'GRANT "{name}" TO "{other}"')
             code, said = place.run()
             assert code == 0, said
-            assert "took the membership in pg_monitor" in said
-            assert "took the membership in pg_read_server_files" in said
+            assert "revoked the membership in pg_monitor" in said
+            assert "revoked the membership in pg_read_server_files" in said
             assert f"REVOKE {name} FROM {other}" in said
             proof = convergence.prove(place.settings)
             assert (proof.memberships, proof.members) == ((), (other,))
@@ -313,7 +313,7 @@ def test_a_database_of_another_locale_is_refused_and_kept(
 
 
 def test_a_database_of_another_owner_is_refused_and_kept(place: Place) -> None:
-    """It may be somebody else's: it is left alone, with instructions."""
+    """It may belong to something else: it is left alone, with instructions."""
     with place.superuser() as superuser:
         superuser.execute(
             f"CREATE DATABASE \"{place.name}\" TEMPLATE template0 ENCODING 'UTF8'"
@@ -386,7 +386,7 @@ def test_folder_and_data_know_each_other(place: Place) -> None:
 
 
 def test_a_folder_without_its_data_is_refused(place: Place) -> None:
-    """A copied folder beside empty volumes starts nothing, and is told both ways on."""
+    """A copied folder beside empty volumes starts nothing, and the message names both ways to continue."""
     place.run()
     before = place.instance.read_text()
     place.drop()
@@ -453,7 +453,7 @@ def test_what_is_older_than_the_id_is_adopted(place: Place) -> None:
 
 
 def test_a_damaged_id_is_named(place: Place) -> None:
-    """Half an id belongs to nobody."""
+    """Half an id is not an id."""
     place.instance.write_text("0123\n")
     code, said = place.run()
     assert (code, "secrets/instance must hold 32 hexadecimal digits" in said) == (1, True)

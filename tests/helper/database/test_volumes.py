@@ -26,7 +26,7 @@ def test_a_fresh_volume_changes_owner_once(tmp_path: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("former", [0, 991])
 def test_uploads_are_private(tmp_path: Path, former: int) -> None:
-    """The directory for half-received uploads is closed to everybody else, whoever owned it."""
+    """The directory for half-received uploads is closed to every other user, whoever owned it."""
     path = tmp_path / "uploads"
     path.mkdir(mode=0o755)
     os.chown(path, former, former)
@@ -49,13 +49,13 @@ def test_a_missing_right_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_volume_that_is_not_mounted_is_named(tmp_path: Path) -> None:
-    """A path without a mount is a mistake in the bundle, and told as one."""
+    """A path without a mount is a mistake in the bundle, and reported as one."""
     with pytest.raises(HelperError, match="is not mounted"):
         volumes.ensure_owners([VolumeOwner(path=tmp_path / "no", uid=991)])
 
 
 def test_a_volume_that_refuses_is_named_with_its_reason(tmp_path: Path) -> None:
-    """Whatever the file system says, it is told in a sentence and not by a traceback."""
+    """Any error of the file system is reported in a sentence, not by a traceback."""
     (tmp_path / "file").touch()
     with pytest.raises(HelperError, match="Not a directory") as caught:
         volumes.ensure_owners([VolumeOwner(path=tmp_path / "file" / "media", uid=991)])

@@ -1,4 +1,4 @@
-"""`check federation NAME` is fit for people, pipes and programs, and trusts nobody by accident."""
+"""`check federation NAME` is fit for people, pipes and programs, and trusts no root by accident."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_programs_get_json_and_the_same_exit_code(
 
 
 def test_a_name_that_is_none_is_refused_in_one_line(command: dict[str, str]) -> None:
-    """Nobody is asked, and the line says what a server name is."""
+    """No request is made, and the line says what a server name is."""
     outcome = check(command, "https://example.org/\x1b[31m")
     assert outcome.exit_code == 1
     assert outcome.output == (
@@ -126,7 +126,7 @@ def test_strangers_words_do_not_move_the_terminal(
 def test_the_bundle_itself_may_be_private_and_this_is_told(
     command: dict[str, str], internet: ExampleOrg
 ) -> None:
-    """The own authority is enough for the own name, and nobody takes it for a public one."""
+    """The own authority is enough for the own name, and is not taken for a public one."""
     certify(internet, load_authority(command))
     outcome = check(command, "example.org")
     assert outcome.exit_code == 0
@@ -167,7 +167,7 @@ def test_a_private_federation_names_its_root(
 def test_a_root_that_is_none_is_refused_in_one_line(
     command: dict[str, str], tmp_path: Path, content: str
 ) -> None:
-    """Nobody is asked with a root that would not have counted."""
+    """No request is made with a root that would not have counted."""
     file = tmp_path / "root.pem"
     file.write_text(content, errors="surrogateescape")
     outcome = check(command, "example.org", "--root", str(file))
@@ -208,7 +208,7 @@ def test_options_of_the_other_check_are_not_swallowed(command: dict[str, str]) -
 
 
 def test_a_server_that_hangs_costs_its_stage_and_no_more(internet: ExampleOrg) -> None:
-    """Whoever accepts a connection and then says nothing is told as such, in bounded time."""
+    """A server that accepts a connection and then says nothing is reported as such, in bounded time."""
     hanging = Site(issue("matrix.example.org", internet.root), {})
     internet.sites = {
         place: internet.apex if site is internet.apex else hanging
@@ -225,7 +225,7 @@ def test_a_server_that_hangs_costs_its_stage_and_no_more(internet: ExampleOrg) -
 
 
 def test_an_errand_that_takes_too_long_is_left_behind() -> None:
-    """The others' results come all the same, and nobody waits for the slow one."""
+    """The others' results come all the same, without waiting for the slow one."""
     released = Event()
     slow, quick = concurrency.run_all([lambda: released.wait(5), lambda: True], patience=0.1)
     released.set()

@@ -163,7 +163,7 @@ def test_a_service_record_that_fails_is_a_fault_even_where_a_guess_answers(
 def test_a_bad_well_known_is_passed_over_where_the_name_itself_answers(
     internet: ExampleOrg,
 ) -> None:
-    """As the specification has it: federation works, and the fault is told all the same."""
+    """As in the specification: federation works, and the fault is reported all the same."""
     internet.direct(Reply(body=b"{"))
     internet.serve("example.org", "192.0.2.1:8448", pages=internet.matrix.pages)
     told = internet.report()

@@ -50,7 +50,7 @@ def delegate(internet: SmallInternet, target: str) -> None:
 def test_an_address_or_a_port_is_asked_at_once(
     bare: SmallInternet, name: str, address: str, port: int, sni: str | None
 ) -> None:
-    """Steps 1 and 2: nobody is asked for well-known or SRV, and an address is never an SNI."""
+    """Steps 1 and 2: neither well-known nor SRV is asked for, and an address is never an SNI."""
     bare.name("matrix.example.org", "A", B)
     place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     site = bare.serve(sni or address, place, pages=matrix_pages(name))

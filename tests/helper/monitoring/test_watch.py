@@ -1,4 +1,4 @@
-"""The watch: what fails is found and dated, told when it lasts, and no heartbeat goes out meanwhile."""
+"""The watch: what fails is found and dated, reported when it lasts, and no heartbeat is sent meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundle_helper.check import disk_and_heartbeat
-from bundle_helper.monitoring import watch
+from bundle_helper.monitoring import disk, watch
 from tests.helper.listening import Listening
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def watching(bundle: Bundle, service: Service, monkeypatch: pytest.MonkeyPatch) 
 
 
 def look(settings: ServiceSettings, minutes: float = 0) -> tuple[dict[str, Any], list[str]]:
-    """Do one round some minutes from now; return what it left and what it told."""
+    """Do one round some minutes from now; return what it left and what it logged."""
     told: list[str] = []
     watch.keep_watch(settings, told.append, lambda: NOW + timedelta(minutes=minutes))
     return watch.read_last(settings), told
@@ -103,7 +103,7 @@ def look(settings: ServiceSettings, minutes: float = 0) -> tuple[dict[str, Any],
 def test_a_server_that_is_well_is_found_well_and_calls_the_heartbeat(
     watching: ServiceSettings, service: Service
 ) -> None:
-    """Each part has no problem, nobody gets a message, and the whole address was called."""
+    """No part has a problem, no message is sent, and the whole address was called."""
     found, told = look(watching)
     well = {"problem": None, "since": None}
     assert found == dict.fromkeys(("database", "disk", "apache", "heartbeat"), well)
@@ -150,7 +150,7 @@ def test_what_fails_is_told_when_it_lasts_and_when_it_is_over(
 def test_word_that_reached_nobody_is_sent_by_the_next_round(
     watching: ServiceSettings, service: Service, bundle: Bundle
 ) -> None:
-    """Only what somebody took counts as sent."""
+    """Only a message that an address took counts as sent."""
     bundle.homeserver.faults.add("no database")
     look(watching)
     service.status = 500
@@ -182,7 +182,7 @@ def test_a_deadline_of_the_certificate_is_told(
     hours: int,
     sent: bool,
 ) -> None:
-    """Its warning tells a problem, a day later also that there seems to be none; so its failure."""
+    """The warning reports a problem, and a day later also that none is known; so does the failure."""
     moments = {"warning": NOW, "failure": NOW + timedelta(days=9)} | certificate
     content = {
         "valid_until": (NOW + timedelta(days=20)).isoformat(),
@@ -213,7 +213,7 @@ def test_a_disk_that_fills_is_found(
         (10 * gibibyte, gibibyte, None),
         (10 * gibibyte, gibibyte - 1, "1024 MiB"),
     ):
-        problem = watch.check_disk(watching)
+        problem = disk.check_disk(watching)
         assert (scarce or "None") in str(problem)
         assert disk_and_heartbeat.probe_watch(watching).ok is (scarce is None)
     look(watching)
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_is_found(
 
 
 def test_an_apache_that_is_gone_is_found(watching: ServiceSettings) -> None:
-    """Nobody at its address is told with its name."""
+    """An address without a listener is reported with its name."""
     found, _ = look(replace(watching, apache_address=("127.0.0.1", 1)))
     assert "apache at 127.0.0.1:1 did not answer" in found["apache"]["problem"]
 

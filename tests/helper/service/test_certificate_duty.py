@@ -1,4 +1,4 @@
-"""What each process of the service does, and that what it leaves is read by others."""
+"""What the process that keeps the certificate does and leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from bundle_helper.certificates.keeper import CertificateState
 from bundle_helper.certificates.schedule import Deadlines
 from bundle_helper.errors import HelperError
-from bundle_helper.service import accounts_duty, certificate_duty
+from bundle_helper.service import certificate_duty
 from bundle_helper.service.duty import stamp
 
 if TYPE_CHECKING:
@@ -25,39 +25,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def read(settings: ServiceSettings, duty: str) -> Any:
     return json.loads((settings.state_directory / f"{duty}.json").read_text())
-
-
-def make_accounts(settings: ServiceSettings, failures: int) -> tuple[list[float], list[Any]]:
-    """Make accounts that come after some failures; return the pauses, and what was left at each."""
-    pauses: list[float] = []
-    left: list[Any] = []
-
-    def ensure(_: ServiceSettings) -> tuple[str, ...]:
-        if len(pauses) < failures:
-            raise HelperError("Synapse sleeps")
-        return ()
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        left.append(read(settings, "accounts"))
-
-    accounts_duty.make_accounts(settings, ensure, sleep)
-    return pauses, left
-
-
-def test_while_synapse_starts_it_asks_every_second(settings: ServiceSettings) -> None:
-    """Nobody waits for a helper that sleeps; what stands in the way is told meanwhile."""
-    pauses, left = make_accounts(settings, failures=3)
-    assert pauses == [1, 1, 1]
-    assert left == [{"ensured": False, "problem": "Synapse sleeps"}] * 3
-    assert read(settings, "accounts") == {"ensured": True, "problem": None}
-
-
-def test_a_synapse_that_never_comes_is_asked_ever_more_seldom(settings: ServiceSettings) -> None:
-    """After a minute of vain attempts the pauses grow up to a minute."""
-    pauses, _ = make_accounts(settings, failures=70)
-    assert pauses[:60] == [1] * 60
-    assert pauses[60:67] == [2, 4, 8, 16, 32, 60, 60]
 
 
 def test_a_look_publishes_and_names_what_it_depends_on(settings: ServiceSettings) -> None:
@@ -92,7 +59,7 @@ def test_the_next_look_is_when_something_will_be_different() -> None:
 
 
 def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) -> None:
-    """As long as there is nothing to serve it tries each minute, whatever stands in the way."""
+    """As long as there is nothing to serve it tries every minute, whatever the problem is."""
     settings.certificate.directory.rmdir()
     now = datetime.now(UTC)
     certificate_duty.keep_certificate(settings.certificate, {}, now=lambda: now)

@@ -1,4 +1,4 @@
-"""The supervisor: small, and it starts a duty when that is due, tells news once, ends when asked."""
+"""The supervisor: small; it starts a duty when that is due, logs a change once, ends when asked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SERVE = (
 def wait_until(holds: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert time.monotonic() < deadline, f"still waiting: {what}"
         time.sleep(0.02)
 
 
@@ -105,8 +105,8 @@ def test_a_duty_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
       *) [ -e go ] && {GOOD} ; exit $? ;;
     esac"""
     with supervise(state, script):
-        wait_until(lambda: "signal 9" in str(read(state)), "the kill is told")
-        wait_until(lambda: "exit code 3" in str(read(state)), "the crash is told")
+        wait_until(lambda: "signal 9" in str(read(state)), "the kill is reported")
+        wait_until(lambda: "exit code 3" in str(read(state)), "the crash is reported")
         assert read(state)["certificate"]["valid_until"] == "2099-01-01T00:00:00+00:00"
         (state / "go").touch()
         wait_until(lambda: read(state)["certificate"]["problem"] is None, "it is in order again")
@@ -192,7 +192,7 @@ def test_a_duty_is_due_at_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_file_calls_for_a_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file that comes, changes or goes is looked at; what changes always, ever more seldom."""
+    """A file that comes, changes or goes is noticed; what always changes, less and less often."""
     file = tmp_path / "live.pem"
     found, clock = duty({"files": {str(file): None}}, monkeypatch)
     assert calls(found, clock, [1020]) == []

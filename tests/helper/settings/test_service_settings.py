@@ -71,7 +71,7 @@ def test_good_values_become_typed_values(environ: dict[str, str]) -> None:
 def test_volume_owners_are_pairs_of_path_and_number(
     environ: dict[str, str], secrets_directory: Path, tmp_path: Path
 ) -> None:
-    """The bootstrap learns from one variable which volume belongs to whom."""
+    """One variable says which volume belongs to which user."""
     settings = BootstrapSettings.from_environ(
         {
             "SERVER_NAME": "example.org",

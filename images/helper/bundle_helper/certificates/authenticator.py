@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Authenticator(dns_cloudflare.Authenticator):
-    """Cloudflare by an API token in a file of its own, never an account's e-mail and key."""
+    """Cloudflare by an API token in a file of its own, never an account's email and key."""
 
     description = "DNS-01 through Cloudflare, watched on the zone's own name servers."
 
@@ -58,7 +58,7 @@ class Authenticator(dns_cloudflare.Authenticator):
     def _wait(self, records: dict[str, str]) -> None:
         clock = propagation.Clock(monotonic=time.monotonic, sleep=time.sleep)
         try:
-            propagation.watch(
+            propagation.wait_for_records(
                 records,
                 dns.resolver.Resolver(),
                 propagation.Patience(),

@@ -21,7 +21,7 @@ _AUTHENTICATOR: Final = "dns-bundle"
 PROGRESS: Final = "progress: "
 # The package has no __main__; its script need not be where this Python is.
 _CERTBOT: Final = "import sys; from certbot.main import main; sys.exit(main())"
-# Cloudflare's library would take an account's e-mail and key before the token.
+# Cloudflare's library would take an account's email and key before the token.
 _UNWANTED: Final = ("CLOUDFLARE_EMAIL", "CLOUDFLARE_API_KEY", "CLOUDFLARE_API_TOKEN")
 
 

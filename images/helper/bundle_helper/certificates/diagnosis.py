@@ -78,7 +78,7 @@ _CASES: Final = (
           happened="the authority refused the order", why="it does not offer the wanted profile",
           todo="Change certificates.profile, or leave it out, then `make generate`."),
     _Case(sign=r"invalidContact|invalidEmail|unsupportedContact|contact email",
-          happened="the authority refused the account", why="it does not accept the e-mail address",
+          happened="the authority refused the account", why="it does not accept the email address",
           todo="Change `email` in settings.yaml, then `make generate && docker compose up -d`."),
     _Case(sign=r"certificate is not yet valid|certificate has expired",
           happened="the authority's own certificate was refused",

@@ -99,7 +99,7 @@ def read(memory: Path, volume: Path, fingerprint: str) -> History:
     """
     known = [
         history
-        # Memory first: of two that are equally late it is the one that is never behind.
+        # Memory first: of two equally late ones it is never behind.
         for directory in (memory, volume)
         if (history := _read_one(directory / HISTORY)) and history.fingerprint == fingerprint
     ]

@@ -112,7 +112,7 @@ def _extensions(
     yield _authority_key_identifier(issuer), False
 
 
-_DIGITAL_SIGNATURE = x509.KeyUsage(
+_DIGITAL_SIGNATURE: Final = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,
     key_encipherment=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import dns.exception
 import dns.flags
@@ -49,7 +49,7 @@ class Clock:
     sleep: Callable[[float], None]
 
 
-def watch(
+def wait_for_records(
     records: Mapping[str, str],
     resolver: Resolver,
     patience: Patience,
@@ -125,7 +125,7 @@ def _has_value(name: str, value: str, server: str) -> bool | None:
     return value.encode() in texts
 
 
-_Missing = dict[str, dict[str, bool | None]]
+_Missing: TypeAlias = dict[str, dict[str, bool | None]]
 
 
 def _missing(records: Mapping[str, str], servers: Mapping[str, Mapping[str, str]]) -> _Missing:

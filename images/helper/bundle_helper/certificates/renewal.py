@@ -140,7 +140,7 @@ class Renewal:
             self.attempt(certbot.Attempt())
 
     def _remember(self, known: History) -> None:
-        # What the volume refuses is a problem of each look, until it takes it.
+        # What the volume refuses is reported each time, until it accepts it.
         with contextlib.suppress(HelperError):
             history.write(*self._places, known)
 

@@ -34,7 +34,7 @@ class Deadlines:
 def compute_deadlines(start: datetime, end: datetime, warn: Limit, fail: Limit) -> Deadlines:
     """Return the moments of a certificate valid from `start` to `end`, whatever its life.
 
-    Failure is never earlier than half way from the warning to the end: seven days are more than
+    Failure is never earlier than halfway from the warning to the end: seven days are more than
     the whole life of a short-lived certificate.
     """
     warning = warn.within(end - start)

@@ -1,4 +1,4 @@
-"""What a server certificate must fulfil before it is published, and as long as it is served."""
+"""What a server certificate must fulfill before it is published, and as long as it is served."""
 
 from __future__ import annotations
 

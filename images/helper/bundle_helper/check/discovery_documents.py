@@ -74,7 +74,7 @@ def _judge(
 
 def _find_header_problems(answer: Answer) -> Iterable[str]:
     if answer.headers.get_content_type() != "application/json":
-        yield "it is not announced as JSON"
+        yield "its Content-Type is not application/json"
     yield from find_cors_problems(answer)
 
 

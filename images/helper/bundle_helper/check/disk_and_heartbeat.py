@@ -8,7 +8,8 @@ from .. import storage
 from ..errors import HelperError
 from ..findings import Finding, failed, passed
 from ..monitoring import watch
-from ..status import STATUS_FILE
+from ..monitoring.disk import check_disk
+from ..status import STATUS_FILE, WATCH
 
 if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def probe_watch(settings: ServiceSettings) -> Finding:
     """Check the disk now, and the outcome of the last heartbeat and the last round of the watch."""
-    scarce = watch.check_disk(settings)
+    scarce = check_disk(settings)
     if scarce:
         return failed(
             scarce,
@@ -42,7 +43,7 @@ def probe_watch(settings: ServiceSettings) -> Finding:
 
 def _read_problem(settings: ServiceSettings) -> str | None:
     try:
-        found = storage.read_json(settings.state_directory / STATUS_FILE).get("watch", {})
+        found = storage.read_json(settings.state_directory / STATUS_FILE).get(WATCH, {})
     except HelperError:
         # It has just started, or is not running at all, which other rows report.
         return None

@@ -78,7 +78,7 @@ def _probe_document(
         return passed(f"{wanted}, with CORS, as others see it")
     return failed(
         f"{url}: {'; '.join(problems)}",
-        cause="something else than this bundle's document is served there",
+        cause="something other than this bundle's document is served there",
         next_step=_DOCUMENT,
     )
 

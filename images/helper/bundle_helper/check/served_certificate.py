@@ -13,7 +13,7 @@ from ..certificates.published import LIVE, PLACEHOLDER
 from ..errors import HelperError
 from ..exchange import ExchangeError, connect
 from ..findings import Finding, failed, passed
-from ..status import STATUS_FILE
+from ..status import CERTIFICATE, STATUS_FILE
 from .front_door import apache
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _read_renewal_problem(settings: ServiceSettings) -> str:
         status = storage.read_json(settings.state_directory / STATUS_FILE)
     except HelperError as error:
         return error.message
-    return str(status["certificate"]["problem"] or "")
+    return str(status[CERTIFICATE]["problem"] or "")
 
 
 def _read_presented(settings: ServiceSettings) -> dict[str, Any]:

@@ -38,13 +38,13 @@ def run(
     _report(settings, now(), {"proof": asdict(proof), "problem": None})
     tell(
         f"proved: {proof.role} owns {proof.database}"
-        f" ({proof.properties.encoding}, {proof.properties.collation}), has no further attribute, and"
-        " is a member of no other role"
+        f" ({proof.properties.encoding}, {proof.properties.collation}), has no other attribute, and"
+        " is not a member of another role"
     )
     if proof.members:
         # It may be needed, for a backup for example: only the operator knows.
         tell(
-            f"the role {proof.role} has members, who may do all that it may:"
+            f"the role {proof.role} has members, which have all its privileges:"
             f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
             f" `docker compose exec postgres psql -U postgres -c"
             f" 'REVOKE {proof.role} FROM {proof.members[0]}'`."

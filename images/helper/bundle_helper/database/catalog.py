@@ -7,7 +7,7 @@ https://element-hq.github.io/synapse/latest/postgres.html
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,7 +37,7 @@ class Database:
     owner: str
 
 
-LEAST_PRIVILEGED = Role(
+LEAST_PRIVILEGED: Final = Role(
     login=True,
     superuser=False,
     createdb=False,

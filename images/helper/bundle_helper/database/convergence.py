@@ -76,7 +76,7 @@ def prove(settings: BootstrapSettings) -> DatabaseProof:
         ) from error
     least = proof.privileges == LEAST_PRIVILEGED and not proof.memberships
     if not least or proof.properties != wanted_database(role):
-        raise HelperError(f"role and database did not become what was asked for: {asdict(proof)}")
+        raise HelperError(f"role and database are not as they should be: {asdict(proof)}")
     return proof
 
 

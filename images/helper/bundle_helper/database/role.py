@@ -30,7 +30,7 @@ def ensure_role(superuser: psycopg.Connection, settings: BootstrapSettings) -> t
     changes = []
     if found != LEAST_PRIVILEGED:
         _write_role(superuser, settings, sql.SQL("ALTER ROLE"), with_password=False)
-        changes.append(f"took surplus privileges from the role {name}")
+        changes.append(f"removed surplus privileges from the role {name}")
     if not password_is_current(settings):
         _write_role(superuser, settings, sql.SQL("ALTER ROLE"), with_password=True)
         changes.append(f"gave the role {name} the password of this bundle")
@@ -46,7 +46,7 @@ def _revoke_memberships(superuser: psycopg.Connection, name: str) -> tuple[str, 
                 *map(sql.Identifier, (granted, name, grantor))
             )
         )
-        changes.append(f"took the membership in {granted} from the role {name}")
+        changes.append(f"revoked the membership in {granted} from the role {name}")
     return tuple(changes)
 
 

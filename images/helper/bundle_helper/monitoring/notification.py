@@ -112,9 +112,8 @@ def send(file: Path, lines: str, tell: Callable[[str], None]) -> bool:
         tell(f"notification: not sent within {_TIMEOUT_SECONDS:.0f} s; the next attempt is soon")
         return False
     outcomes = {0: "sent", _PARTLY: "not sent to every address"}
-    tell(
-        f"notification: {outcomes.get(done.returncode, 'not sent to any address; the next attempt is soon')}"
-    )
+    failed = "not sent to any address; the next attempt is soon"
+    tell(f"notification: {outcomes.get(done.returncode, failed)}")
     return done.returncode in outcomes
 
 

@@ -6,36 +6,28 @@ own health is about its own duties.
 
 from __future__ import annotations
 
-import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from .. import health, storage, synapse
 from ..errors import HelperError
-from ..exchange import Endpoint, ExchangeError, Request, ask
-from ..settings.environment import read_secret
-from ..settings.issuers import Acme
+from ..exchange import OK, Endpoint, ExchangeError, Request, ask, ask_url
 from ..status import CERTIFICATE, WATCH
 from . import notification
+from .disk import check_disk
+from .heartbeat import call_heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ..settings.service_settings import ServiceSettings
 
-HEARTBEAT, TUNNEL = "heartbeat", "tunnel"
+HEARTBEAT: Final = "heartbeat"
+TUNNEL: Final = "tunnel"
 # It uses the internet, so a tunnel that works is checked less often.
 _TUNNEL_PAUSE: Final = timedelta(minutes=14)
-# A machine of any size runs for a while with this much; on a small disk a tenth must do.
-_SCARCE_BYTES: Final = 2 * 1024**3
-_SCARCE_SHARE: Final = 10
-_MEBIBYTE: Final = 1024**2
-_OK: Final = range(200, 300)
-_HTTPS_PORT: Final = 443
-_HTTP_PORT: Final = 80
 
 
 def keep_watch(
@@ -49,8 +41,8 @@ def keep_watch(
     all_well = not any(part["problem"] for part in found.values())
     if settings.heartbeat_file is not None:
         if all_well and health.find_problem(str(settings.state_directory), moment) is None:
-            found[HEARTBEAT] = note(
-                before.get(HEARTBEAT), _call_heartbeat(settings.heartbeat_file), moment
+            found[HEARTBEAT] = _note(
+                before.get(HEARTBEAT), call_heartbeat(settings.heartbeat_file), moment
             )
         elif HEARTBEAT in before:
             found[HEARTBEAT] = before[HEARTBEAT]
@@ -71,18 +63,18 @@ def _check_parts(
 ) -> dict[str, dict[str, Any]]:
     """Return for each part what is wrong with it, or None, and since when it is so."""
     checks = {"database": _check_database, "disk": check_disk, "apache": check_apache}
-    found = {name: note(before.get(name), check(settings), now) for name, check in checks.items()}
+    found = {name: _note(before.get(name), check(settings), now) for name, check in checks.items()}
     if settings.outside:
         last = before.get(TUNNEL)
         if last and not last["problem"] and not _is_due(last["asked"], now):
             found[TUNNEL] = last
         else:
             asked = {"asked": now.isoformat()}
-            found[TUNNEL] = note(last, check_tunnel(settings), now) | asked
+            found[TUNNEL] = _note(last, check_tunnel(settings), now) | asked
     return found
 
 
-def note(before: Mapping[str, Any] | None, problem: str | None, now: datetime) -> dict[str, Any]:
+def _note(before: Mapping[str, Any] | None, problem: str | None, now: datetime) -> dict[str, Any]:
     """Return a part's problem, with the moment at which it was first seen to fail."""
     since = before["since"] if before and before.get("problem") else now.isoformat()
     return {"problem": problem, "since": since if problem else None}
@@ -95,29 +87,6 @@ def _check_database(settings: ServiceSettings) -> str | None:
     except HelperError as error:
         return error.message
     return None if finding.ok else finding.detail
-
-
-def check_disk(settings: ServiceSettings) -> str | None:
-    """Check the disks of the volumes mounted here; Docker keeps all others beside them."""
-    for directory in _list_directories(settings):
-        try:
-            disk = os.statvfs(directory)
-        except OSError as error:
-            return f"{directory} cannot be read ({error.strerror})"
-        scarce = min(_SCARCE_BYTES, disk.f_blocks * disk.f_frsize // _SCARCE_SHARE)
-        if disk.f_bavail * disk.f_frsize < scarce:
-            return (
-                f"less than {scarce // _MEBIBYTE} MiB are free on the disk with Docker's volumes;"
-                " a full disk stops PostgreSQL"
-            )
-    return None
-
-
-def _list_directories(settings: ServiceSettings) -> Iterator[Path]:
-    yield settings.certificate.directory
-    yield settings.database_report_file.parent
-    if isinstance(settings.certificate.issuer, Acme):
-        yield settings.certificate.issuer.lineages_directory
 
 
 def check_apache(settings: ServiceSettings) -> str | None:
@@ -139,45 +108,10 @@ def check_tunnel(settings: ServiceSettings) -> str | None:
     """Ask the public name as other servers do: out into the internet and back in by the tunnel."""
     url = f"{settings.base_url}/_matrix/client/versions"
     try:
-        status = _get(url, settings.certificate.root_file)
+        status = ask_url(url, settings.certificate.root_file)
     except HelperError as error:
         return f"{url}: {error.message}"
-    return None if status in _OK else f"{url} answers with {status}"
-
-
-def _call_heartbeat(file: Path) -> str | None:
-    """Call the address in `file`; return why that did not work, without the address."""
-    try:
-        status = _get(read_secret(file).reveal())
-    except (HelperError, ValueError) as error:
-        reason = error.message if isinstance(error, HelperError) else "its file is unusable"
-        return f"the call of the heartbeat address failed: {reason}"
-    return None if status in _OK else f"the heartbeat address answers with {status}"
-
-
-def _get(url: str, root: Path | None = None) -> int:
-    """Return the status that a URL answers with; HelperError says why there was no answer, but not the URL."""
-    parts = urlsplit(url)
-    context = None
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        if root is not None:
-            context.load_verify_locations(root)
-    host = parts.hostname or ""
-    endpoint = Endpoint(
-        service=host,
-        address=(host, parts.port or (_HTTPS_PORT if context else _HTTP_PORT)),
-        host=parts.netloc.rpartition("@")[2],
-        tls=context,
-        tls_name=host,
-    )
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        return ask(endpoint, Request(target=target)).status
-    except ExchangeError as error:
-        cause = error.__cause__
-        reason = getattr(cause, "verify_message", "") or getattr(cause, "strerror", None)
-        raise HelperError(f"no answer ({reason or type(cause).__name__})") from error
+    return None if status in OK else f"{url} answers with {status}"
 
 
 def _is_due(asked: str, now: datetime) -> bool:

@@ -151,7 +151,7 @@ class Supervisor:
         status = {duty.name: _without_internal(duty.content) for duty in self._duties}
         now = time.monotonic()
         due = status != self._written or now - self._written_at >= _STATUS_SECONDS
-        # Until the first duty has ended nothing is known, not even that something is wrong.
+        # Until the certificate's duty has left its first state, not even a problem is known.
         if not self._duties[0].known or not due:
             return
         written = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())

@@ -59,7 +59,7 @@ class Environment:
             return stand_in
 
     def text(self, name: str) -> str:
-        """Return a variable that may hold anything but nothing."""
+        """Return a variable that may hold any text but an empty one."""
         return self.read(name, str, "")
 
     def dns_name(self, name: str) -> str:
@@ -103,7 +103,7 @@ class Environment:
         return self.read(name, lambda text: _parse_url(text, schemes), "")
 
     def raise_problems(self) -> None:
-        """Raise a InvalidEnvironmentError with every problem noted so far, if there is one."""
+        """Raise an InvalidEnvironmentError with every problem noted so far, if there is one."""
         if self.problems:
             raise InvalidEnvironmentError(tuple(self.problems))
 
@@ -162,7 +162,7 @@ def read_secret(path: Path) -> Secret:
     if not value.strip():
         raise ValueError(f"{path} is empty")
     if value != value.strip() or not value.isprintable():
-        raise ValueError(f"{path} must hold one line without blanks around it")
+        raise ValueError(f"{path} must hold one line without surrounding blanks")
     return Secret(value)
 
 
