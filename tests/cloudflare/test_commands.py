@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from tests.cloudflare.desks import PROVISIONING
-from tests.cloudflare.servers import PATIENCE, SETTINGS, Shell, read_json
+from tests.cloudflare.command_line import PATIENCE, SETTINGS, Shell, read_json
+from tests.cloudflare.simulation import PROVISIONING
 
 ESCAPE = "\x1b"
 
@@ -24,22 +24,22 @@ def read_files(shell: Shell) -> dict[str, bytes]:
 
 def test_one_command_makes_a_whole_server(shell: Shell) -> None:
     """From nothing to a bundle that can be started; and back to nothing at Cloudflare."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 0, done.text
-    (tunnel,) = shell.desk.account.tunnels.values()
+    (tunnel,) = shell.simulation.account.tunnels.values()
     credential = read_json(shell.bundle / "secrets/tunnel.json")
     assert credential == {
-        "AccountTag": shell.desk.account.id,
+        "AccountTag": shell.simulation.account.id,
         "TunnelSecret": tunnel["secret"],
         "TunnelID": tunnel["id"],
     }
     assert tunnel["id"] in (shell.bundle / "cloudflared/config.yaml").read_text()
     token = (shell.bundle / "secrets/dns_token").read_text().strip()
-    assert token in {grant.value for grant in shell.desk.world.grants.values()}
+    assert token in {grant.value for grant in shell.simulation.store.grants.values()}
     assert "docker compose up -d" in done.output
     assert "@admin:example.org" in done.output
-    (script,) = shell.desk.account.scripts
+    (script,) = shell.simulation.account.scripts
     assert script.startswith("matrix-well-known-example-org-")
     files = read_files(shell)
     again = shell.cloudflare("apply")
@@ -48,7 +48,7 @@ def test_one_command_makes_a_whole_server(shell: Shell) -> None:
     assert read_files(shell) == files
     gone = shell.cloudflare("destroy", "--yes")
     assert gone.code == 0, gone.text
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
     assert not (shell.bundle / ".cloudflare.json").exists()
     assert shell.cloudflare("destroy", "--yes").output == (
         "bundle has nothing at Cloudflare; there is no .cloudflare.json in it\n"
@@ -57,7 +57,7 @@ def test_one_command_makes_a_whole_server(shell: Shell) -> None:
 
 def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
     """Neither to disk nor at Cloudflare; on a pipe it is plain text."""
-    world = shell.desk.world.snapshot()
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
     assert done.errors == ""
@@ -75,14 +75,14 @@ def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
         assert line in lines
     assert lines[-1] == "8 changes; to make them: synapse-bundle cloudflare apply"
     assert [path.name for path in shell.directory.iterdir()] == ["settings.yaml"]
-    assert shell.desk.world.snapshot() == world
+    assert shell.simulation.store.snapshot() == store
 
 
 def test_status_shows_everything_and_the_tunnels_health(shell: Shell) -> None:
     """Before, after, and when cloudflared is connected."""
     assert "tunnel       missing   tunnel for example.org" in shell.cloudflare("status").output
     shell.cloudflare("apply", "--yes")
-    (tunnel,) = shell.desk.account.tunnels.values()
+    (tunnel,) = shell.simulation.account.tunnels.values()
     tunnel["connections"] = [{"id": str(each)} for each in range(4)]
     output = shell.cloudflare("status").output
     assert "tunnel       present   tunnel for example.org (healthy, 4 connections)" in output
@@ -183,31 +183,31 @@ def test_settings_that_do_not_serve_are_told_before_anything_else(
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
     assert told in done.errors
-    assert shell.desk.fake.log == []
+    assert shell.simulation.fake.log == []
 
 
 def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
     """Without --yes on a pipe nothing is changed, and the way on is told."""
-    world = shell.desk.world.snapshot()
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply")
     assert done.code == 2
     assert "Nobody is there to ask; nothing was changed. Add --yes" in done.errors
-    assert shell.desk.world.snapshot() == world
+    assert shell.simulation.store.snapshot() == store
     assert not shell.bundle.exists()
 
 
 def test_what_is_in_the_way_needs_its_own_yes(shell: Shell) -> None:
     """--yes alone replaces nothing; --replace does, and a destroy puts it back."""
-    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
-    before = shell.desk.world.snapshot()
+    shell.simulation.store.add_record(shell.simulation.zone, "A", "matrix.example.org", "192.0.2.1")
+    before = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
     assert "--replace homeserver" in done.errors
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
     assert shell.cloudflare("apply", "--yes", "--replace", "homeserver", "--fix", "all").code == 0
-    assert shell.desk.zone.bots["fight_mode"] is False
+    assert shell.simulation.zone.bots["fight_mode"] is False
     assert shell.cloudflare("destroy", "--yes").code == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: Shell) -> None:
@@ -215,11 +215,11 @@ def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: S
     assert shell.cloudflare("apply", "--yes").code == 0
     assert shell.cloudflare("destroy", "--yes").code == 0
     (shell.bundle / "synapse/log.yaml").write_text("mine\n")
-    world = shell.desk.world.snapshot()
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 1
     assert "edited by hand: synapse/log.yaml" in done.errors
-    assert shell.desk.world.snapshot() == world
+    assert shell.simulation.store.snapshot() == store
 
 
 def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
@@ -247,7 +247,7 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
 
 def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
     """Where none may be made: a plan says how, a file gives it, and a bad one is refused."""
-    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
+    shell.simulation.grant.allowed.discard(("API Tokens Write", "user"))
     plan = shell.cloudflare("plan")
     assert "stop     The helper needs a token for the DNS of example.org" in plan.output
     done = shell.cloudflare("apply", "--yes")
@@ -261,9 +261,9 @@ def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
 
 def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> None:
     """A real SIGKILL at every seventh request; at last everything is as it was."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     for victim in range(20, 70, 7):
-        start = len(shell.desk.fake.log)
+        start = len(shell.simulation.fake.log)
         process = shell.start("cloudflare", "apply", "--yes", "--fix", "all")
 
         shell.watch = partial(kill_at, start + victim, process)
@@ -273,7 +273,7 @@ def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> Non
     assert done.code == 0, done.text
     assert "nothing to do" in shell.cloudflare("plan").output
     assert shell.cloudflare("destroy", "--yes").code == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def kill_at(victim: int, process: subprocess.Popen[bytes], number: int) -> None:
@@ -298,7 +298,7 @@ def test_two_applies_exclude_each_other(shell: Shell) -> None:
 
 def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None:
     """Another run may end while this one asks for its token."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     assert shell.cloudflare("apply", "--yes").code == 0
     path = shell.bundle / ".cloudflare.json"
     state = path.read_text()
@@ -309,7 +309,7 @@ def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None
         path.write_text(state)
         fifo.write(f"{PROVISIONING}\n")
     assert process.wait(timeout=PATIENCE) == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
@@ -324,23 +324,23 @@ def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
 
 def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
     """The exit code says so, and the next one ends it."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     assert shell.cloudflare("apply", "--yes", "--fix", "bot-fight-mode").code == 0
-    needed = ("Bot Management Write", shell.desk.zone.id)
-    shell.desk.grant.allowed.remove(needed)
+    needed = ("Bot Management Write", shell.simulation.zone.id)
+    shell.simulation.grant.allowed.remove(needed)
     done = shell.cloudflare("destroy", "--yes")
     assert done.code == 1
     assert "skip     Bot Fight Mode of example.org: the token lacks Zone → Bot" in done.output
     assert "Everything else is taken back; 1 skipped, for the reason above" in done.errors
-    shell.desk.grant.allowed.add(needed)
+    shell.simulation.grant.allowed.add(needed)
     assert shell.cloudflare("destroy", "--yes").code == 0
     assert not (shell.bundle / ".cloudflare.json").exists()
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def test_waiting_is_told(shell: Shell) -> None:
     """A request that has to be repeated says so on standard error."""
-    shell.desk.strike({3: "500 before", 5: "unreachable"})
+    shell.simulation.strike({3: "500 before", 5: "unreachable"})
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
     assert "Cloudflare has an error of its own (HTTP 500); waiting 1 s ..." in done.errors

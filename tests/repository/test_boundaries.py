@@ -68,7 +68,7 @@ def test_only_its_own_command_knows_cloudflare(repository: Path) -> None:
     """The rest of the generator works offline; of Cloudflare's modules one alone has the network."""
     for path, tree in iterate_modules(repository):
         inside = path.parent.name == "cloudflare"
-        assert "httpx" not in name_imports(tree) or (inside and path.stem == "client"), path
+        assert "httpx" not in name_imports(tree) or (inside and path.stem == "session"), path
         for node in tree.body:
             if isinstance(node, ast.ImportFrom) and not inside and node.level:
                 assert "cloudflare" not in f"{node.module} {[a.name for a in node.names]}", path

@@ -14,11 +14,14 @@ import click
 from .. import generation, imports, loading, writing
 from ..cli import output_option, settings_option
 from ..errors import BundleError, SettingsError
-from . import advice, application, bundles, destruction, permissions, presentation
+from . import apply as application
+from . import destroy as destruction
+from . import local_secrets as bundles
+from . import notes as advice
+from . import output as presentation
+from . import permissions
 from . import state as states
-from .change import OPTIONAL, Condition, Part
-from .consent import ALL, FIXES, REPLACEABLE, Consent
-from .outlook import (
+from .api_token import (
     VARIABLE,
     Outlook,
     ask_token,
@@ -28,8 +31,10 @@ from .outlook import (
     read_file,
     read_token,
 )
-from .undoing import Verb
-from .work import Work
+from .apply_run import Work
+from .approval import ALL, FIXES, REPLACEABLE, Consent
+from .changes import OPTIONAL, Condition, Part
+from .removal import Verb
 
 token_option = click.option(
     "--token-file",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from . import marks
-from .change import Change, Condition, Part
-from .inspection import Found
-from .resources import PLACEHOLDER, Record, Route, Wanted, Worker
+from . import ownership as marks
+from .changes import Change, Condition, Part
+from .desired import PLACEHOLDER, Record, Route, Wanted, Worker
+from .found import Found
 from .state import Kind, State
 
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import SettingsError
-from .client import FORBIDDEN, Client, CloudflareError
-from .resources import Zone
+from .desired import Zone
+from .session import FORBIDDEN, Client, CloudflareError
 from .state import Kind, Made
 
 NOBODY: Final = "0" * 32

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from .caching import covers
-from .client import Client
+from .desired import Wanted, Zone
+from .operator_rules import covers
 from .permissions import try_to_read
-from .resources import Wanted, Zone
+from .session import Client
 
 PHASE: Final = "http_request_dynamic_redirect"
 

@@ -1,0 +1,1 @@
+"""The kinds of things at Cloudflare, one module each."""

@@ -1,0 +1,337 @@
+"""What somebody else made, and what somebody changed since: never touched without a yes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synapse_bundle import imports
+from synapse_bundle.cloudflare import notes as advice
+from synapse_bundle.cloudflare import ownership as marks
+from synapse_bundle.cloudflare import state as states
+from synapse_bundle.cloudflare.approval import Consent
+from synapse_bundle.cloudflare.changes import Part
+from synapse_bundle.cloudflare.removal import Verb
+from synapse_bundle.errors import BundleError, SettingsError
+from tests.cloudflare.fake.store import Json
+from tests.cloudflare.simulation import Simulation, rename, simulate
+
+HOST = "matrix.example.org"
+PATTERN = "example.org/.well-known/matrix/*"
+
+
+@pytest.fixture
+def simulation() -> Simulation:
+    """A simulation at a new account."""
+    return simulate()
+
+
+def find(simulation: Simulation, name: str, kind: str = "") -> list[Json]:
+    """Return the records of a name."""
+    records = simulation.zone.records.values()
+    return [r for r in records if r["name"] == name and r["type"].startswith(kind)]
+
+
+def obstruct(simulation: Simulation) -> None:
+    """Put something of somebody else's into every place."""
+    simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.1")
+    simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
+    simulation.store.add_script(simulation.account, "other")
+    simulation.store.add_route(simulation.zone, PATTERN, "other")
+    tunnel = simulation.store.add_tunnel(simulation.account, "by hand")
+    simulation.secrets[imports.TUNNEL] = (
+        f'{{"AccountTag":"{simulation.account.id}","TunnelID":"{tunnel["id"]}",'
+        f'"TunnelSecret":"{tunnel["secret"]}"}}'
+    )
+
+
+def test_everything_in_the_way_is_listed_at_once_and_nothing_is_changed(
+    simulation: Simulation,
+) -> None:
+    """Where nobody can be asked, an apply stops before its first change and says how to go on."""
+    obstruct(simulation)
+    store = simulation.store.snapshot()
+    with pytest.raises(SettingsError) as raised:
+        simulation.apply(Consent())
+    for told in (
+        "replace A matrix.example.org -> 192.0.2.1 by CNAME matrix.example.org",
+        "--replace homeserver\n",
+        "proxy A example.org -> 192.0.2.2, which is DNS only; its visitors will come through",
+        "--replace apex or --leave apex",
+        "replace route example.org/.well-known/matrix/* -> Worker other by route",
+        "--replace route or --leave route",
+        "replace secrets/tunnel.json, which is of another tunnel",
+        "--replace credential",
+    ):
+        assert told in raised.value.message
+    assert simulation.store.snapshot() == store
+    assert simulation.state is None
+
+
+def test_a_yes_counts_for_its_own_place_only(simulation: Simulation) -> None:
+    """A yes for the homeserver's name is none for the apex."""
+    obstruct(simulation)
+    with pytest.raises(SettingsError) as raised:
+        simulation.apply(Consent(replacing={"homeserver", "route", "credential"}))
+    assert raised.value.message.count("--replace") == 1
+    assert "--replace apex" in raised.value.message
+
+
+def test_the_apex_can_be_left_as_it_is(simulation: Simulation) -> None:
+    """A no to the proxy means no Worker and no route, is remembered, and can be taken back."""
+    record = simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
+    simulation.apply(Consent(leaving={"apex"}))
+    assert simulation.zone.records[record["id"]]["proxied"] is False
+    assert simulation.account.scripts == {}
+    assert simulation.zone.routes == {}
+    assert simulation.list_pending(Consent()) == []
+    assert simulation.state
+    client, access = simulation.open()
+    notes = advice.list_notes(
+        simulation.wanted, simulation.look(client, access, simulation.state), simulation.state
+    )
+    assert "No Worker answers https://example.org/.well-known/matrix/" in "\n".join(notes)
+    simulation.apply(Consent(replacing={"apex"}))
+    assert simulation.zone.records[record["id"]]["proxied"] is True
+    assert simulation.list_pending(Consent()) == []
+    simulation.destroy()
+    assert simulation.zone.records[record["id"]] == record
+
+
+def test_a_foreign_route_can_be_left_as_it_is(simulation: Simulation) -> None:
+    """Who has a Worker of his own for discovery keeps it."""
+    simulation.store.add_script(simulation.account, "other")
+    route = simulation.store.add_route(simulation.zone, PATTERN, "other")
+    simulation.apply(Consent(leaving={"route"}))
+    assert simulation.zone.routes == {route["id"]: route}
+    assert set(simulation.account.scripts) == {"other"}
+    assert simulation.list_pending(Consent()) == []
+
+
+def test_a_record_that_cannot_be_proxied_is_left(simulation: Simulation) -> None:
+    """Then there is nothing to ask, and no Worker."""
+    simulation.store.add_record(simulation.zone, "A", "example.org", "192.168.1.2", proxiable=False)
+    simulation.apply(Consent())
+    assert simulation.account.scripts == {}
+    assert simulation.list_pending(Consent()) == []
+
+
+def test_a_proxied_apex_needs_nothing(simulation: Simulation) -> None:
+    """One proxied record at a name is enough for Cloudflare, and for us."""
+    simulation.store.add_record(
+        simulation.zone, "A", "example.org", "192.0.2.2", proxied=True, ttl=1
+    )
+    simulation.store.add_record(simulation.zone, "AAAA", "example.org", "2001:db8::2")
+    before = find(simulation, "example.org")
+    simulation.apply(Consent())
+    assert find(simulation, "example.org") == before
+    assert len(simulation.zone.routes) == 1
+
+
+def test_another_bundle_is_named_and_can_be_taken_over(simulation: Simulation) -> None:
+    """A state that was lost: what it made is foreign, until its id is given."""
+    simulation.apply()
+    assert simulation.state
+    lost, store = simulation.state.id, simulation.store.snapshot()
+    simulation.state = None
+    with pytest.raises(SettingsError) as raised:
+        simulation.apply(Consent())
+    assert f"(made by another bundle, {lost})" in raised.value.message
+    client, access = simulation.open()
+    fresh = states.create("example.org")
+    notes = "\n".join(
+        advice.list_notes(simulation.wanted, simulation.look(client, access, fresh), fresh)
+    )
+    assert f"apply --adopt {lost}" in notes
+    simulation.state = states.create("example.org", lost)
+    simulation.apply(Consent())
+    assert {**simulation.store.snapshot(), "tokens": 0} == {**store, "tokens": 0}
+    with pytest.raises(SettingsError, match="is no bundle id"):
+        states.create("example.org", "not an id")
+
+
+def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(
+    simulation: Simulation,
+) -> None:
+    """A placeholder becomes the homeserver's record: one of another type, in one transaction."""
+    simulation.apply()
+    assert simulation.state
+    simulation.state = states.create("example.org", simulation.state.id)
+    rename(simulation, "example.org")
+    simulation.apply(Consent())
+    assert [(r["type"], r["name"]) for r in find(simulation, "example.org")] == [
+        ("CNAME", "example.org")
+    ]
+    assert simulation.list_pending(Consent()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "stranger"),
+    [
+        ("synapse-bundle example.org bbbbbbbb", "bbbbbbbb"),
+        ("synapse-bundle bbbbbbbb: the homeserver", "bbbbbbbb"),
+        ("synapse-bundle example.org aaaaaaaa", ""),
+        ("synapse-bundle aaaaaaaa: the homeserver", ""),
+        ("synapse-bundle example.net bbbbbbbb", ""),
+        ("synapse-bundle exampleXorg bbbbbbbb", ""),
+        ("synapse-bundle", ""),
+        ("synapse-bundle: see the wiki", ""),
+        ("my server", ""),
+        ("", ""),
+    ],
+)
+def test_the_mark_of_another_bundle_is_recognized(text: str, stranger: str) -> None:
+    """And nothing else is taken for one."""
+    state = states.create("example.org", "aaaaaaaa")
+    assert marks.find_stranger(text, state) == stranger
+
+
+def test_what_stood_there_first_comes_back_after_repairs(simulation: Simulation) -> None:
+    """A tunnel that somebody deletes is made anew; a destroy still knows the record before."""
+    simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.1", comment="old")
+    before = simulation.store.snapshot()
+    simulation.apply()
+    next(iter(simulation.account.tunnels.values()))["deleted_at"] = "now"
+    simulation.apply(Consent())
+    assert simulation.list_pending() == []
+    simulation.destroy()
+    assert simulation.store.snapshot() == before
+
+
+def test_a_tunnel_that_was_renamed_serves_and_is_not_deleted(simulation: Simulation) -> None:
+    """It is known by its id as well; only its name says that it may be deleted."""
+    simulation.apply()
+    (tunnel,) = simulation.account.tunnels.values()
+    tunnel["name"] = "my server"
+    assert simulation.list_pending() == []
+    kept = [undoing.text for undoing in simulation.destroy() if undoing.verb is Verb.KEEP]
+    assert [text.partition(", now ")[2] for text in kept] == [
+        "'my server': somebody changed it since"
+    ]
+    assert not tunnel["deleted_at"]
+
+
+def test_a_placeholder_makes_room_for_a_record(simulation: Simulation) -> None:
+    """When the server name gets a web site, visitors must not be led to 100:: as well."""
+    simulation.apply()
+    website = simulation.store.add_record(
+        simulation.zone, "AAAA", "example.org", "2001:db8::2", proxied=True
+    )
+    simulation.apply(Consent())
+    assert find(simulation, "example.org") == [website]
+    assert simulation.list_pending() == []
+    simulation.destroy()
+    assert list(simulation.zone.records.values()) == [website]
+
+
+Deed = Callable[[Simulation], Any]
+REPAIRED: dict[str, Deed] = {
+    "the tunnel is deleted": lambda d: next(iter(d.account.tunnels.values())).update(
+        deleted_at="x"
+    ),
+    "the CNAME is deleted": lambda d: d.zone.records.pop(find(d, HOST)[0]["id"]),
+    "the CNAME leads elsewhere": lambda d: find(d, HOST)[0].update(content="www.example.net"),
+    "the CNAME is DNS only": lambda d: find(d, HOST)[0].update(proxied=False),
+    "the CNAME's comment is edited": lambda d: find(d, HOST)[0].update(comment="", proxied=False),
+    "the placeholder is deleted": lambda d: d.zone.records.pop(find(d, "example.org")[0]["id"]),
+    "the Worker is edited": lambda d: next(iter(d.account.scripts.values())).update(etag="x"),
+    "the Worker is shown": lambda d: next(iter(d.account.scripts.values())).update(enabled=True),
+    "the route is deleted": lambda d: d.zone.routes.clear(),
+    "the token is revoked": lambda d: [d.store.grants.pop(g) for g in list(d.store.grants)[1:]],
+    "the bundle loses its secrets": lambda d: d.secrets.clear(),
+    "the rule is edited": lambda d: d.zone.ruleset["rules"][0].update(enabled=False),
+    "the rule is deleted": lambda d: d.zone.ruleset["rules"].clear(),
+}
+
+
+@pytest.mark.parametrize("deed", REPAIRED)
+def test_what_was_damaged_is_seen_and_repaired(simulation: Simulation, deed: str) -> None:
+    """One apply puts right what somebody did to the bundle's own, and a destroy still restores."""
+    before = simulation.store.snapshot()
+    simulation.apply()
+    REPAIRED[deed](simulation)
+    assert simulation.list_pending() != []
+    simulation.apply()
+    assert simulation.list_pending() == []
+    credential = simulation.secrets[imports.TUNNEL]
+    assert find(simulation, HOST, "CNAME")[0]["content"].partition(".")[0] in credential
+    simulation.destroy()
+    assert simulation.store.snapshot() == before
+    assert simulation.fake.violations == []
+
+
+KEPT: dict[str, Deed] = {
+    "the CNAME leads elsewhere": lambda d: find(d, HOST)[0].update(content="www.example.net"),
+    "the placeholder is a server": lambda d: find(d, "example.org")[0].update(content="2001:db8::9"),
+    "the route leads elsewhere": lambda d: d.store.add_script(d.account, "other") and next(
+        iter(d.zone.routes.values())
+    ).update(script="other"),
+    "HTTPS is off again": lambda d: d.zone.settings.update(always_use_https="off"),
+    "bots are fought again": lambda d: d.zone.bots.update(fight_mode=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("deed", KEPT)
+def test_a_destroy_keeps_what_somebody_changed_since(simulation: Simulation, deed: str) -> None:
+    """It is told, and everything else goes away."""
+    simulation.apply()
+    KEPT[deed](simulation)
+    records = {name: find(simulation, name) for name in (HOST, "example.org")}
+    done = simulation.destroy()
+    kept = [undoing.text for undoing in done if undoing.verb is Verb.KEEP]
+    assert len(kept) == 1
+    assert kept[0].endswith("somebody changed it since")
+    remaining = {name: find(simulation, name) for name in records}
+    assert sum(map(bool, remaining.values())) == ("CNAME" in deed or "placeholder" in deed)
+    assert all(not found or found == records[name] for name, found in remaining.items())
+    assert all(t["deleted_at"] for t in simulation.account.tunnels.values())
+
+
+def test_a_destroy_stops_before_it_breaks_somebody_elses_route(simulation: Simulation) -> None:
+    """A route that was added by hand keeps the Worker, and nothing at all is removed."""
+    simulation.apply()
+    script = next(iter(simulation.account.scripts))
+    simulation.store.add_route(simulation.zone, "www.example.org/.well-known/matrix/*", script)
+    store = simulation.store.snapshot()
+    with pytest.raises(BundleError, match=r"a route that was not made here: www\.example\.org"):
+        simulation.destroy()
+    assert simulation.store.snapshot() == store
+
+
+def test_a_dead_credential_is_nobodys(simulation: Simulation) -> None:
+    """After a destroy the secrets stay on disk; the next apply does not take them for another's."""
+    simulation.apply()
+    simulation.destroy()
+    assert imports.TUNNEL in simulation.secrets
+    simulation.apply(Consent())
+    assert simulation.list_pending(Consent()) == []
+
+
+def test_a_credential_of_another_account_is_somebodys(simulation: Simulation) -> None:
+    """Whether that tunnel lives cannot be seen, so it is taken to live."""
+    obstruct(simulation)
+    credential = simulation.secrets[imports.TUNNEL]
+    simulation.secrets[imports.TUNNEL] = credential.replace(simulation.account.id, "f" * 32)
+    assert any(c.part is Part.CREDENTIAL and c.verb == "replace" for c in simulation.plan())
+
+
+def test_what_gets_in_the_way_during_an_apply_stops_it(simulation: Simulation) -> None:
+    """A yes is for what was shown, not for what came since."""
+    rehearsal = copy.deepcopy(simulation)
+    rehearsal.apply()
+    creating = next(n for n, line in enumerate(rehearsal.fake.log) if line.startswith("POST"))
+    simulation.strike({creating: "500 after"})
+    real = simulation.look
+
+    def look(*arguments: Any) -> Any:
+        if len(simulation.fake.log) > creating:
+            simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.7")
+        return real(*arguments)
+
+    simulation.look = look  # type: ignore[method-assign]
+    with pytest.raises(BundleError, match="nobody said yes"):
+        simulation.apply(Consent())
+    assert [record["content"] for record in find(simulation, HOST)] == ["192.0.2.7"]
