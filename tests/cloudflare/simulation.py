@@ -12,21 +12,19 @@ from typing import Any
 import httpx
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare import apply as application
-from synapse_bundle.cloudflare import destroy as destruction
-from synapse_bundle.cloudflare import found as inspection
-from synapse_bundle.cloudflare import local_secrets as bundles
-from synapse_bundle.cloudflare import permissions
-from synapse_bundle.cloudflare import planning as changes
-from synapse_bundle.cloudflare import state as states
-from synapse_bundle.cloudflare.apply_run import Work
-from synapse_bundle.cloudflare.approval import FIXES, Consent
-from synapse_bundle.cloudflare.changes import Change
-from synapse_bundle.cloudflare.desired import Wanted, Worker
-from synapse_bundle.cloudflare.found import Access, Found, Secrets
-from synapse_bundle.cloudflare.removal import Undoing, Verb
-from synapse_bundle.cloudflare.session import Client
-from synapse_bundle.cloudflare.state import State
+from synapse_bundle.cloudflare import apply, destroy, notes, permissions, plan
+from synapse_bundle.cloudflare import state as state_file
+from synapse_bundle.cloudflare.access import Access, require_access
+from synapse_bundle.cloudflare.apply_run import ApplyRun
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.changes import ResourceChange
+from synapse_bundle.cloudflare.desired import Desired, DesiredWorker
+from synapse_bundle.cloudflare.found import Found, PlanContext, ReadContext
+from synapse_bundle.cloudflare.kinds.registry import FIXES
+from synapse_bundle.cloudflare.local_secrets import LocalSecrets
+from synapse_bundle.cloudflare.removal import Removal, RemovalAction, RemovalContext
+from synapse_bundle.cloudflare.session import Session
+from synapse_bundle.cloudflare.state import CloudflareState
 from tests.cloudflare.fake import accounts, rules, tokens, zones  # noqa: F401  # they register
 from tests.cloudflare.fake.api import FakeApi, Killed, LostError
 from tests.cloudflare.fake.store import FakeAccount, FakeZone, Grant, Store
@@ -43,21 +41,21 @@ OF_ZONES = (
     "Bot Management Write",
     "Config Settings Write",
 )
-WANTED = Wanted(
+DESIRED = Desired(
     server_name="example.org",
     homeserver="matrix.example.org",
-    worker=Worker(
+    worker=DesiredWorker(
         name="matrix-well-known-example-org",
         pattern="example.org/.well-known/matrix/*",
         compatibility_date="2026-11-17",
         source=b"export default {}\n",
     ),
-    mints=True,
+    needs_token=True,
     max_upload_size=90 * 1024**2,
 )
 # The settings that there are on the free plan.
 FREE = tuple(fix for fix in FIXES if fix != "super-bot-fight-mode")
-EVERYTHING = Consent(
+EVERYTHING = Approval(
     replacing={"homeserver", "apex", "route", "credential"}, fixing={"all"}, yes=True
 )
 
@@ -82,8 +80,8 @@ class Simulation:
     account: FakeAccount
     zone: FakeZone
     grant: Grant
-    wanted: Wanted = WANTED
-    state: State | None = None
+    desired: Desired = DESIRED
+    state: CloudflareState | None = None
     secrets: dict[str, str] = field(default_factory=dict)
     writes: int = 0
     dies: dict[int, str] = field(default_factory=dict)
@@ -95,11 +93,11 @@ class Simulation:
         """What there is at Cloudflare."""
         return self.fake.store
 
-    def open_client(self) -> Client:
-        """Return a client of the fake that waits for nothing."""
-        return Client(
+    def open_session(self) -> Session:
+        """Return a session with the fake that waits for nothing."""
+        return Session(
             self.grant.value,
-            tell=self.told.append,
+            report=self.told.append,
             base_url=ADDRESS,
             transport=httpx.MockTransport(self.carry),
             sleep=self.wait,
@@ -124,7 +122,7 @@ class Simulation:
             raise kind("no answer", request=request) from lost
         return httpx.Response(answer.status, content=answer.body, headers=answer.headers)
 
-    def write(self, state: State | None, secrets: dict[str, str]) -> None:
+    def write(self, state: CloudflareState | None, secrets: dict[str, str]) -> None:
         """Put something on disk, or die before or after it."""
         fault = self.dies.get(self.writes, "")
         self.writes += 1
@@ -135,70 +133,83 @@ class Simulation:
         if fault == "after":
             raise Killed
 
-    def save(self, state: State) -> None:
+    def save(self, state: CloudflareState) -> None:
         """Put a state on disk."""
         self.write(state, {})
 
-    def read_state(self) -> State:
-        """Return the state on disk, or a first one."""
-        return self.state or states.create(self.wanted.server_name)
+    def read_state(self) -> CloudflareState:
+        """Return the state on disk, or an empty one."""
+        return self.state or state_file.create(self.desired.server_name)
 
-    def look(self, client: Client, access: Access, state: State) -> Found:
-        """Look at everything."""
-        credential = bundles.read_credential(self.secrets.get(imports.TUNNEL, ""))
-        secrets = Secrets(
-            account=credential["AccountTag"],
-            tunnel=credential["TunnelID"],
-            token=self.secrets.get(imports.TOKEN, ""),
+    def read(self, session: Session, access: Access, state: CloudflareState) -> Found:
+        """Read everything."""
+        credential = self.secrets.get(imports.TUNNEL, "")
+        secrets = LocalSecrets.parse(credential, self.secrets.get(imports.TOKEN, ""))
+        return plan.read(
+            ReadContext(
+                session=session, desired=self.desired, state=state, access=access, secrets=secrets
+            )
         )
-        local = inspection.look_locally(client, access, secrets, state)
-        return inspection.look(client, self.wanted, state, access, local)
 
-    def open(self) -> tuple[Client, Access]:
-        """Return a client and what its token opens, if it may do what is needed."""
-        client = self.open_client()
-        access = inspection.find_access(client, self.wanted)
-        permissions.require(client, permissions.list_needs(access.home, access.apex))
-        return client, access
+    def open(self) -> tuple[Session, Access]:
+        """Return a session and what its token gives access to, if it may do what is needed."""
+        session = self.open_session()
+        access = require_access(session, self.desired)
+        plan.require_permissions(session, access)
+        return session, access
 
-    def plan(self, state: State | None = None) -> list[Change]:
-        """Return how everything stands."""
-        client, access = self.open()
-        state = state or self.read_state()
-        return changes.compare(self.wanted, self.look(client, access, state), state)
+    def open_context(self) -> PlanContext:
+        """Return everything that is compared."""
+        session, access = self.open()
+        state = self.read_state()
+        found = self.read(session, access, state)
+        return PlanContext(desired=self.desired, found=found, state=state)
 
-    def list_pending(self, consent: Consent = EVERYTHING) -> list[str]:
-        """Return what an apply with these yeses would still do."""
-        return [f"{c.verb} {c.text}" for c in self.plan() if c.verb and consent.agrees(c)]
+    def plan(self) -> list[ResourceChange]:
+        """Return the condition of every resource."""
+        return plan.compare(self.open_context())
 
-    def apply(self, consent: Consent = EVERYTHING) -> None:
-        """Apply, and keep the secrets that came of it."""
-        client, access = self.open()
-        state = consent.settle(self.read_state())
-        found = self.look(client, access, state)
-        consent.ask(changes.compare(self.wanted, found, state))
+    def list_obstacles(self) -> list[str]:
+        """Return what stops an apply."""
+        return notes.list_obstacles(self.open_context())
+
+    def list_notes(self) -> list[str]:
+        """Return what the operator should know."""
+        return notes.list_notes(self.open_context())
+
+    def list_pending(self, approval: Approval = EVERYTHING) -> list[str]:
+        """Return what an apply with this approval would still do."""
+        return [f"{c.verb} {c.text}" for c in self.plan() if c.verb and approval.covers(c)]
+
+    def apply(self, approval: Approval = EVERYTHING) -> None:
+        """Apply, and keep the secrets that were issued."""
+        session, access = self.open()
+        state = approval.settle(self.read_state())
+        found = self.read(session, access, state)
+        approval.ask(plan.compare(PlanContext(desired=self.desired, found=found, state=state)))
         self.save(state)
-        work = Work(
-            client=client,
-            wanted=self.wanted,
+        run = ApplyRun(
+            session=session,
+            desired=self.desired,
             state=state,
             found=found,
             save=self.save,
-            say=self.told.append,
+            report=self.told.append,
         )
-        application.apply(work, lambda now: self.look(client, access, now), consent.agrees)
-        self.write(self.state, work.given)
+        apply.apply(run, lambda now: self.read(session, access, now), approval.covers)
+        self.write(self.state, run.secrets)
 
-    def destroy(self) -> list[Undoing]:
-        """Take everything back."""
+    def destroy(self) -> list[Removal]:
+        """Remove everything."""
         if not self.state:
             return []
-        client = self.open_client()
-        permissions.require(client, permissions.list_needs_of(self.state.made))
-        secret = self.secrets.get(imports.TOKEN, "")
-        planned = destruction.examine(client, self.state, secret)
-        done = list(destruction.destroy(client, self.state, planned, self.save, secret))
-        if not any(undoing.verb is Verb.SKIP for undoing in done):
+        session = self.open_session()
+        permissions.require(session, destroy.list_permissions(self.state))
+        token = self.secrets.get(imports.TOKEN, "")
+        context = RemovalContext(session=session, state=self.state, token=token)
+        planned = destroy.plan_removals(context)
+        done = list(destroy.destroy(context, planned, self.save))
+        if not any(removal.action is RemovalAction.SKIP for removal in done):
             self.write(None, {})
         return done
 
@@ -212,15 +223,15 @@ class Simulation:
         self.fake.faults, self.dies = {}, {}
 
 
-def simulate(owner: str = "user", wanted: Wanted = WANTED, **zone: Any) -> Simulation:
+def simulate(owner: str = "user", desired: Desired = DESIRED, **zone: Any) -> Simulation:
     """Return a simulation at an account with the one zone that a new user has."""
     fake = FakeApi()
     account = fake.store.add_account()
     place = fake.store.add_zone("example.org", account, **zone)
     grant = grant_everything(fake.store, owner if owner == "user" else account.id)
-    return Simulation(fake=fake, account=account, zone=place, grant=grant, wanted=wanted)
+    return Simulation(fake=fake, account=account, zone=place, grant=grant, desired=desired)
 
 
 def rename(simulation: Simulation, homeserver: str) -> None:
     """Give the homeserver another name, as an edit of the settings does."""
-    simulation.wanted = replace(simulation.wanted, homeserver=homeserver)
+    simulation.desired = replace(simulation.desired, homeserver=homeserver)

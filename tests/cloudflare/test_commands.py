@@ -51,7 +51,7 @@ def test_one_command_makes_a_whole_server(shell: Shell) -> None:
     assert shell.simulation.store.snapshot() == before
     assert not (shell.bundle / ".cloudflare.json").exists()
     assert shell.cloudflare("destroy", "--yes").output == (
-        "bundle has nothing at Cloudflare; there is no .cloudflare.json in it\n"
+        "bundle has nothing at Cloudflare; it does not contain .cloudflare.json\n"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
         "         --fix bot-fight-mode: switch it off for the whole zone",
     ):
         assert line in lines
-    assert lines[-1] == "8 changes; to make them: synapse-bundle cloudflare apply"
+    assert lines[-1] == "8 changes; to apply them: synapse-bundle cloudflare apply"
     assert [path.name for path in shell.directory.iterdir()] == ["settings.yaml"]
     assert shell.simulation.store.snapshot() == store
 
@@ -191,7 +191,10 @@ def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
     store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply")
     assert done.code == 2
-    assert "Nobody is there to ask; nothing was changed. Add --yes" in done.errors
+    assert (
+        "There is no terminal to ask for confirmation at; nothing was changed. Pass --yes."
+        in done.errors
+    )
     assert shell.simulation.store.snapshot() == store
     assert not shell.bundle.exists()
 
@@ -228,10 +231,10 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
     path = shell.bundle / ".cloudflare.json"
     good = path.read_text()
     for text, told in (
-        ("{", "cannot be read; put it back from a copy"),
-        (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; put it back"),
-        (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; put it back"),
-        (good.replace('"format": 1', '"format": 99'), "is of a newer synapse-bundle"),
+        ("{", "cannot be read; restore it from a backup"),
+        (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; restore it"),
+        (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; restore it"),
+        (good.replace('"format": 1', '"format": 99'), "is from a newer synapse-bundle"),
         (good.replace('"server_name": "example.org"', '"server_name": "example.net"'),
          "has the Cloudflare state of 'example.net', not 'example.org'"),
     ):  # fmt: skip
@@ -242,14 +245,14 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
     path.write_text(good)
     done = shell.cloudflare("apply", "--adopt", "abcdefgh")
     assert done.code == 2
-    assert "--adopt is for none" in done.errors
+    assert "--adopt is for a bundle without" in done.errors
 
 
 def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
     """Where none may be made: a plan says how, a file gives it, and a bad one is refused."""
     shell.simulation.grant.allowed.discard(("API Tokens Write", "user"))
     plan = shell.cloudflare("plan")
-    assert "stop     The helper needs a token for the DNS of example.org" in plan.output
+    assert "error    The helper needs a token for the DNS of example.org" in plan.output
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
     assert "apply --dns-token-file FILE" in done.errors
@@ -331,7 +334,7 @@ def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
     done = shell.cloudflare("destroy", "--yes")
     assert done.code == 1
     assert "skip     Bot Fight Mode of example.org: the token lacks Zone → Bot" in done.output
-    assert "Everything else is taken back; 1 skipped, for the reason above" in done.errors
+    assert "1 skipped, for the reason above; everything else is removed" in done.errors
     shell.simulation.grant.allowed.add(needed)
     assert shell.cloudflare("destroy", "--yes").code == 0
     assert not (shell.bundle / ".cloudflare.json").exists()
@@ -343,7 +346,7 @@ def test_waiting_is_told(shell: Shell) -> None:
     shell.simulation.strike({3: "500 before", 5: "unreachable"})
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
-    assert "Cloudflare has an error of its own (HTTP 500); waiting 1 s ..." in done.errors
+    assert "Cloudflare had an internal error (HTTP 500); waiting 1 s ..." in done.errors
 
 
 def test_the_offline_commands_import_no_client(shell: Shell) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synapse_bundle.cloudflare import permissions
-from synapse_bundle.cloudflare.approval import FIXES, REPLACEABLE
+from synapse_bundle.cloudflare.kinds.registry import FIXES, REPLACEABLE
 from tests.cloudflare.command_line import Shell
 
 # What stands in the document for what is different in every account.
@@ -60,12 +60,12 @@ def test_every_permission_and_option_is_documented(text: str) -> None:
     rows = {
         f"{a} → {b}: {c}" for a, b, c in re.findall(r"(?m)^ +\| (\w+) \| ([^|]+) \| (\w+) \|", text)
     }
-    wanted = {
+    desired = {
         value
         for value in vars(permissions).values()
         if isinstance(value, str) and "→" in value and value != permissions.ACCOUNT_TOKENS
     }
-    assert rows == wanted
+    assert rows == desired
     assert "*Account → Account API Tokens → Edit*" in text
     for name in FIXES:
         assert f"| `{name}` |" in text

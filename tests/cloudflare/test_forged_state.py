@@ -9,64 +9,67 @@ from typing import Any
 
 import pytest
 
-from synapse_bundle.cloudflare import state as states
-from synapse_bundle.cloudflare.approval import Consent
-from synapse_bundle.cloudflare.removal import Verb
-from synapse_bundle.cloudflare.state import Kind, Made
+from synapse_bundle.cloudflare import state as state_file
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.kinds.registry import require_entry
+from synapse_bundle.cloudflare.removal import RemovalAction
+from synapse_bundle.cloudflare.state import StateEntry
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.simulation import Simulation, simulate
 
-Forgery = Callable[[Simulation], Made]
+Forgery = Callable[[Simulation], StateEntry]
 
 
-def forge_record(simulation: Simulation) -> Made:
+def forge_record(simulation: Simulation) -> StateEntry:
     """Claim a record of the web shop."""
     record = simulation.store.add_record(simulation.zone, "A", "shop.example.org", "192.0.2.9")
-    return Made(
-        kind=Kind.RECORD, place=simulation.zone.id, name=record["name"], id=record["id"],
+    return StateEntry(
+        type="record", parent=simulation.zone.id, name=record["name"], id=record["id"],
         after=[record["content"]],
     )  # fmt: skip
 
 
-def forge_proxy(simulation: Simulation) -> Made:
+def forge_proxy(simulation: Simulation) -> StateEntry:
     """Claim to have proxied the web shop, whose address would be bared."""
     record = simulation.store.add_record(
         simulation.zone, "A", "shop.example.org", "192.0.2.9", proxied=True
     )
     before = [{"id": record["id"], "ttl": 1}]
-    return Made(kind=Kind.PROXY, place=simulation.zone.id, name=record["name"], before=before)
+    return StateEntry(type="proxy", parent=simulation.zone.id, name=record["name"], before=before)
 
 
-def forge_tunnel(simulation: Simulation) -> Made:
+def forge_tunnel(simulation: Simulation) -> StateEntry:
     """Claim another tunnel, by its name and id."""
     tunnel = simulation.store.add_tunnel(simulation.account, "nas")
-    return Made(kind=Kind.TUNNEL, place=simulation.account.id, name="nas", id=tunnel["id"])
+    return StateEntry(type="tunnel", parent=simulation.account.id, name="nas", id=tunnel["id"])
 
 
-def forge_token(simulation: Simulation) -> Made:
+def forge_token(simulation: Simulation) -> StateEntry:
     """Claim the operator's own token."""
-    return Made(kind=Kind.TOKEN, place="/user", name=simulation.grant.name, id=simulation.grant.id)
+    return StateEntry(
+        type="token", parent="/user", name=simulation.grant.name, id=simulation.grant.id
+    )
 
 
-def forge_worker(simulation: Simulation) -> Made:
+def forge_worker(simulation: Simulation) -> StateEntry:
     """Claim another Worker."""
     simulation.store.add_script(simulation.account, "shop")
     before = {"zone": simulation.zone.id, "pattern": "shop.example.org/*"}
-    return Made(kind=Kind.WORKER, place=simulation.account.id, name="shop", before=before)
+    return StateEntry(type="worker", parent=simulation.account.id, name="shop", before=before)
 
 
-def forge_route(simulation: Simulation) -> Made:
+def forge_route(simulation: Simulation) -> StateEntry:
     """Claim a route to another Worker."""
     simulation.store.add_script(simulation.account, "shop")
     route = simulation.store.add_route(simulation.zone, "shop.example.org/*", "shop")
-    return Made(kind=Kind.ROUTE, place=simulation.zone.id, name=route["pattern"], after="shop")
+    return StateEntry(type="route", parent=simulation.zone.id, name=route["pattern"], after="shop")
 
 
-def forge_setting(simulation: Simulation) -> Made:
+def forge_setting(simulation: Simulation) -> StateEntry:
     """Claim a setting to be put back together with another one."""
     simulation.zone.bots["fight_mode"] = False
-    return Made(
-        kind=Kind.SETTING, place=simulation.zone.id, name="bot-fight-mode example.org",
+    return StateEntry(
+        type="setting", parent=simulation.zone.id, name="bot-fight-mode example.org",
         before={"fight_mode": False, "enable_js": True}, after={"fight_mode": False},
     )  # fmt: skip
 
@@ -86,11 +89,11 @@ def forge_setting(simulation: Simulation) -> Made:
 def test_what_does_not_bear_the_mark_is_kept(forge: Forgery) -> None:
     """Whatever the state says of it; and it is told."""
     simulation = simulate()
-    made = forge(simulation)
+    entry = forge(simulation)
     before = simulation.store.snapshot()
-    simulation.state = states.create("example.org").remember(made)
-    (undoing,) = simulation.destroy()
-    assert undoing.verb is Verb.KEEP
+    simulation.state = state_file.create("example.org").add(entry)
+    (removal,) = simulation.destroy()
+    assert removal.action is RemovalAction.KEEP
     assert simulation.store.snapshot() == before
     assert not simulation.store.touched
 
@@ -99,13 +102,13 @@ def test_an_id_alone_is_no_yes_to_replace_a_record() -> None:
     """A server at the homeserver's name is somebody's, whatever the state says."""
     simulation = simulate()
     record = simulation.store.add_record(simulation.zone, "A", "matrix.example.org", "192.0.2.9")
-    made = Made(
-        kind=Kind.RECORD, place=simulation.zone.id, name=record["name"], id=record["id"],
+    entry = StateEntry(
+        type="record", parent=simulation.zone.id, name=record["name"], id=record["id"],
         after=["192.0.2.9"],
     )  # fmt: skip
-    simulation.state = states.create("example.org").remember(made)
+    simulation.state = state_file.create("example.org").add(entry)
     with pytest.raises(SettingsError, match="--replace homeserver"):
-        simulation.apply(Consent())
+        simulation.apply(Approval())
 
 
 GOOD: dict[str, Any] = {
@@ -136,16 +139,16 @@ def test_a_state_that_leads_elsewhere_is_refused(
     document = {
         "format": 1, "id": "k3x9m2pq", "server_name": "example.org", "made": [GOOD], "left": [],
     }  # fmt: skip
-    path = tmp_path / states.NAME
+    path = tmp_path / state_file.NAME
     path.write_text(json.dumps(document))
-    assert states.read(tmp_path)
+    assert state_file.read(tmp_path, require_entry)
     path.write_text(json.dumps(document | {"made": [GOOD | change]} | whole))
-    with pytest.raises(SettingsError, match="cannot be read; put it back from a copy"):
-        states.read(tmp_path)
+    with pytest.raises(SettingsError, match="cannot be read; restore it from a backup"):
+        state_file.read(tmp_path, require_entry)
 
 
 def test_a_state_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
     """In one line."""
-    (tmp_path / states.NAME).write_text("[" * 100_000)
-    with pytest.raises(SettingsError, match="cannot be read; put it back from a copy"):
-        states.read(tmp_path)
+    (tmp_path / state_file.NAME).write_text("[" * 100_000)
+    with pytest.raises(SettingsError, match="cannot be read; restore it from a backup"):
+        state_file.read(tmp_path, require_entry)

@@ -6,28 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from synapse_bundle.cloudflare import notes as advice
-from synapse_bundle.cloudflare.approval import Consent
-from synapse_bundle.cloudflare.changes import Condition, Part
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.changes import Condition
 from synapse_bundle.errors import SettingsError
-from tests.cloudflare.simulation import WANTED, Simulation, simulate
+from tests.cloudflare.simulation import DESIRED, Simulation, simulate
 
 CHAT = replace(
-    WANTED,
+    DESIRED,
     server_name="chat.example.org",
-    worker=replace(WANTED.worker, pattern="chat.example.org/.well-known/matrix/*"),
+    worker=replace(DESIRED.worker, pattern="chat.example.org/.well-known/matrix/*"),
 )
 
 
 def look(simulation: Simulation) -> tuple[list[str], list[str]]:
     """Return what stops an apply, and what the operator should know."""
-    client, access = simulation.open()
-    state = simulation.read_state()
-    found = simulation.look(client, access, state)
-    return (
-        list(advice.list_obstacles(simulation.wanted, found, simulation.plan())),
-        list(advice.list_notes(simulation.wanted, found, state)),
-    )
+    return simulation.list_obstacles(), simulation.list_notes()
 
 
 def list_names(simulation: Simulation) -> list[str]:
@@ -37,31 +30,31 @@ def list_names(simulation: Simulation) -> list[str]:
 
 def test_a_proxied_wildcard_leads_to_the_worker() -> None:
     """A record of its own would take the name away from what the wildcard leads to."""
-    simulation = simulate(wanted=CHAT)
+    simulation = simulate(desired=CHAT)
     simulation.store.add_record(simulation.zone, "A", "*.example.org", "192.0.2.2", proxied=True)
     simulation.store.add_record(simulation.zone, "A", "matrix.example.org", "192.0.2.3")
-    simulation.apply(Consent(replacing={"homeserver"}))
+    simulation.apply(Approval(replacing={"homeserver"}))
     assert list_names(simulation) == ["*.example.org", "matrix.example.org"]
     assert len(simulation.zone.routes) == 1
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
 
 
 def test_a_wildcard_that_is_dns_only_needs_a_yes() -> None:
     """The site behind it would be gone at that name."""
-    simulation = simulate(wanted=CHAT)
+    simulation = simulate(desired=CHAT)
     simulation.store.add_record(simulation.zone, "A", "*.example.org", "192.0.2.2")
     before = simulation.store.snapshot()
     with pytest.raises(SettingsError) as raised:
-        simulation.apply(Consent(replacing={"homeserver"}))
+        simulation.apply(Approval(replacing={"homeserver"}))
     assert "a site behind the wildcard is no longer reached under chat" in raised.value.message
     assert "--replace apex or --leave apex" in raised.value.message
     assert simulation.store.snapshot() == before
-    simulation.apply(Consent(replacing={"homeserver"}, leaving={"apex"}))
+    simulation.apply(Approval(replacing={"homeserver"}, leaving={"apex"}))
     assert list_names(simulation) == ["*.example.org", "matrix.example.org"]
     assert simulation.account.scripts == {}
-    simulation.apply(Consent(replacing={"homeserver", "apex"}))
+    simulation.apply(Approval(replacing={"homeserver", "apex"}))
     assert "chat.example.org" in list_names(simulation)
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
@@ -72,9 +65,9 @@ def test_the_homeserver_takes_a_name_from_a_wildcard_with_a_yes() -> None:
     simulation.store.add_record(simulation.zone, "CNAME", "*.example.org", "www.example.net")
     before = simulation.store.snapshot()
     with pytest.raises(SettingsError, match="--replace homeserver"):
-        simulation.apply(Consent())
+        simulation.apply(Approval())
     simulation.apply()
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
@@ -82,10 +75,10 @@ def test_the_homeserver_takes_a_name_from_a_wildcard_with_a_yes() -> None:
 @pytest.mark.parametrize("name", ["chat.example.org", "a.chat.example.org"])
 def test_a_wildcard_that_does_not_answer_is_in_nobodys_way(name: str) -> None:
     """A name that exists, or one above it, hides the wildcard (RFC 4592)."""
-    simulation = simulate(wanted=replace(CHAT, server_name=name))
+    simulation = simulate(desired=replace(CHAT, server_name=name))
     simulation.store.add_record(simulation.zone, "A", "*.example.org", "192.0.2.2", proxied=True)
     simulation.store.add_record(simulation.zone, "TXT", "chat.example.org", "hello")
-    placeholders = [c for c in simulation.plan() if c.part is Part.PLACEHOLDER]
+    placeholders = [c for c in simulation.plan() if c.resource == "placeholder"]
     assert [c.condition for c in placeholders] == [Condition.MISSING]
 
 
@@ -95,12 +88,12 @@ def test_an_account_without_workers_gets_its_name_first(*, needy: bool) -> None:
     simulation = simulate()
     simulation.account.subdomain, simulation.store.needy = False, needy
     before = simulation.store.snapshot()
-    (change,) = (c for c in simulation.plan() if c.part == "subdomain")
+    (change,) = (c for c in simulation.plan() if c.resource == "subdomain")
     assert change.verb == "register"
-    assert ".workers.dev for the account, which has no such name yet" in change.text
-    simulation.apply(Consent())
+    assert ".workers.dev for the account, which has no such subdomain yet" in change.text
+    simulation.apply(Approval())
     assert simulation.account.subdomain
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
@@ -109,22 +102,22 @@ def test_the_apex_question_says_what_ends() -> None:
     """Only web traffic passes a proxied name."""
     simulation = simulate()
     simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
-    (change,) = (c for c in simulation.plan() if c.part is Part.APEX)
-    for words in ("SSH, IMAP, FTP", "Flexible"):
+    (change,) = (c for c in simulation.plan() if c.resource == "apex")
+    for words in ("SSH, IMAP and FTP stop working", "Flexible"):
         assert words in change.text
 
 
 def test_the_homeserver_question_says_that_the_site_goes() -> None:
     """Above all where the homeserver has the domain's own name."""
-    simulation = simulate(wanted=replace(WANTED, homeserver="example.org"))
+    simulation = simulate(desired=replace(DESIRED, homeserver="example.org"))
     simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
-    (change,) = (c for c in simulation.plan() if c.part is Part.HOMESERVER)
+    (change,) = (c for c in simulation.plan() if c.resource == "homeserver")
     assert "the domain's web site, or SSH or mail, is no longer reached" in change.text
 
 
 def test_what_keeps_the_homeserver_from_being_reached_is_an_obstacle() -> None:
     """Delegated above the name, paused, held by a load balancer, without a certificate."""
-    simulation = simulate(wanted=replace(WANTED, homeserver="matrix.chat.example.org"))
+    simulation = simulate(desired=replace(DESIRED, homeserver="matrix.chat.example.org"))
     simulation.zone.paused = True
     simulation.store.add_record(simulation.zone, "NS", "chat.example.org", "ns.example.net")
     simulation.zone.balancers = [{"name": "matrix.chat.example.org", "enabled": True}]
@@ -144,7 +137,7 @@ def test_what_keeps_the_homeserver_from_being_reached_is_an_obstacle() -> None:
 @pytest.mark.parametrize("total", [True, False])
 def test_a_certificate_that_was_ordered_is_seen(*, total: bool) -> None:
     """One for the name, or Total TLS, which orders them by itself."""
-    simulation = simulate(wanted=replace(WANTED, homeserver="matrix.chat.example.org"))
+    simulation = simulate(desired=replace(DESIRED, homeserver="matrix.chat.example.org"))
     simulation.grant.allowed.add(("SSL and Certificates Read", simulation.zone.id))
     simulation.zone.total_tls = total
     simulation.zone.packs = [] if total else [{"hosts": ["*.chat.example.org"]}]
@@ -154,36 +147,39 @@ def test_a_certificate_that_was_ordered_is_seen(*, total: bool) -> None:
 
 def test_what_keeps_the_worker_from_being_asked_is_a_note() -> None:
     """A server name that is too deep, delegated, or in a zone of another type."""
-    simulation = simulate(wanted=replace(CHAT, server_name="a.chat.example.org"))
+    simulation = simulate(desired=replace(CHAT, server_name="a.chat.example.org"))
     simulation.store.add_record(simulation.zone, "NS", "chat.example.org", "ns.example.net")
     notes = "\n".join(look(simulation)[1])
     assert "certificate does not cover a.chat.example.org" in notes
-    assert "chat.example.org -> ns.example.net: the name is delegated elsewhere, so no" in notes
+    assert (
+        "chat.example.org -> ns.example.net: the name is delegated elsewhere, so the Worker"
+        in notes
+    )
     other = simulation.store.add_zone(
         "example.net", simulation.account, type="partial", paused=True
     )
     simulation.grant.allowed |= {
         (n, other.id) for n, at in simulation.grant.allowed if at == simulation.zone.id
     }
-    worker = replace(WANTED.worker, pattern="example.net/.well-known/matrix/*")
-    simulation.wanted = replace(WANTED, server_name="example.net", worker=worker)
+    worker = replace(DESIRED.worker, pattern="example.net/.well-known/matrix/*")
+    simulation.desired = replace(DESIRED, server_name="example.net", worker=worker)
     notes = "\n".join(look(simulation)[1])
     assert "example.net is a partial zone: the Worker is asked only if" in notes
     assert "example.net is paused" in notes
 
 
 def test_a_route_with_its_scheme_is_in_the_same_place() -> None:
-    """It is more exact than ours; it is replaced with a yes, and comes back as it was."""
+    """It is more specific than ours; it is replaced with a yes, and comes back as it was."""
     simulation = simulate()
     simulation.store.add_script(simulation.account, "other")
     simulation.store.add_route(simulation.zone, "https://example.org/.well-known/matrix/*", "other")
     before = simulation.store.snapshot()
     with pytest.raises(SettingsError, match="--replace route"):
-        simulation.apply(Consent())
+        simulation.apply(Approval())
     simulation.apply()
     (route,) = simulation.zone.routes.values()
     assert route["pattern"] == "example.org/.well-known/matrix/*"
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
@@ -221,7 +217,7 @@ def test_private_routes_of_the_tunnel_are_named() -> None:
     ]
     told = "\n".join(look(simulation)[1])
     assert "The tunnel has private routes (192.168.0.0/16, nas.home)" in told
-    texts = [undoing.text for undoing in simulation.destroy()]
+    texts = [removal.text for removal in simulation.destroy()]
     assert [t for t in texts if t.endswith("its private routes 192.168.0.0/16, nas.home")]
     assert [route["network"] for route in simulation.account.private] == ["10.0.0.0/8"]
 
@@ -233,5 +229,5 @@ def test_a_tunnel_without_a_list_of_connections_is_healthy_all_the_same() -> Non
     (tunnel,) = simulation.account.tunnels.values()
     tunnel["connections"] = [{"id": "a"}]
     simulation.store.quiet = True
-    (change,) = (c for c in simulation.plan() if c.part is Part.TUNNEL)
+    (change,) = (c for c in simulation.plan() if c.resource == "tunnel")
     assert change.text == "tunnel for example.org (healthy)"

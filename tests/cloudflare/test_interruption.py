@@ -25,7 +25,7 @@ class Scene:
     before: Json
     requests: int
     writes: int
-    undoing: int
+    destroying: int
     forgetting: int
 
 
@@ -64,7 +64,7 @@ def scene(request: pytest.FixtureRequest) -> Scene:
         before=before,
         requests=asked,
         writes=written,
-        undoing=len(simulation.fake.log) - asked,
+        destroying=len(simulation.fake.log) - asked,
         forgetting=simulation.writes - written,
     )
 
@@ -129,7 +129,7 @@ def test_an_apply_killed_at_any_write_is_completed(scene: Scene, moment: str) ->
 @pytest.mark.parametrize("fault", DEATHS)
 def test_a_destroy_killed_at_any_request_is_completed(scene: Scene, fault: str) -> None:
     """Killed at each request of a destroy in turn, the next one restores everything."""
-    for number in range(scene.undoing):
+    for number in range(scene.destroying):
         simulation = copy.deepcopy(scene.applied)
         simulation.strike({number: fault})
         with pytest.raises(Killed):
@@ -144,7 +144,7 @@ def test_a_destroy_killed_at_any_request_is_completed(scene: Scene, fault: str) 
 @pytest.mark.parametrize("fault", FAILURES)
 def test_a_destroy_outlives_any_single_failure(scene: Scene, fault: str) -> None:
     """A failure at each request of a destroy in turn costs no second run."""
-    for number in range(scene.undoing):
+    for number in range(scene.destroying):
         simulation = copy.deepcopy(scene.applied)
         simulation.strike({number: fault})
         simulation.destroy()

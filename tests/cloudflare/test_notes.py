@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from synapse_bundle.cloudflare import notes as advice
-from synapse_bundle.cloudflare.approval import Consent
+from synapse_bundle.cloudflare.approval import Approval
 from tests.cloudflare.simulation import Simulation, rename, simulate
 
 
@@ -19,16 +18,7 @@ def simulation() -> Simulation:
 
 def list_notes(simulation: Simulation) -> str:
     """Return what an operator should know."""
-    client, access = simulation.open()
-    state = simulation.read_state()
-    found = simulation.look(client, access, state)
-    pending = simulation.plan()
-    return "\n".join(
-        [
-            *advice.list_obstacles(simulation.wanted, found, pending),
-            *advice.list_notes(simulation.wanted, found, state),
-        ]
-    )
+    return "\n".join([*simulation.list_obstacles(), *simulation.list_notes()])
 
 
 def test_a_zone_that_is_not_active_yet_is_named(simulation: Simulation) -> None:
@@ -75,8 +65,8 @@ def test_locked_records_at_the_server_name_are_in_nobodys_way(simulation: Simula
     )
     before = simulation.store.snapshot()
     assert "belongs to another" not in list_notes(simulation)
-    simulation.apply(Consent())
-    assert simulation.list_pending(Consent()) == []
+    simulation.apply(Approval())
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
@@ -114,8 +104,8 @@ def test_rules_that_keep_media_are_named(simulation: Simulation) -> None:
     simulation.grant.allowed |= {
         (f"{p} Read", simulation.zone.id) for p in ("Cache Settings", "Page Rules")
     }
-    told = [line for line in list_notes(simulation).splitlines() if "may keep media" in line]
-    assert [line.partition(" may keep")[0] for line in told] == [
+    told = [line for line in list_notes(simulation).splitlines() if "may cache media" in line]
+    assert [line.partition(" may cache")[0] for line in told] == [
         "the cache rule 'all'",
         "the page rule *example.org/*",
         "the page rule https://matrix.example.org/_matrix/*",
@@ -125,7 +115,9 @@ def test_rules_that_keep_media_are_named(simulation: Simulation) -> None:
 def test_a_plan_with_other_bot_settings_is_told(simulation: Simulation) -> None:
     """Where there is no Bot Fight Mode there may be something like it."""
     del simulation.zone.bots["fight_mode"]
-    assert "Bot Fight Mode of example.org has other settings in this plan" in list_notes(simulation)
+    assert "Bot Fight Mode of example.org has different settings on this plan" in list_notes(
+        simulation
+    )
     simulation.apply()
 
 
@@ -133,14 +125,14 @@ def test_a_route_that_wins_is_named(simulation: Simulation) -> None:
     """A more exact route of somebody else's answers instead of ours."""
     simulation.store.add_script(simulation.account, "other")
     simulation.store.add_route(simulation.zone, "example.org/.well-known/matrix/server", "other")
-    assert "example.org/.well-known/matrix/server -> Worker other is more exact" in list_notes(
+    assert "example.org/.well-known/matrix/server -> Worker other is more specific" in list_notes(
         simulation
     )
 
 
 def test_uploads_beyond_the_plan_are_named(simulation: Simulation) -> None:
     """Cloudflare answers them with a page that no Matrix app understands."""
-    simulation.wanted = replace(simulation.wanted, max_upload_size=150 * 1000**2)
+    simulation.desired = replace(simulation.desired, max_upload_size=150 * 1000**2)
     assert "more than the 100 MB" in list_notes(simulation)
     simulation.zone.plan = "business"
     assert "more than" not in list_notes(simulation)

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare import notes as advice
 from synapse_bundle.cloudflare import ownership as marks
-from synapse_bundle.cloudflare import state as states
-from synapse_bundle.cloudflare.approval import Consent
-from synapse_bundle.cloudflare.changes import Part
-from synapse_bundle.cloudflare.removal import Verb
+from synapse_bundle.cloudflare import state as state_file
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.removal import RemovalAction
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import Simulation, rename, simulate
@@ -55,7 +53,7 @@ def test_everything_in_the_way_is_listed_at_once_and_nothing_is_changed(
     obstruct(simulation)
     store = simulation.store.snapshot()
     with pytest.raises(SettingsError) as raised:
-        simulation.apply(Consent())
+        simulation.apply(Approval())
     for told in (
         "replace A matrix.example.org -> 192.0.2.1 by CNAME matrix.example.org",
         "--replace homeserver\n",
@@ -63,7 +61,7 @@ def test_everything_in_the_way_is_listed_at_once_and_nothing_is_changed(
         "--replace apex or --leave apex",
         "replace route example.org/.well-known/matrix/* -> Worker other by route",
         "--replace route or --leave route",
-        "replace secrets/tunnel.json, which is of another tunnel",
+        "replace secrets/tunnel.json, which is for another tunnel",
         "--replace credential",
     ):
         assert told in raised.value.message
@@ -75,7 +73,7 @@ def test_a_yes_counts_for_its_own_place_only(simulation: Simulation) -> None:
     """A yes for the homeserver's name is none for the apex."""
     obstruct(simulation)
     with pytest.raises(SettingsError) as raised:
-        simulation.apply(Consent(replacing={"homeserver", "route", "credential"}))
+        simulation.apply(Approval(replacing={"homeserver", "route", "credential"}))
     assert raised.value.message.count("--replace") == 1
     assert "--replace apex" in raised.value.message
 
@@ -83,20 +81,18 @@ def test_a_yes_counts_for_its_own_place_only(simulation: Simulation) -> None:
 def test_the_apex_can_be_left_as_it_is(simulation: Simulation) -> None:
     """A no to the proxy means no Worker and no route, is remembered, and can be taken back."""
     record = simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
-    simulation.apply(Consent(leaving={"apex"}))
+    simulation.apply(Approval(leaving={"apex"}))
     assert simulation.zone.records[record["id"]]["proxied"] is False
     assert simulation.account.scripts == {}
     assert simulation.zone.routes == {}
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     assert simulation.state
-    client, access = simulation.open()
-    notes = advice.list_notes(
-        simulation.wanted, simulation.look(client, access, simulation.state), simulation.state
+    assert "No Worker answers https://example.org/.well-known/matrix/" in "\n".join(
+        simulation.list_notes()
     )
-    assert "No Worker answers https://example.org/.well-known/matrix/" in "\n".join(notes)
-    simulation.apply(Consent(replacing={"apex"}))
+    simulation.apply(Approval(replacing={"apex"}))
     assert simulation.zone.records[record["id"]]["proxied"] is True
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
     simulation.destroy()
     assert simulation.zone.records[record["id"]] == record
 
@@ -105,18 +101,18 @@ def test_a_foreign_route_can_be_left_as_it_is(simulation: Simulation) -> None:
     """Who has a Worker of his own for discovery keeps it."""
     simulation.store.add_script(simulation.account, "other")
     route = simulation.store.add_route(simulation.zone, PATTERN, "other")
-    simulation.apply(Consent(leaving={"route"}))
+    simulation.apply(Approval(leaving={"route"}))
     assert simulation.zone.routes == {route["id"]: route}
     assert set(simulation.account.scripts) == {"other"}
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
 
 
 def test_a_record_that_cannot_be_proxied_is_left(simulation: Simulation) -> None:
     """Then there is nothing to ask, and no Worker."""
     simulation.store.add_record(simulation.zone, "A", "example.org", "192.168.1.2", proxiable=False)
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert simulation.account.scripts == {}
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
 
 
 def test_a_proxied_apex_needs_nothing(simulation: Simulation) -> None:
@@ -126,7 +122,7 @@ def test_a_proxied_apex_needs_nothing(simulation: Simulation) -> None:
     )
     simulation.store.add_record(simulation.zone, "AAAA", "example.org", "2001:db8::2")
     before = find(simulation, "example.org")
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert find(simulation, "example.org") == before
     assert len(simulation.zone.routes) == 1
 
@@ -138,19 +134,15 @@ def test_another_bundle_is_named_and_can_be_taken_over(simulation: Simulation) -
     lost, store = simulation.state.id, simulation.store.snapshot()
     simulation.state = None
     with pytest.raises(SettingsError) as raised:
-        simulation.apply(Consent())
-    assert f"(made by another bundle, {lost})" in raised.value.message
-    client, access = simulation.open()
-    fresh = states.create("example.org")
-    notes = "\n".join(
-        advice.list_notes(simulation.wanted, simulation.look(client, access, fresh), fresh)
-    )
+        simulation.apply(Approval())
+    assert f"(created by another bundle, {lost})" in raised.value.message
+    notes = "\n".join(simulation.list_notes())
     assert f"apply --adopt {lost}" in notes
-    simulation.state = states.create("example.org", lost)
-    simulation.apply(Consent())
+    simulation.state = state_file.create("example.org", lost)
+    simulation.apply(Approval())
     assert {**simulation.store.snapshot(), "tokens": 0} == {**store, "tokens": 0}
-    with pytest.raises(SettingsError, match="is no bundle id"):
-        states.create("example.org", "not an id")
+    with pytest.raises(SettingsError, match="is not a bundle id"):
+        state_file.create("example.org", "not an id")
 
 
 def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(
@@ -159,13 +151,13 @@ def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(
     """A placeholder becomes the homeserver's record: one of another type, in one transaction."""
     simulation.apply()
     assert simulation.state
-    simulation.state = states.create("example.org", simulation.state.id)
+    simulation.state = state_file.create("example.org", simulation.state.id)
     rename(simulation, "example.org")
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert [(r["type"], r["name"]) for r in find(simulation, "example.org")] == [
         ("CNAME", "example.org")
     ]
-    assert simulation.list_pending(Consent()) == []
+    assert simulation.list_pending(Approval()) == []
 
 
 @pytest.mark.parametrize(
@@ -185,8 +177,8 @@ def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(
 )
 def test_the_mark_of_another_bundle_is_recognized(text: str, stranger: str) -> None:
     """And nothing else is taken for one."""
-    state = states.create("example.org", "aaaaaaaa")
-    assert marks.find_stranger(text, state) == stranger
+    state = state_file.create("example.org", "aaaaaaaa")
+    assert marks.find_other_bundle(text, state) == stranger
 
 
 def test_what_stood_there_first_comes_back_after_repairs(simulation: Simulation) -> None:
@@ -195,7 +187,7 @@ def test_what_stood_there_first_comes_back_after_repairs(simulation: Simulation)
     before = simulation.store.snapshot()
     simulation.apply()
     next(iter(simulation.account.tunnels.values()))["deleted_at"] = "now"
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert simulation.list_pending() == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
@@ -207,9 +199,11 @@ def test_a_tunnel_that_was_renamed_serves_and_is_not_deleted(simulation: Simulat
     (tunnel,) = simulation.account.tunnels.values()
     tunnel["name"] = "my server"
     assert simulation.list_pending() == []
-    kept = [undoing.text for undoing in simulation.destroy() if undoing.verb is Verb.KEEP]
+    kept = [
+        removal.text for removal in simulation.destroy() if removal.action is RemovalAction.KEEP
+    ]
     assert [text.partition(", now ")[2] for text in kept] == [
-        "'my server': somebody changed it since"
+        "'my server': changed since by someone else"
     ]
     assert not tunnel["deleted_at"]
 
@@ -220,7 +214,7 @@ def test_a_placeholder_makes_room_for_a_record(simulation: Simulation) -> None:
     website = simulation.store.add_record(
         simulation.zone, "AAAA", "example.org", "2001:db8::2", proxied=True
     )
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert find(simulation, "example.org") == [website]
     assert simulation.list_pending() == []
     simulation.destroy()
@@ -281,9 +275,9 @@ def test_a_destroy_keeps_what_somebody_changed_since(simulation: Simulation, dee
     KEPT[deed](simulation)
     records = {name: find(simulation, name) for name in (HOST, "example.org")}
     done = simulation.destroy()
-    kept = [undoing.text for undoing in done if undoing.verb is Verb.KEEP]
+    kept = [removal.text for removal in done if removal.action is RemovalAction.KEEP]
     assert len(kept) == 1
-    assert kept[0].endswith("somebody changed it since")
+    assert kept[0].endswith("changed since by someone else")
     remaining = {name: find(simulation, name) for name in records}
     assert sum(map(bool, remaining.values())) == ("CNAME" in deed or "placeholder" in deed)
     assert all(not found or found == records[name] for name, found in remaining.items())
@@ -296,7 +290,7 @@ def test_a_destroy_stops_before_it_breaks_somebody_elses_route(simulation: Simul
     script = next(iter(simulation.account.scripts))
     simulation.store.add_route(simulation.zone, "www.example.org/.well-known/matrix/*", script)
     store = simulation.store.snapshot()
-    with pytest.raises(BundleError, match=r"a route that was not made here: www\.example\.org"):
+    with pytest.raises(BundleError, match=r"a route that was not created here: www\.example\.org"):
         simulation.destroy()
     assert simulation.store.snapshot() == store
 
@@ -306,8 +300,8 @@ def test_a_dead_credential_is_nobodys(simulation: Simulation) -> None:
     simulation.apply()
     simulation.destroy()
     assert imports.TUNNEL in simulation.secrets
-    simulation.apply(Consent())
-    assert simulation.list_pending(Consent()) == []
+    simulation.apply(Approval())
+    assert simulation.list_pending(Approval()) == []
 
 
 def test_a_credential_of_another_account_is_somebodys(simulation: Simulation) -> None:
@@ -315,7 +309,7 @@ def test_a_credential_of_another_account_is_somebodys(simulation: Simulation) ->
     obstruct(simulation)
     credential = simulation.secrets[imports.TUNNEL]
     simulation.secrets[imports.TUNNEL] = credential.replace(simulation.account.id, "f" * 32)
-    assert any(c.part is Part.CREDENTIAL and c.verb == "replace" for c in simulation.plan())
+    assert any(c.resource == "credential" and c.verb == "replace" for c in simulation.plan())
 
 
 def test_what_gets_in_the_way_during_an_apply_stops_it(simulation: Simulation) -> None:
@@ -324,14 +318,14 @@ def test_what_gets_in_the_way_during_an_apply_stops_it(simulation: Simulation) -
     rehearsal.apply()
     creating = next(n for n, line in enumerate(rehearsal.fake.log) if line.startswith("POST"))
     simulation.strike({creating: "500 after"})
-    real = simulation.look
+    real = simulation.read
 
-    def look(*arguments: Any) -> Any:
+    def read(*arguments: Any) -> Any:
         if len(simulation.fake.log) > creating:
             simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.7")
         return real(*arguments)
 
-    simulation.look = look  # type: ignore[method-assign]
-    with pytest.raises(BundleError, match="nobody said yes"):
-        simulation.apply(Consent())
+    simulation.read = read  # type: ignore[method-assign]
+    with pytest.raises(BundleError, match="not approved"):
+        simulation.apply(Approval())
     assert [record["content"] for record in find(simulation, HOST)] == ["192.0.2.7"]

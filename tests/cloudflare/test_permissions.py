@@ -7,10 +7,8 @@ from dataclasses import replace
 import pytest
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare import notes as advice
-from synapse_bundle.cloudflare.approval import Consent
-from synapse_bundle.cloudflare.changes import Condition, Part
-from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.changes import Condition
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.fake.store import Grant
 from tests.cloudflare.simulation import EVERYTHING, FREE, Simulation, simulate
@@ -70,11 +68,7 @@ def test_a_setting_that_may_not_be_read_is_a_note(simulation: Simulation, permis
     simulation.grant.allowed -= {(permission, simulation.zone.id)}
     simulation.apply()
     assert simulation.list_pending() == []
-    client, access = simulation.open()
-    assert simulation.state
-    notes = advice.list_notes(
-        simulation.wanted, simulation.look(client, access, simulation.state), simulation.state
-    )
+    notes = simulation.list_notes()
     assert any(OPTIONAL[permission] in note for note in notes)
 
 
@@ -87,7 +81,7 @@ def test_a_setting_that_may_not_be_written_fails_nothing_else(simulation: Simula
     assert simulation.zone.bots["fight_mode"] is True
     assert imports.TUNNEL in simulation.secrets
     assert simulation.state
-    assert [m for m in simulation.state.made if m.kind is Kind.SETTING] == []
+    assert [e for e in simulation.state.entries if e.type == "setting"] == []
     simulation.destroy()
     assert simulation.zone.bots["fight_mode"] is True
 
@@ -112,8 +106,8 @@ def test_a_token_that_is_disabled_is_not_accepted(simulation: Simulation) -> Non
 def test_a_token_for_another_zone_is_told(owner: str) -> None:
     """A valid token whose zone resources do not include the domain."""
     simulation = simulate(owner)
-    simulation.wanted = replace(
-        simulation.wanted, server_name="example.net", homeserver="m.example.net"
+    simulation.desired = replace(
+        simulation.desired, server_name="example.net", homeserver="m.example.net"
     )
     with pytest.raises(SettingsError, match=r"shows no zone for m\.example\.net") as raised:
         simulation.plan()
@@ -181,7 +175,7 @@ def test_a_token_that_cloudflare_refuses_does_not_serve(simulation: Simulation, 
 
 def test_no_token_is_made_where_none_is_wanted(simulation: Simulation) -> None:
     """With another issuer, or a file that the settings name."""
-    simulation.wanted = replace(simulation.wanted, mints=False)
+    simulation.desired = replace(simulation.desired, needs_token=False)
     simulation.apply()
     assert imports.TOKEN not in simulation.secrets
     assert list(simulation.store.grants.values()) == [simulation.grant]
@@ -200,12 +194,9 @@ def test_where_no_token_may_be_made_the_clicks_are_told(
     """Which permission it would take, and how to make the helper's token by hand instead."""
     simulation = simulate(owner)
     withdraw(simulation, permission)
-    client, access = simulation.open()
-    state = simulation.read_state()
-    found = simulation.look(client, access, state)
     pending = simulation.plan()
-    assert [c.condition for c in pending if c.part is Part.TOKEN] == [Condition.LEFT]
-    (obstacle,) = advice.list_obstacles(simulation.wanted, found, pending)
+    assert [c.condition for c in pending if c.resource == "token"] == [Condition.LEFT]
+    (obstacle,) = simulation.list_obstacles()
     for words in (told, "Edit zone DNS", "Specific zone, example.org", "--dns-token-file FILE"):
         assert words in obstacle
 
@@ -259,10 +250,10 @@ def test_zones_of_two_accounts_serve(simulation: Simulation) -> None:
         for name, place in simulation.grant.allowed
         if place == simulation.account.id
     }
-    simulation.wanted = replace(
-        simulation.wanted,
+    simulation.desired = replace(
+        simulation.desired,
         server_name="example.net",
-        worker=replace(simulation.wanted.worker, pattern="example.net/.well-known/matrix/*"),
+        worker=replace(simulation.desired.worker, pattern="example.net/.well-known/matrix/*"),
     )
     before = simulation.store.snapshot()
     simulation.apply()
@@ -270,7 +261,7 @@ def test_zones_of_two_accounts_serve(simulation: Simulation) -> None:
     assert (len(simulation.account.tunnels), len(simulation.account.scripts)) == (1, 0)
     assert (len(other.tunnels), len(other.scripts)) == (0, 1)
     assert [r["name"] for r in zone.records.values()] == ["example.net"]
-    looked = {(c.reading.zone.name, c.reading.fix) for c in simulation.plan() if c.reading}
+    looked = {(c.fix.zone.name, c.fix.name) for c in simulation.plan() if c.fix}
     assert looked == {
         *(("example.org", fix) for fix in FREE),
         *(("example.net", fix) for fix in FREE if fix != "url-normalization"),
@@ -281,12 +272,8 @@ def test_zones_of_two_accounts_serve(simulation: Simulation) -> None:
 
 def test_a_server_name_elsewhere_is_no_obstacle(simulation: Simulation) -> None:
     """The token shows no zone for it: no Worker, and a note on what to serve there."""
-    simulation.wanted = replace(simulation.wanted, server_name="example.net")
-    simulation.apply(Consent())
+    simulation.desired = replace(simulation.desired, server_name="example.net")
+    simulation.apply(Approval())
     assert simulation.account.scripts == {}
-    client, access = simulation.open()
-    assert simulation.state
-    notes = advice.list_notes(
-        simulation.wanted, simulation.look(client, access, simulation.state), simulation.state
-    )
+    notes = simulation.list_notes()
     assert any("serve https://example.net/.well-known/matrix/ there yourself" in n for n in notes)

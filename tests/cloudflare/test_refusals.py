@@ -10,10 +10,9 @@ import pytest
 
 from synapse_bundle import imports
 from synapse_bundle.cloudflare import permissions
-from synapse_bundle.cloudflare.changes import Condition, Part
-from synapse_bundle.cloudflare.removal import Verb
-from synapse_bundle.cloudflare.session import CloudflareError
-from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.cloudflare.changes import Condition
+from synapse_bundle.cloudflare.refusals import CloudflareError
+from synapse_bundle.cloudflare.removal import RemovalAction
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.fake.store import Grant
 from tests.cloudflare.simulation import Simulation, simulate
@@ -38,7 +37,7 @@ def test_a_refusal_that_no_permission_would_change_has_cloudflares_words(
     simulation.zone.refusals = {"DELETE dns_records": (403, 1038, words)}
     with pytest.raises(SettingsError) as raised:
         simulation.plan()
-    assert f"{words} (code 1038); it was asked for Zone → DNS: Edit" in raised.value.message
+    assert f"{words} (code 1038); the request was for Zone → DNS: Edit" in raised.value.message
     assert "lacks permissions" not in raised.value.message
 
 
@@ -67,7 +66,7 @@ def test_tokens_that_may_not_be_listed_may_not_be_made(simulation: Simulation) -
     """Even where neither an unknown id nor an empty form tells."""
     simulation.store.shy = simulation.store.hasty = True
     simulation.grant.allowed.remove(("API Tokens Write", "user"))
-    assert [c.condition for c in simulation.plan() if c.part is Part.TOKEN] == [Condition.LEFT]
+    assert [c.condition for c in simulation.plan() if c.resource == "token"] == [Condition.LEFT]
 
 
 def test_a_missing_permission_is_found_there_too(simulation: Simulation) -> None:
@@ -76,7 +75,7 @@ def test_a_missing_permission_is_found_there_too(simulation: Simulation) -> None
     place = ("API Tokens Write", "user")
     simulation.grant.allowed.remove(place)
     simulation.grant.allowed.add(("API Tokens Read", "user"))
-    assert [c.condition for c in simulation.plan() if c.part is Part.TOKEN] == [Condition.LEFT]
+    assert [c.condition for c in simulation.plan() if c.resource == "token"] == [Condition.LEFT]
     place = ("Cloudflare Tunnel Write", simulation.account.id)
     simulation.grant.allowed.remove(place)
     simulation.grant.allowed.add(("Cloudflare Tunnel Read", simulation.account.id))
@@ -135,10 +134,12 @@ def test_another_users_token_does_not_say_that_the_helpers_is_gone(simulation: S
     first = simulation.grant
     simulation.grant = replace(first, value="another_" * 6, id="e" * 32, user="another")
     simulation.store.grants[simulation.grant.id] = simulation.grant
-    (skipped,) = (undoing for undoing in simulation.destroy() if undoing.verb is Verb.SKIP)
-    assert "it is alive and belongs to another user" in skipped.text
+    (skipped,) = (
+        removal for removal in simulation.destroy() if removal.action is RemovalAction.SKIP
+    )
+    assert "it works and belongs to another user" in skipped.text
     assert simulation.state
-    assert [made.kind for made in simulation.state.made] == [Kind.TOKEN]
+    assert [entry.type for entry in simulation.state.entries] == ["token"]
     del simulation.store.grants[simulation.grant.id]
     simulation.grant = first
     simulation.destroy()
@@ -149,7 +150,7 @@ def test_a_worker_that_is_refused_for_want_of_a_name_has_the_way_on(simulation: 
     """Where the account's name could not be seen, or not be registered."""
     simulation.account.subdomain = False
     simulation.fake.broken = ("/workers/subdomain",)
-    with pytest.raises(CloudflareError, match="workers-and-pages once, which makes one"):
+    with pytest.raises(CloudflareError, match="workers-and-pages once, which creates one"):
         simulation.apply()
 
 

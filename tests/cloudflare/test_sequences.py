@@ -16,8 +16,8 @@ from hypothesis.stateful import (
 )
 
 from synapse_bundle import imports
-from synapse_bundle.cloudflare.approval import FIXES, REPLACEABLE, Consent
-from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.kinds.registry import FIXES, REPLACEABLE
 from synapse_bundle.errors import BundleError, SettingsError
 from tests.cloudflare.fake.api import Killed
 from tests.cloudflare.fake.store import Json
@@ -42,10 +42,10 @@ ADDRESS_SETS = st.sampled_from([
     [("AAAA", "100::")],
 ])  # fmt: skip
 STRANGERS = st.sampled_from([None, "mine", "synapse-bundle abcdefgh: the homeserver"])
-CONSENTS = st.one_of(
-    st.builds(Consent, replacing=st.just(set(REPLACEABLE)), fixing=st.just(set(FIXES))),
+APPROVALS = st.one_of(
+    st.builds(Approval, replacing=st.just(set(REPLACEABLE)), fixing=st.just(set(FIXES))),
     st.builds(
-        Consent,
+        Approval,
         replacing=st.sets(st.sampled_from(REPLACEABLE)),
         leaving=st.sets(st.sampled_from(["apex", "route"])),
         fixing=st.sets(st.sampled_from(FIXES)),
@@ -111,26 +111,28 @@ class Sequences(RuleBasedStateMachine):
         self.simulation.plan()
         assert self.simulation.store.snapshot() == store
 
-    @rule(consent=CONSENTS, requests=TROUBLE, writes=DYING)
-    def apply(self, consent: Consent, requests: dict[int, str], writes: dict[int, str]) -> None:
+    @rule(approval=APPROVALS, requests=TROUBLE, writes=DYING)
+    def apply(self, approval: Approval, requests: dict[int, str], writes: dict[int, str]) -> None:
         """An apply touches what is somebody else's only with a yes for it."""
         foreign, settings_before = self.list_foreign(), self.read_settings()
         self.simulation.store.touched.clear()
-        self.run(lambda: self.simulation.apply(consent), requests, writes)
+        self.run(lambda: self.simulation.apply(approval), requests, writes)
         touched = {
             place for each, place in foreign.items() if each in self.simulation.store.touched
         }
-        assert touched <= consent.replacing, touched
+        assert touched <= approval.replacing, touched
         changed = {
             name for name, value in self.read_settings().items() if settings_before[name] != value
         }
-        assert changed <= consent.fixing
+        assert changed <= approval.fixing
 
     @rule(requests=TROUBLE, writes=DYING)
     def destroy(self, requests: dict[int, str], writes: dict[int, str]) -> None:
         """A destroy touches nothing of somebody else's, but for what becomes DNS only again."""
-        made = self.simulation.state.made if self.simulation.state else ()
-        proxied = {each["id"] for m in made if m.kind is Kind.PROXY for each in m.before}
+        entries = self.simulation.state.entries if self.simulation.state else ()
+        proxied = {
+            each["id"] for entry in entries if entry.type == "proxy" for each in entry.before
+        }
         foreign = self.list_foreign()
         self.simulation.store.touched.clear()
         self.run(self.simulation.destroy, requests, writes)
@@ -161,7 +163,7 @@ class Sequences(RuleBasedStateMachine):
             for r in simulation.zone.records.values()
             if simulation.state.id in str(r["comment"])
         }
-        assert marked <= {simulation.wanted.homeserver, "example.org"}
+        assert marked <= {simulation.desired.homeserver, "example.org"}
         simulation.destroy()
         assert simulation.store.snapshot() == self.before
         assert simulation.fake.violations == []
@@ -182,8 +184,8 @@ class Sequences(RuleBasedStateMachine):
         """Return the ids of what is not this bundle's, with the yes that it takes to touch it."""
         simulation, zone = self.simulation, self.simulation.zone
         mark = simulation.state.id if simulation.state else "nobody"
-        places = {simulation.wanted.homeserver: "homeserver"}
-        if simulation.wanted.homeserver != "example.org":
+        places = {simulation.desired.homeserver: "homeserver"}
+        if simulation.desired.homeserver != "example.org":
             places["example.org"] = "apex"
         found = {
             each["id"]: places.get(each["name"], "never") if each["type"] != "TXT" else "never"

@@ -1,4 +1,4 @@
-"""The client alone: what it sends, when it sends it again, and what it never shows."""
+"""The session alone: what it sends, when it sends it again, and what it never shows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from synapse_bundle.cloudflare import session as clients
-from synapse_bundle.cloudflare.session import Client, CloudflareError, UncertainError
+from synapse_bundle.cloudflare import session as sessions
+from synapse_bundle.cloudflare.refusals import CloudflareError, UncertainError
+from synapse_bundle.cloudflare.session import Session
 from synapse_bundle.errors import SettingsError
 from tests.cloudflare.simulation import simulate
 
@@ -28,11 +29,11 @@ class Line:
     waits: list[float] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
-    def open(self) -> Client:
-        """Return a client at this line."""
-        return Client(
+    def open(self) -> Session:
+        """Return a session at this line."""
+        return Session(
             TOKEN,
-            tell=self.told.append,
+            report=self.told.append,
             base_url="http://127.0.0.1/v4",
             transport=httpx.MockTransport(self.answer),
             sleep=self.waits.append,
@@ -59,13 +60,13 @@ def test_the_token_goes_into_one_header_and_no_legacy_key_is_sent(
     monkeypatch.setenv("CLOUDFLARE_EMAIL", "me@example.org")
     monkeypatch.setenv("CLOUDFLARE_API_KEY", "k" * 37)
     line = Line([OK])
-    client = line.open()
-    assert client.get("/zones") == 1
+    session = line.open()
+    assert session.get("/zones") == 1
     headers = line.requests[0].headers
     assert headers.pop("Authorization") == f"Bearer {TOKEN}"
     assert TOKEN not in str(headers)
     assert not [name for name in headers if name.startswith("x-auth")]
-    assert TOKEN not in repr(client)
+    assert TOKEN not in repr(session)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
@@ -132,7 +133,7 @@ def test_an_error_has_codes_and_words_and_no_token() -> None:
 @pytest.mark.parametrize("answer", [httpx.Response(404, text="?"), httpx.Response(200, text="{}")])
 def test_an_answer_of_somebody_else_is_an_error(answer: httpx.Response) -> None:
     """A page instead of the API's envelope does not pass for success."""
-    with pytest.raises(CloudflareError, match="no answer of the API but HTTP"):
+    with pytest.raises(CloudflareError, match="not an answer of the API"):
         Line([answer]).open().get("/x")
 
 
@@ -142,32 +143,32 @@ def test_a_list_has_all_its_pages(number: int) -> None:
     simulation = simulate()
     for each in range(number):
         simulation.store.add_record(simulation.zone, "TXT", "example.org", str(each))
-    client = simulation.open_client()
-    found = list(client.list(f"/zones/{simulation.zone.id}/dns_records"))
+    session = simulation.open_session()
+    found = list(session.list(f"/zones/{simulation.zone.id}/dns_records"))
     assert [each["content"] for each in found] == [str(each) for each in range(number)]
-    assert [each["name"] for each in client.list("/user/tokens")] == ["mine"]
+    assert [each["name"] for each in session.list("/user/tokens")] == ["mine"]
     assert simulation.fake.violations == []
 
 
 def test_the_token_is_not_sent_in_clear_over_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """CLOUDFLARE_BASE_URL has to be https, but for a test on the machine itself."""
     monkeypatch.delenv("CLOUDFLARE_BASE_URL", raising=False)
-    assert clients.choose_address() == "https://api.cloudflare.com/client/v4"
+    assert sessions.choose_address() == "https://api.cloudflare.com/client/v4"
     for fine in ("https://api.example.org/v4", "http://127.0.0.1:8080/v4"):
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", f"{fine}/")
-        assert clients.choose_address() == fine
+        assert sessions.choose_address() == fine
     for wrong in ("http://api.cloudflare.com/client/v4", "ftp://127.0.0.1", "example.org"):
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", wrong)
-        with pytest.raises(SettingsError, match="must be an https address"):
-            clients.choose_address()
+        with pytest.raises(SettingsError, match="must be an https URL"):
+            sessions.choose_address()
 
 
-@pytest.mark.parametrize("address", ["http://[", "https://", "https://a:b/", "https:///client/v4"])
+@pytest.mark.parametrize("address", ["http://[", "https://", "https://a:b/", "https:///session/v4"])
 def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     """With the name of the variable that it is in."""
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", address)
     with pytest.raises(SettingsError, match="CLOUDFLARE_BASE_URL"):
-        Client(TOKEN, tell=print)
+        Session(TOKEN, report=print)
 
 
 @pytest.mark.parametrize(("items", "requests"), [(0, 1), (49, 1), (50, 2), (51, 2)])
@@ -185,4 +186,4 @@ def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) ->
     """As a message and not as a traceback."""
     monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:70")
     with pytest.raises(SettingsError, match="proxy in the environment cannot be used"):
-        Client(TOKEN, tell=print)
+        Session(TOKEN, report=print)

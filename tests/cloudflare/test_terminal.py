@@ -61,7 +61,7 @@ def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
     store = shell.simulation.store.snapshot()
     done = shell.type("cloudflare", "apply", answers={question: "n"})
     assert done.code == 1
-    assert "Nothing was changed." in done.text
+    assert "Aborted; nothing was changed." in done.text
     assert shell.simulation.store.snapshot() == store
     assert not shell.bundle.exists()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from synapse_bundle.cloudflare.approval import Consent
-from synapse_bundle.cloudflare.changes import Part
-from synapse_bundle.cloudflare.removal import Verb
-from synapse_bundle.cloudflare.state import Kind
+from synapse_bundle.cloudflare.approval import Approval
+from synapse_bundle.cloudflare.removal import RemovalAction
 from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import FREE, Simulation, rename, simulate
 
@@ -48,26 +46,26 @@ FIXED: Json = {
 def test_every_harmful_setting_is_explained(simulation: Simulation) -> None:
     """Each with a sentence on what it does to Matrix, and what would be done about it."""
     told = {
-        change.reading.fix: f"{change.text} {change.reading.text}"
+        change.fix.name: f"{change.text} {change.fix.harm}"
         for change in simulation.plan()
-        if change.reading and change.verb
+        if change.fix and change.verb
     }
     assert set(told) == set(FREE)
     assert "Bot Fight Mode of example.org challenges every program" in told["bot-fight-mode"]
     assert "rewrites the paths that Matrix servers sign" in told["url-normalization"]
-    assert "sends passwords in clear" in told["always-https"]
+    assert "sends passwords unencrypted" in told["always-https"]
 
 
 def test_without_a_yes_no_setting_is_changed(simulation: Simulation) -> None:
     """An apply does everything else."""
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert read(simulation) == BROKEN
 
 
 @pytest.mark.parametrize("fix", FREE)
 def test_each_setting_has_a_yes_of_its_own(simulation: Simulation, fix: str) -> None:
     """One is changed, and a destroy puts it back."""
-    simulation.apply(Consent(fixing={fix}))
+    simulation.apply(Approval(fixing={fix}))
     assert read(simulation) == BROKEN | {fix: FIXED[fix]}
     simulation.destroy()
     assert read(simulation) == BROKEN
@@ -75,10 +73,10 @@ def test_each_setting_has_a_yes_of_its_own(simulation: Simulation, fix: str) -> 
 
 def test_settings_that_are_fine_are_not_mentioned(simulation: Simulation) -> None:
     """Neither explained nor offered."""
-    simulation.apply(Consent(fixing={"all"}))
+    simulation.apply(Approval(fixing={"all"}))
     assert read(simulation) == FIXED
     assert not [
-        change for change in simulation.plan() if change.part is Part.SETTING and change.verb
+        change for change in simulation.plan() if change.resource == "setting" and change.verb
     ]
 
 
@@ -125,9 +123,9 @@ def test_rules_that_were_added_since_stay(simulation: Simulation) -> None:
 
 def test_the_rule_follows_the_homeserver_without_another_yes(simulation: Simulation) -> None:
     """The yes was for the homeserver, whatever it is called."""
-    simulation.apply(Consent(fixing={"browser-checks"}))
+    simulation.apply(Approval(fixing={"browser-checks"}))
     rename(simulation, "chat.example.org")
-    simulation.apply(Consent())
+    simulation.apply(Approval())
     assert simulation.zone.ruleset
     (rule,) = simulation.zone.ruleset["rules"]
     assert '"chat.example.org"' in rule["expression"]
@@ -140,11 +138,11 @@ def test_super_bot_fight_mode_is_seen_and_switched_off() -> None:
     simulation = simulate(plan="pro")
     before = {"sbfm_definitely_automated": "managed_challenge", "sbfm_verified_bots": "allow"}
     simulation.zone.bots = dict(before)
-    (told,) = (c for c in simulation.plan() if c.reading and "bot" in c.reading.fix)
-    assert told.reading
+    (told,) = (c for c in simulation.plan() if c.fix and "bot" in c.fix.name)
+    assert told.fix
     assert told.text == "Super Bot Fight Mode of example.org"
-    assert "challenges or blocks programs that are no browsers" in told.reading.text
-    simulation.apply(Consent(fixing={"super-bot-fight-mode"}))
+    assert "challenges or blocks programs that are not browsers" in told.fix.harm
+    simulation.apply(Approval(fixing={"super-bot-fight-mode"}))
     assert simulation.zone.bots == before | {"sbfm_definitely_automated": "allow"}
     simulation.destroy()
     assert simulation.zone.bots == before
@@ -167,7 +165,7 @@ def test_a_refused_setting_costs_nothing_but_itself(
     assert set(simulation.secrets) == {"tunnel.json", "dns_token"}
     assert [line for line in simulation.told if line.startswith("skip") and refusal[2] in line]
     assert simulation.state
-    assert len([m for m in simulation.state.made if m.kind in {"setting", "rule"}]) == 3
+    assert len([e for e in simulation.state.entries if e.type in {"setting", "rule"}]) == 3
     simulation.zone.refusals = {}
     simulation.destroy()
     assert read(simulation) == BROKEN
@@ -196,12 +194,14 @@ def test_a_setting_that_cannot_be_put_back_holds_up_nothing(
     simulation.grant.allowed.remove(needed)
     if readable:
         simulation.grant.allowed.add((permission.replace("Write", "Read"), simulation.zone.id))
-    skipped = [undoing.text for undoing in simulation.destroy() if undoing.verb is Verb.SKIP]
+    skipped = [
+        removal.text for removal in simulation.destroy() if removal.action is RemovalAction.SKIP
+    ]
     assert len(skipped) == 1
     assert f"the token lacks Zone → {permission.removesuffix(' Write')}: Edit" in skipped[0]
     assert simulation.zone.records == {}
     assert simulation.state
-    assert [m.kind for m in simulation.state.made] == [Kind.SETTING]
+    assert [entry.type for entry in simulation.state.entries] == ["setting"]
     simulation.grant.allowed.add(needed)
     simulation.destroy()
     assert simulation.state is None
@@ -213,5 +213,5 @@ def test_a_destroy_asks_for_nothing_that_the_apply_did_without(simulation: Simul
     simulation.grant.allowed.remove(("Bot Management Write", simulation.zone.id))
     before = simulation.store.snapshot()
     simulation.apply()
-    assert not [undoing for undoing in simulation.destroy() if undoing.verb is Verb.SKIP]
+    assert not [removal for removal in simulation.destroy() if removal.action is RemovalAction.SKIP]
     assert simulation.store.snapshot() == before

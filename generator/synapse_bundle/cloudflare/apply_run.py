@@ -1,4 +1,4 @@
-"""What one apply works with: the client, what is wanted and found, and the state it writes."""
+"""What one apply works with: the session, what is desired and found, and the state it writes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import BundleError
-from .desired import Wanted, Zone
+from .desired import Desired
 from .found import Found
-from .session import Client
-from .state import Made, State
+from .session import Session
+from .state import CloudflareState, StateEntry
+from .zone import Zone
 
 
 @dataclass(kw_only=True)
-class Work:
+class ApplyRun:
     """One apply.
 
-    `found` is what there was at the last look, `address` what the homeserver's CNAME points to.
-    `save` puts the state on disk, `say` tells the operator. `given` are the secrets that Cloudflare
-    gave, by the name of their file in the bundle.
+    `found` is from the last read. `save` writes the state to disk, `report` prints a line.
+    `secrets` are those that Cloudflare issued, by the name of their file in the bundle.
     """
 
-    client: Client
-    wanted: Wanted
-    state: State
+    session: Session
+    desired: Desired
+    state: CloudflareState
     found: Found
-    save: Callable[[State], None]
-    say: Callable[[str], None]
-    address: str = ""
-    given: dict[str, str] = field(default_factory=dict, repr=False)
+    save: Callable[[CloudflareState], None]
+    report: Callable[[str], None]
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def home(self) -> Zone:
@@ -37,19 +36,19 @@ class Work:
 
     @property
     def apex(self) -> Zone:
-        """The zone of the server name; raises BundleError where the token does not show it."""
+        """The zone of the server name; raises BundleError if the token does not show it."""
         if not self.found.access.apex:
-            raise BundleError(f"The token shows no zone for {self.wanted.server_name}")
+            raise BundleError(f"The token shows no zone for {self.desired.server_name}")
         return self.found.access.apex
 
-    def remember(self, made: Made) -> Made:
+    def remember(self, entry: StateEntry) -> StateEntry:
         """Put an entry into the state, on disk."""
-        self.state = self.state.remember(made)
+        self.state = self.state.add(entry)
         self.save(self.state)
-        return made
+        return entry
 
-    def forget(self, made: Made | None) -> None:
-        """Take an entry out of the state, on disk."""
-        if made:
-            self.state = self.state.forget(made)
+    def forget(self, entry: StateEntry | None) -> None:
+        """Remove an entry from the state, on disk."""
+        if entry:
+            self.state = self.state.remove(entry)
             self.save(self.state)

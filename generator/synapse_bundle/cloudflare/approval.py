@@ -1,83 +1,86 @@
-"""The operator's yes: for what is in the way, for settings of the whole zone, for the changes."""
+"""The operator's approval: of foreign resources, of fixes for the whole zone, of all changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import click
 
 from ..errors import BundleError, SettingsError
-from .changes import OPTIONAL, Change, Condition, Part
-from .kinds import zone_settings as zone
-from .state import State
+from .changes import Condition, ResourceChange
+from .state import CloudflareState
 
-REPLACEABLE = tuple(map(str, (Part.HOMESERVER, Part.APEX, Part.ROUTE, Part.CREDENTIAL)))
-FIXES = (*zone.SWITCHES, zone.BROWSER_CHECKS)
-ALL = "all"
-REFUSED = "That was a no. Nothing was changed."
+ALL: Final = "all"
+_ABORTED: Final = "Aborted; nothing was changed."
 
 
 @dataclass(kw_only=True)
-class Consent:
-    """What the operator has said yes to, and whether there is somebody to ask."""
+class Approval:
+    """What the operator has approved; `interactive` is whether there is a terminal to ask at."""
 
     replacing: set[str] = field(default_factory=set)
     leaving: set[str] = field(default_factory=set)
     fixing: set[str] = field(default_factory=set)
-    asks: bool = False
+    interactive: bool = False
     yes: bool = False
 
-    def agrees(self, change: Change) -> bool:
-        """Tell whether a change may be made."""
-        if change.reading:
-            return change.reading.ours or bool(self.fixing & {change.reading.fix, ALL})
-        return change.condition is not Condition.FOREIGN or change.part in self.replacing
+    def covers(self, change: ResourceChange) -> bool:
+        """Return whether a change may be applied."""
+        if change.fix:
+            return change.fix.approved or bool(self.fixing & {change.fix.name, ALL})
+        return change.condition is not Condition.FOREIGN or change.resource in self.replacing
 
-    def settle(self, state: State) -> State:
-        """Return the state with what is to be left as it is, as far as that is said already."""
+    def settle(self, state: CloudflareState) -> CloudflareState:
+        """Return the state with the resources to leave, as far as that is decided."""
         kept = (set(state.left) | self.leaving) - self.replacing
         return replace(state, left=tuple(sorted(kept)))
 
-    def ask(self, changes: Iterable[Change]) -> None:
-        """Get a yes or a no for each thing in the way, and for each setting.
+    def ask(self, changes: Iterable[ResourceChange]) -> None:
+        """Ask about each foreign resource and each fix.
 
-        Raises SettingsError that lists them all where nobody can be asked, BundleError for a no.
+        Raises SettingsError that lists the resources if there is no terminal, BundleError if one is
+        denied that the bundle cannot do without.
         """
-        foreign = [c for c in changes if c.condition is Condition.FOREIGN and not self.agrees(c)]
-        blocking = [c for c in foreign if c.part is not Part.SETTING]
-        if blocking and not self.asks:
+        open_changes = [c for c in changes if c.verb and not self.covers(c)]
+        foreign = [change for change in open_changes if not change.fix]
+        if foreign and not self.interactive:
             raise SettingsError(
-                "In the way is what this bundle did not make; nothing was changed.",
-                [describe_way(change) for change in blocking],
+                "This bundle did not create what is there already; nothing was changed.",
+                [_write_options(change) for change in foreign],
             )
-        for change in blocking:
-            if change.part is Part.ROUTE and Part.APEX in self.leaving:
-                continue  # without a proxied record no Worker is asked
-            if click.confirm(f"\n{change.text}.\n{change.verb.capitalize()} it?"):
-                self.replacing.add(change.part)
-            elif change.part in OPTIONAL:
-                self.leaving.add(change.part)
-            else:
-                raise BundleError(REFUSED)
-        for change in foreign if self.asks else ():
-            reading = change.reading
-            if reading and click.confirm(
-                f"\n{change.text} {reading.text}.\nShall I {reading.cure}?"
+        for change in foreign:
+            self._ask_replace(change)
+        for change in open_changes if self.interactive else ():
+            if change.fix and click.confirm(
+                f"\n{change.text} {change.fix.harm}.\nShall I {change.fix.cure}?"
             ):
-                self.fixing.add(reading.fix)
+                self.fixing.add(change.fix.name)
+
+    def _ask_replace(self, change: ResourceChange) -> None:
+        if change.depends_on in self.leaving:
+            return
+        if click.confirm(f"\n{change.text}.\n{change.verb.capitalize()} it?"):
+            self.replacing.add(change.resource)
+        elif change.leavable:
+            self.leaving.add(change.resource)
+        else:
+            raise BundleError(_ABORTED)
 
     def confirm(self, question: str) -> None:
-        """Get the last yes; raises SettingsError where nobody can be asked, BundleError for a no."""
+        """Ask at last; raises SettingsError if there is no terminal, BundleError if denied."""
         if self.yes:
             return
-        if not self.asks:
-            raise SettingsError("Nobody is there to ask; nothing was changed. Add --yes")
+        if not self.interactive:
+            raise SettingsError(
+                "There is no terminal to ask for confirmation at; nothing was changed. Pass --yes."
+            )
         if not click.confirm(f"\n{question}"):
-            raise BundleError(REFUSED)
+            raise BundleError(_ABORTED)
 
 
-def describe_way(change: Change) -> str:
-    """Return what is in the way, and how to say yes or no to it beforehand."""
-    no = f" or --leave {change.part}" if change.part in OPTIONAL else ""
-    return f"{change.verb} {change.text}: --replace {change.part}{no}"
+def _write_options(change: ResourceChange) -> str:
+    """Return a foreign resource, and the options that decide about it."""
+    leave = f" or --leave {change.resource}" if change.leavable else ""
+    return f"{change.verb} {change.text}: requires --replace {change.resource}{leave}"

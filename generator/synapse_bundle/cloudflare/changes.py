@@ -1,34 +1,21 @@
-"""One thing at Cloudflare: how it stands, and what is to be done about it."""
+"""One resource at Cloudflare: its condition, and what an apply would do about it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from .kinds.zone_settings import Reading
-from .state import Made
+from .apply_run import ApplyRun
+from .zone import Zone
 
-
-class Part(StrEnum):
-    """One thing that a bundle has at Cloudflare."""
-
-    TUNNEL = "tunnel"
-    CREDENTIAL = "credential"
-    HOMESERVER = "homeserver"
-    PLACEHOLDER = "placeholder"
-    APEX = "apex"
-    SUBDOMAIN = "subdomain"
-    WORKER = "worker"
-    WORKERS_DEV = "workers.dev"
-    ROUTE = "route"
-    TOKEN = "token"  # noqa: S105  # a word
-    SETTING = "setting"
-    STALE = "stale"
+# The resource of whatever the settings no longer need.
+STALE: Final = "stale"
 
 
 class Condition(StrEnum):
-    """How a thing stands; what is foreign was made by somebody else and is in the way."""
+    """How a resource compares with what is desired; a foreign one was created by someone else."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -37,20 +24,54 @@ class Condition(StrEnum):
     LEFT = "left"
 
 
-# What can go without: the server is reached, other servers have to be led to it in another way.
-OPTIONAL: Final = frozenset({Part.APEX, Part.ROUTE})
+@dataclass(frozen=True, kw_only=True)
+class Fix:
+    """A setting of a zone, and how it would be fixed.
+
+    `type` is that of its entry in the state; `harm` is what it breaks, empty if it is fine; `after`
+    is what it should be, None if it is fine. `approved` is whether it was fixed with an approval
+    before, and only has to be brought up to date.
+    """
+
+    type: str
+    name: str
+    zone: Zone
+    title: str
+    permission: str
+    harm: str = ""
+    cure: str = ""
+    before: Any = None
+    after: Any = None
+    approved: bool = False
+
+    @property
+    def entry_name(self) -> str:
+        """The name of its entry in the state."""
+        return f"{self.name} {self.zone.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """How one thing stands and what is to be done; without a verb there is nothing to do.
+class ResourceChange:
+    """The condition of one resource and what is to be done; without a verb there is nothing to do.
 
-    Where it is foreign, doing it needs a yes for this very part.
+    `apply` does it and returns why Cloudflare refused, if that stops nothing else. A foreign
+    resource is changed only with an approval of its own; if it is `leavable`, the bundle can do
+    without. `depends_on` is the resource without which this one has no use.
     """
 
-    part: Part
+    resource: str
     condition: Condition
     text: str
     verb: str = ""
-    made: Made | None = None
-    reading: Reading | None = None
+    apply: Callable[[ApplyRun], str | None] | None = None
+    leavable: bool = False
+    depends_on: str = ""
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What the operator should know; one that `stops` has to be put right before an apply."""
+
+    text: str
+    stops: bool = False

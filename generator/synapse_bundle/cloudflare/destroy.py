@@ -1,97 +1,62 @@
-"""What was made is taken away and what was changed is put back; nothing else is touched."""
+"""Everything a bundle created is deleted, what it changed is restored; nothing else is touched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from . import removal as undoing
-from .kinds import browser_checks as corrections
-from .kinds import dns as records
-from .kinds import dns_token as tokens
-from .kinds import tunnel as tunnels
-from .kinds import worker as workers
-from .removal import Undoing, Verb
-from .session import Client, CloudflareError, UncertainError
-from .state import Kind, Made, State
+from .kinds.registry import get_kind, sort_for_removal
+from .permissions import Permission, explain
+from .refusals import CloudflareError, UncertainError
+from .removal import Removal, RemovalAction, RemovalContext, skip
+from .state import CloudflareState, StateEntry
 
-ROUNDS: Final = 5
+_ATTEMPTS: Final = 5
 
 
-def examine(client: Client, state: State, secret: str = "") -> list[Undoing]:
-    """Return how everything is to be taken back as things are now, in Cloudflare's order.
+def list_permissions(state: CloudflareState) -> Iterator[Permission]:
+    """Yield what a destroy cannot do without; a setting that may not be restored stops nothing."""
+    for entry in state.entries:
+        yield from get_kind(entry).list_removal_permissions(entry)
 
-    `secret` is the helper's token as it lies in the bundle. Raises BundleError where an undoing
-    would break something of somebody else.
+
+def plan_removals(context: RemovalContext) -> list[Removal]:
+    """Return how everything is to be removed as things are now, in order.
+
+    Raises BundleError if a removal would break something that is not this bundle's.
     """
-    return [examine_one(client, made, state, secret) for made in state.in_order]
-
-
-def examine_one(client: Client, made: Made, state: State, secret: str) -> Undoing:
-    """Return how one thing is to be taken back."""
-    found = EXAMINERS[made.kind](client, made, state)
-    hidden = made.kind is Kind.TOKEN and found.verb is Verb.GONE
-    if hidden and tokens.is_alive(client, made, secret):
-        return undoing.skip(
-            made,
-            f"API token {made.name}: it is alive and belongs to another user; run this with a token"
-            " of theirs, or let them delete it",
-        )
-    return found
+    return [_plan(context, entry) for entry in sort_for_removal(context.state)]
 
 
 def destroy(
-    client: Client,
-    state: State,
-    planned: list[Undoing],
-    save: Callable[[State], None],
-    secret: str = "",
-) -> Iterator[Undoing]:
-    """Take everything back, yielding each thing when it is done; what is skipped is remembered."""
+    context: RemovalContext, planned: list[Removal], save: Callable[[CloudflareState], None]
+) -> Iterator[Removal]:
+    """Remove everything, yielding each thing when it is done; what is skipped stays in the state."""
     for each in planned:
-        done = undo(client, each.made, state, secret)
+        done = remove(context, each.entry)
         yield done
-        if done.verb is not Verb.SKIP:
-            state = state.forget(each.made)
-            save(state)
+        if done.action is not RemovalAction.SKIP:
+            context = replace(context, state=context.state.remove(each.entry))
+            save(context.state)
 
 
-def undo(client: Client, made: Made, state: State, secret: str = "") -> Undoing:
-    """Take one thing back, as it is now: what an earlier run has done is not done again."""
-    for _ in range(ROUNDS):
-        found = examine_one(client, made, state, secret)
+def remove(context: RemovalContext, entry: StateEntry) -> Removal:
+    """Remove one thing as it is now: what an earlier run has done is not done again."""
+    for _ in range(_ATTEMPTS):
+        planned = _plan(context, entry)
         try:
-            perform(client, found)
+            for step in planned.steps:
+                step(context.session)
         except UncertainError:
             continue
         except CloudflareError as error:
-            if made.kind not in {Kind.SETTING, Kind.RULE}:
+            if not (planned.permission and error.refused):
                 raise
-            return corrections.skip(made, error)
-        return found
-    raise CloudflareError(f"{made.kind} {made.name} could not be removed; run the command again")
+            return skip(entry, planned.subject, explain(error, planned.permission))
+        return planned
+    raise CloudflareError(f"{entry.type} {entry.name} could not be removed; run the command again")
 
 
-def perform(client: Client, undoing: Undoing) -> None:
-    """Send what an undoing takes; what is gone meanwhile need not be deleted."""
-    for method, path, body in undoing.calls:
-        try:
-            if undoing.made.kind is Kind.TUNNEL:
-                tunnels.delete(client, path)
-            else:
-                client.send(method, path, body)
-        except CloudflareError as error:
-            if not error.missing or method != "DELETE":
-                raise
-
-
-EXAMINERS: Final[dict[Kind, Callable[[Client, Made, State], Undoing]]] = {
-    Kind.ROUTE: workers.examine_route,
-    Kind.WORKER: workers.examine,
-    Kind.RECORD: records.examine,
-    Kind.PROXY: records.examine_proxy,
-    Kind.SETTING: corrections.examine,
-    Kind.RULE: corrections.examine_rule,
-    Kind.TOKEN: tokens.examine,
-    Kind.TUNNEL: tunnels.examine,
-}
+def _plan(context: RemovalContext, entry: StateEntry) -> Removal:
+    return get_kind(entry).plan_removal(context, entry)

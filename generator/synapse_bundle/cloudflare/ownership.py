@@ -1,75 +1,78 @@
-"""How what a bundle made is called at Cloudflare, so that it is found again by its mark alone."""
+"""How a bundle knows at Cloudflare what it created: by its id in every name, comment or description."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from .desired import ADDRESSES, PLACEHOLDER, TUNNEL_DOMAIN, Record, Worker
-from .state import ID, Kind, State
+from .desired import DesiredWorker
+from .dns_records import ADDRESSES, PLACEHOLDER, TUNNEL_DOMAIN, Record
+from .state import ID, CloudflareState
 
-PRODUCT: Final = "synapse-bundle"
-LONGEST_SCRIPT: Final = 63  # a Worker's name is a DNS label
-LONGEST_TOKEN: Final = 120
-
-
-def write_mark(state: State) -> str:
-    """Return what begins every comment and description."""
-    return f"{PRODUCT} {state.id}"
+RECORD: Final = "record"  # the type of a record's entry in the state
+_PRODUCT: Final = "synapse-bundle"
+_LONGEST_SCRIPT: Final = 63  # a Worker's name is a DNS label
+_LONGEST_TOKEN: Final = 120
 
 
-def name_tunnel(state: State) -> str:
+def write_tag(state: CloudflareState) -> str:
+    """Return what every comment and description begins with."""
+    return f"{_PRODUCT} {state.id}"
+
+
+def name_tunnel(state: CloudflareState) -> str:
     """Return the tunnel's name."""
-    return f"{PRODUCT} {state.server_name} {state.id}"
+    return f"{_PRODUCT} {state.server_name} {state.id}"
 
 
-def name_script(worker: Worker, state: State) -> str:
+def name_script(worker: DesiredWorker, state: CloudflareState) -> str:
     """Return the Worker's name.
 
-    The mark is in it, so that it never meets a Worker that somebody deployed by hand, and so that
-    a route, which can bear no mark, is known by the Worker it leads to.
+    It contains the id, so that it never collides with a Worker that was deployed by hand, and so
+    that a route, which has no field for the id, is known by the Worker it leads to.
     """
-    return f"{worker.name[: LONGEST_SCRIPT - len(state.id) - 1]}-{state.id}"
+    return f"{worker.name[: _LONGEST_SCRIPT - len(state.id) - 1]}-{state.id}"
 
 
-def is_our_script(name: str, state: State) -> bool:
-    """Tell whether a Worker's name bears the bundle's mark."""
+def is_our_script(name: str, state: CloudflareState) -> bool:
+    """Return whether a Worker's name contains the bundle's id."""
     return name.endswith(f"-{state.id}")
 
 
-def name_subdomain(state: State) -> str:
-    """Return the name to register at workers.dev for an account that has none."""
+def name_subdomain(state: CloudflareState) -> str:
+    """Return the workers.dev subdomain to register for an account without one."""
     return f"matrix-{state.id}"
 
 
-def name_token(state: State, zone: str) -> str:
+def name_token(state: CloudflareState, zone: str) -> str:
     """Return the name of the helper's token."""
-    return f"{write_mark(state)} dns of {zone}"[:LONGEST_TOKEN]
+    return f"{write_tag(state)} dns of {zone}"[:_LONGEST_TOKEN]
 
 
-def comment(state: State, purpose: str) -> str:
-    """Return the comment of a DNS record; free plans allow 100 characters."""
-    return f"{write_mark(state)}: {purpose}"
+def write_comment(state: CloudflareState, purpose: str) -> str:
+    """Return the comment of a DNS record; the free plan allows 100 characters."""
+    return f"{write_tag(state)}: {purpose}"
 
 
-def is_ours(record: Record, state: State) -> bool:
-    """Tell whether a record bears the bundle's mark."""
-    return record.comment.startswith(f"{write_mark(state)}:")
+def is_ours(record: Record, state: CloudflareState) -> bool:
+    """Return whether a record's comment has the bundle's id."""
+    return record.comment.startswith(f"{write_tag(state)}:")
 
 
-def find_stranger(text: str, state: State) -> str:
+def find_other_bundle(text: str, state: CloudflareState) -> str:
     """Return the id of another bundle in a comment, or in a tunnel's name for the same server."""
-    for lead, tail in ((PRODUCT, ":.*"), (f"{PRODUCT} {re.escape(state.server_name)}", "")):
+    for lead, tail in ((_PRODUCT, ":.*"), (f"{_PRODUCT} {re.escape(state.server_name)}", "")):
         match = re.fullmatch(f"{lead} ({ID.pattern}){tail}", text)
         if match and match[1] != state.id:
             return match[1]
     return ""
 
 
-def divide(records: tuple[Record, ...], state: State) -> tuple[list[Record], list[Record]]:
-    """Return the records that decide where a name leads: the bundle's own, and others'."""
-    # Without its mark a record is known by its id, if it leads where only ours would.
-    ids = {made.id for made in state.made if made.kind is Kind.RECORD and made.id}
+def split(records: Sequence[Record], state: CloudflareState) -> tuple[list[Record], list[Record]]:
+    """Return the records that decide where a name leads: this bundle's, and foreign ones."""
+    # A record that lost its comment is known by its id, if it leads where only ours would.
+    ids = {entry.id for entry in state.entries if entry.type == RECORD and entry.id}
     ours: list[Record] = []
     foreign: list[Record] = []
     for record in records:
@@ -80,10 +83,10 @@ def divide(records: tuple[Record, ...], state: State) -> tuple[list[Record], lis
     return ours, foreign
 
 
-def show_records(records: list[Record], state: State) -> str:
-    """Return records as a person would write them, with the mark of another bundle."""
+def show_records(records: Sequence[Record], state: CloudflareState) -> str:
+    """Return records as a person would write them, with the id of another bundle."""
     return " and ".join(
-        f"{record} (made by another bundle, {stranger})" if stranger else str(record)
+        f"{record} (created by another bundle, {other})" if other else str(record)
         for record in records
-        for stranger in [find_stranger(record.comment, state)]
+        for other in [find_other_bundle(record.comment, state)]
     )

@@ -218,6 +218,8 @@ class FakeApi:
         if grant.status != "active" and not path.endswith("/tokens/verify"):
             raise RefusalError(401, 10000, "Authentication error")
         zone, account = parts.get("zone"), parts.get("account")
+        if zone in self.store.deleted_zones:
+            raise RefusalError(404, 7003, f"Could not route to /zones/{zone}")
         for name, known in (("zone", self.store.zones), ("account", self.store.accounts)):
             if name in parts and parts[name] not in known:
                 raise StrangeError(f"Could not route to {parts[name]}", 404, 7003)

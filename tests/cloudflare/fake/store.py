@@ -86,6 +86,7 @@ class Store:
 
     accounts: dict[str, FakeAccount] = field(default_factory=dict)
     zones: dict[str, FakeZone] = field(default_factory=dict)
+    deleted_zones: set[str] = field(default_factory=set)
     grants: dict[str, Grant] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     clinging: int = 0
@@ -118,6 +119,11 @@ class Store:
         zone = FakeZone(id=self.make_id(), name=name, account=account.id, **fields)
         self.zones[zone.id] = zone
         return zone
+
+    def delete_zone(self, zone: FakeZone) -> None:
+        """Delete a zone with everything in it."""
+        del self.zones[zone.id]
+        self.deleted_zones.add(zone.id)
 
     def add_record(self, zone: FakeZone, kind: str, name: str, content: str, **fields: Any) -> Json:
         """Add a DNS record that somebody made by hand."""

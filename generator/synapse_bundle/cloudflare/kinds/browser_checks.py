@@ -1,121 +1,167 @@
-"""Settings of a zone: changed after a yes, and put back if they still are what we made them."""
+"""The configuration rule that exempts Matrix from the checks meant for browsers.
+
+Source: Cloudflare's documentation of browser-integrity-check and configuration rules.
+"""
 
 from __future__ import annotations
 
-from .. import ownership as marks
-from .. import permissions
-from .. import removal as undoing
-from ..apply_run import Work
-from ..changes import Change
-from ..desired import Json
-from ..kinds import zone_settings as zone
-from ..kinds.zone_settings import Reading
-from ..removal import Undoing
-from ..session import Client, CloudflareError
-from ..state import Kind, Made, State
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from .. import fixing, ownership, permissions, removal
+from ..apply_run import ApplyRun
+from ..changes import Fix, Note, ResourceChange
+from ..desired import Desired
+from ..found import Found, PlanContext, ReadContext
+from ..refusals import CloudflareError
+from ..removal import Removal, RemovalContext
+from ..session import Session
+from ..state import StateEntry
+from ..zone import Zone
+from .kind import Kind
+
+BROWSER_CHECKS: Final = "browser-checks"
+_RULE: Final = "rule"
+_TITLE: Final = "Browser Integrity Check and security level"
+_PHASE: Final = "http_config_settings"
+_PARAMETERS: Final = {"bic": False, "security_level": "essentially_off"}
+_OFF_LEVELS: Final = frozenset({"off", "essentially_off"})
+
+Json = dict[str, Any]
 
 
-def correct(work: Work, change: Change) -> None:
-    """Change one setting; where Cloudflare refuses, that is told and nothing else fails."""
-    reading = change.reading
-    if not reading:
-        return
-    # A ruleset that was made for the rule stays ours, whatever became of the rule.
-    earlier = work.state.find(Kind.RULE, reading.name)
-    made = Made(
-        kind=reading.kind,
-        place=reading.zone.id,
-        name=reading.name,
-        before=earlier.before if earlier else reading.before,
-        after=reading.after,
-    )
-    work.remember(made)
-    try:
-        write = put_rule if reading.kind is Kind.RULE else put_switch
-        write(work, reading)
-    except CloudflareError as error:
-        if not error.refused:
-            raise
-        if earlier:
-            work.remember(earlier)
+@dataclass(frozen=True, kw_only=True)
+class ChecksReading:
+    """The checks of each zone; `notes` are sentences on those that could not be read."""
+
+    fixes: tuple[Fix, ...]
+    notes: tuple[str, ...]
+
+
+class BrowserChecksKind(Kind):
+    """One configuration rule in each zone, after those that are there."""
+
+    types = (_RULE,)
+    fixes = (BROWSER_CHECKS,)
+
+    def read(self, context: ReadContext, found: Found) -> ChecksReading:
+        """Read the checks of both zones, and the rules that exempt from them."""
+        results = [_read_fix(context, zone) for zone in found.access.zones]
+        return ChecksReading(
+            fixes=tuple(each for each in results if isinstance(each, Fix)),
+            notes=tuple(each for each in results if isinstance(each, str)),
+        )
+
+    def compare(self, context: PlanContext) -> Iterator[ResourceChange]:
+        """Yield the checks of each zone."""
+        return (fixing.compare(fix, _write) for fix in context.found.get(ChecksReading).fixes)
+
+    def list_notes(self, context: PlanContext) -> Iterator[Note]:
+        """Yield what could not be read."""
+        return (Note(text=text) for text in context.found.get(ChecksReading).notes)
+
+    def plan_removal(self, context: RemovalContext, entry: StateEntry) -> Removal:
+        """Delete the rule, and the ruleset if it was created for the rule."""
+        subject = f"configuration rule of {entry.name.split(' ')[1]}"
+        try:
+            ruleset = _read_ruleset(context.session, entry.parent)
+        except CloudflareError as error:
+            return fixing.plan_unreadable(entry, subject, permissions.RULES, error)
+        if ruleset is None:
+            return removal.missing(entry, subject)
+        ours = _find_rules(ruleset, ownership.write_tag(context.state))
+        path = f"/zones/{entry.parent}/rulesets/{ruleset['id']}"
+        if not entry.before["ruleset"] and len(ruleset.get("rules") or []) == len(ours):
+            paths = [path]
         else:
-            work.forget(made)
-        work.say(f"skip     {change.text}: {permissions.explain(error, reading.permission)}")
-    else:
-        work.say(f"{change.verb:<8} {change.text}")
+            paths = [f"{path}/rules/{rule['id']}" for rule in ours]
+        if not paths:
+            return removal.missing(entry, subject)
+        steps = map(removal.delete_path, paths)
+        return removal.delete(entry, subject, *steps, permission=permissions.RULES)
+
+    def require_entry(self, entry: StateEntry) -> None:
+        """Raise ValueError or LookupError for a rule that no apply has written."""
+        _, _ = entry.name.split(" ")
 
 
-def put_switch(work: Work, reading: Reading) -> None:
-    """Write one setting of a zone."""
-    switch = zone.SWITCHES[reading.fix]
-    path = f"/zones/{reading.zone.id}/{switch.path}"
-    work.client.send(switch.method, path, reading.after)
+def _read_fix(context: ReadContext, zone: Zone) -> Fix | str:
+    """Return how the checks would be fixed, or a sentence if they may not be read."""
+    session, path = context.session, f"/zones/{zone.id}/settings"
+    try:
+        ruleset = _read_ruleset(session, zone.id)
+        browsers = session.get(f"{path}/browser_check")["value"]
+        level = session.get(f"{path}/security_level")["value"]
+    except CloudflareError as error:
+        permission = f"{permissions.RULES} and {permissions.SETTINGS}"
+        return fixing.note_unreadable(_TITLE, zone, permission, error)
+    tag = ownership.write_tag(context.state)
+    rule, ours = _write_rule(context.desired, zone, tag), _find_rules(ruleset, tag)
+    current = [r for r in ours if all(r.get(key) == value for key, value in rule.items())]
+    harmless = browsers == "off" and level in _OFF_LEVELS and not ours
+    fine = harmless or len(current) == len(ours) == 1
+    fix = Fix(
+        type=_RULE,
+        name=BROWSER_CHECKS,
+        zone=zone,
+        title=_TITLE,
+        permission=permissions.RULES,
+        harm="" if fine else "refuse or challenge clients without a browser's headers",
+        cure=f"add one configuration rule for {rule['expression']}",
+        after=None if fine else rule,
+        approved=bool(ours),
+    )
+    # A ruleset that was created for the rule stays ours, whatever happened to the rule.
+    entry = context.state.find(_RULE, fix.entry_name)
+    return replace(fix, before=entry.before if entry else {"ruleset": ruleset is not None})
 
 
-def put_rule(work: Work, reading: Reading) -> None:
-    """Add the configuration rule behind those that are there, or bring it up to date."""
-    path = f"/zones/{reading.zone.id}/rulesets"
-    ruleset = zone.read_ruleset(work.client, reading.zone.id)
-    ours = zone.find_rules(ruleset, marks.write_mark(work.state))
+def _write_rule(desired: Desired, zone: Zone, tag: str) -> Json:
+    return {
+        "action": "set_config",
+        "action_parameters": _PARAMETERS,
+        "description": f"{tag}: Matrix servers and apps are not browsers",
+        "enabled": True,
+        "expression": _write_expression(desired, zone),
+    }
+
+
+def _write_expression(desired: Desired, zone: Zone) -> str:
+    """Return the rule expression for what Matrix uses in a zone."""
+    parts = []
+    if zone.contains(desired.homeserver):
+        parts.append(f'(http.host eq "{desired.homeserver}")')
+    if desired.delegates and zone.contains(desired.server_name):
+        path = 'starts_with(http.request.uri.path, "/.well-known/matrix/")'
+        parts.append(f'(http.host eq "{desired.server_name}" and {path})')
+    return " or ".join(parts)
+
+
+def _find_rules(ruleset: Json | None, tag: str) -> list[Json]:
+    """Return the rules of a ruleset that have the bundle's tag."""
+    rules = (ruleset or {}).get("rules") or []
+    return [rule for rule in rules if str(rule.get("description", "")).startswith(f"{tag}:")]
+
+
+def _read_ruleset(session: Session, zone: str) -> Json | None:
+    """Return the zone's configuration rules, or None if it never had any."""
+    found: Json | None = session.find(f"/zones/{zone}/rulesets/phases/{_PHASE}/entrypoint")
+    return found
+
+
+def _write(run: ApplyRun, fix: Fix) -> None:
+    """Add the rule after those that are there, or bring it up to date."""
+    path = f"/zones/{fix.zone.id}/rulesets"
+    ruleset = _read_ruleset(run.session, fix.zone.id)
+    ours = _find_rules(ruleset, ownership.write_tag(run.state))
     if ruleset is None:
-        body = {"name": "default", "kind": "zone", "phase": zone.PHASE, "rules": [reading.after]}
-        work.client.send("POST", path, body)
+        body = {"name": "default", "kind": "zone", "phase": _PHASE, "rules": [fix.after]}
+        run.session.send("POST", path, body)
     elif not ours:
-        work.client.send("POST", f"{path}/{ruleset['id']}/rules", reading.after)
+        run.session.send("POST", f"{path}/{ruleset['id']}/rules", fix.after)
     else:
         first, *others = (f"{path}/{ruleset['id']}/rules/{rule['id']}" for rule in ours)
-        work.client.send("PATCH", first, reading.after)
+        run.session.send("PATCH", first, fix.after)
         for other in others:
-            work.client.send("DELETE", other)
-
-
-def skip(made: Made, error: CloudflareError) -> Undoing:
-    """Return that a setting stays for now, because Cloudflare refuses; raises any other error."""
-    if not error.refused:
-        raise error
-    name, place = made.name.split(" ")
-    if made.kind is Kind.RULE:
-        title, permission = "configuration rule", permissions.RULES
-    else:
-        title, permission = zone.SWITCHES[name].title, zone.SWITCHES[name].permission
-    return undoing.skip(made, f"{title} of {place}: {permissions.explain(error, permission)}")
-
-
-def examine(client: Client, made: Made, _: State) -> Undoing:
-    """Return how a setting gets its former value, if it still has ours."""
-    name, place = made.name.split(" ")
-    switch = zone.SWITCHES[name]
-    text = f"{switch.title} of {place}"
-    if not set(made.before) <= set(switch.keys):
-        return undoing.keep(made, text)
-    try:
-        now = zone.read_switch(client, made.place, name)
-    except CloudflareError as error:
-        return skip(made, error)
-    if now != made.after:
-        return undoing.keep(made, text)
-    call = (switch.method, f"/zones/{made.place}/{switch.path}", made.before)
-    return undoing.restore(made, f"{text}: {show(made.before)}", call)
-
-
-def examine_rule(client: Client, made: Made, state: State) -> Undoing:
-    """Return how a configuration rule is taken away, and the ruleset that was made for it."""
-    text = f"configuration rule of {made.name.split(' ')[1]}"
-    try:
-        ruleset = zone.read_ruleset(client, made.place)
-    except CloudflareError as error:
-        return skip(made, error)
-    if ruleset is None:
-        return undoing.gone(made, text)
-    ours = zone.find_rules(ruleset, marks.write_mark(state))
-    path = f"/zones/{made.place}/rulesets/{ruleset['id']}"
-    others = len(ruleset.get("rules") or []) > len(ours)
-    if not made.before["ruleset"] and not others:
-        return undoing.delete(made, text, path)
-    rules = [f"{path}/rules/{rule['id']}" for rule in ours]
-    return undoing.delete(made, text, *rules) if rules else undoing.gone(made, text)
-
-
-def show(value: Json) -> str:
-    """Return a setting's value for a sentence."""
-    return ", ".join({True: "on", False: "off"}.get(v, str(v)) for v in value.values())
+            run.session.send("DELETE", other)
