@@ -1,4 +1,4 @@
-"""Somebody at a simulation with a bundle: plans, applies and destroys against the fake, disk included.
+"""A simulated operator with a bundle: plans, applies and destroys against the fake, disk included.
 
 Everything is in memory, so that thousands of runs take no time; the disk can refuse and the process
 can die as well as the network.
@@ -74,7 +74,7 @@ def grant_everything(store: Store, owner: str = "user") -> Grant:
 
 @dataclass(kw_only=True)
 class Simulation:
-    """A bundle and its operator. `dies` are the numbers of the writes to disk that kill it."""
+    """A bundle and its operator. `dies` are the numbers of the writes to disk that kill it; `reports` is what it printed."""
 
     fake: FakeApi
     account: FakeAccount
@@ -85,7 +85,7 @@ class Simulation:
     secrets: dict[str, str] = field(default_factory=dict)
     writes: int = 0
     dies: dict[int, str] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     waited: float = 0
 
     @property
@@ -97,7 +97,7 @@ class Simulation:
         """Return a session with the fake that waits for nothing."""
         return Session(
             self.grant.value,
-            report=self.told.append,
+            report=self.reports.append,
             base_url=ADDRESS,
             transport=httpx.MockTransport(self.carry),
             sleep=self.wait,
@@ -194,7 +194,7 @@ class Simulation:
             state=state,
             found=found,
             save=self.save,
-            report=self.told.append,
+            report=self.reports.append,
         )
         apply.apply(run, lambda now: self.read(session, access, now), approval.covers)
         self.write(self.state, run.secrets)

@@ -46,8 +46,8 @@ def test_one_command_makes_a_whole_server(shell: Shell) -> None:
     assert again.code == 0, again.text
     assert "\nnothing to do\n" in again.output
     assert read_files(shell) == files
-    gone = shell.cloudflare("destroy", "--yes")
-    assert gone.code == 0, gone.text
+    removed = shell.cloudflare("destroy", "--yes")
+    assert removed.code == 0, removed.text
     assert shell.simulation.store.snapshot() == before
     assert not (shell.bundle / ".cloudflare.json").exists()
     assert shell.cloudflare("destroy", "--yes").output == (
@@ -142,7 +142,7 @@ def test_the_token_comes_from_where_it_is_said(
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "told"),
+    ("words", "variables", "message"),
     [
         ([], {"CLOUDFLARE_API_TOKEN": None}, "There is no token: set CLOUDFLARE_API_TOKEN"),
         ([], {"CLOUDFLARE_API_TOKEN": "short"}, "The token is no Cloudflare API token"),
@@ -151,20 +151,20 @@ def test_the_token_comes_from_where_it_is_said(
         (["--token-file", "nowhere"], {}, "nowhere: No such file or directory"),
     ],
 )
-def test_a_token_that_cannot_serve_is_refused_unseen(
-    shell: Shell, words: list[str], variables: dict[str, str | None], told: str
+def test_a_token_that_cannot_work_is_refused_without_showing_it(
+    shell: Shell, words: list[str], variables: dict[str, str | None], message: str
 ) -> None:
     """With the reason, and without its text."""
     done = shell.cloudflare("apply", "--yes", *words, **variables)
     assert done.code == 2
-    assert told in done.errors
+    assert message in done.errors
     token = variables.get("CLOUDFLARE_API_TOKEN")
     assert not token or token not in done.text
     assert not shell.bundle.exists()
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ("", "The trial on localhost needs nothing at Cloudflare"),
         (SETTINGS.replace("tunnel: cloudflare\n", ""), "add the line `tunnel: cloudflare`"),
@@ -175,19 +175,19 @@ def test_a_token_that_cannot_serve_is_refused_unseen(
         (f"{SETTINGS}certificates:\n  notify: nowhere\n", "certificates.notify names it"),
     ],
 )
-def test_settings_that_do_not_serve_are_told_before_anything_else(
-    shell: Shell, settings: str, told: str
+def test_unusable_settings_are_reported_before_anything_else(
+    shell: Shell, settings: str, message: str
 ) -> None:
     """No token is asked for, and Cloudflare hears nothing."""
     (shell.directory / "settings.yaml").write_text(settings)
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
-    assert told in done.errors
+    assert message in done.errors
     assert shell.simulation.fake.log == []
 
 
-def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
-    """Without --yes on a pipe nothing is changed, and the way on is told."""
+def test_without_a_terminal_nothing_is_changed(shell: Shell) -> None:
+    """Without --yes on a pipe; the message names the option."""
     store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply")
     assert done.code == 2
@@ -199,8 +199,8 @@ def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
     assert not shell.bundle.exists()
 
 
-def test_what_is_in_the_way_needs_its_own_yes(shell: Shell) -> None:
-    """--yes alone replaces nothing; --replace does, and a destroy puts it back."""
+def test_a_foreign_resource_requires_its_own_approval(shell: Shell) -> None:
+    """--yes alone replaces nothing; --replace does, and a destroy restores it."""
     shell.simulation.store.add_record(shell.simulation.zone, "A", "matrix.example.org", "192.0.2.1")
     before = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
@@ -214,7 +214,7 @@ def test_what_is_in_the_way_needs_its_own_yes(shell: Shell) -> None:
 
 
 def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: Shell) -> None:
-    """Nothing is made at Cloudflare that could not be written down then."""
+    """Nothing is created at Cloudflare that could not be recorded."""
     assert shell.cloudflare("apply", "--yes").code == 0
     assert shell.cloudflare("destroy", "--yes").code == 0
     (shell.bundle / "synapse/log.yaml").write_text("mine\n")
@@ -225,12 +225,12 @@ def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: S
     assert shell.simulation.store.snapshot() == store
 
 
-def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
+def test_a_state_that_cannot_be_used_is_reported(shell: Shell) -> None:
     """Damaged, of a newer version, of another server."""
     shell.cloudflare("apply", "--yes")
     path = shell.bundle / ".cloudflare.json"
     good = path.read_text()
-    for text, told in (
+    for text, message in (
         ("{", "cannot be read; restore it from a backup"),
         (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; restore it"),
         (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; restore it"),
@@ -241,7 +241,7 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
         path.write_text(text)
         done = shell.cloudflare("plan")
         assert done.code == 2
-        assert told in done.errors
+        assert message in done.errors
     path.write_text(good)
     done = shell.cloudflare("apply", "--adopt", "abcdefgh")
     assert done.code == 2
@@ -249,7 +249,7 @@ def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
 
 
 def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
-    """Where none may be made: a plan says how, a file gives it, and a bad one is refused."""
+    """If none may be created: a plan says how, a file supplies it, and a bad one is refused."""
     shell.simulation.grant.allowed.discard(("API Tokens Write", "user"))
     plan = shell.cloudflare("plan")
     assert "error    The helper needs a token for the DNS of example.org" in plan.output
@@ -286,7 +286,7 @@ def kill_at(victim: int, process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def test_two_applies_exclude_each_other(shell: Shell) -> None:
-    """The second is told so, and changes nothing."""
+    """The second says so, and changes nothing."""
     seen: list[str] = []
 
     def meet(number: int) -> None:
@@ -316,7 +316,7 @@ def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None
 
 
 def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
-    """It is as good as nothing, in a plan too."""
+    """It counts as missing, in a plan too."""
     secrets = shell.bundle / "secrets"
     secrets.mkdir(parents=True)
     (secrets / "tunnel.json").write_text("[" * 100_000)
@@ -341,7 +341,7 @@ def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
     assert shell.simulation.store.snapshot() == before
 
 
-def test_waiting_is_told(shell: Shell) -> None:
+def test_waiting_is_reported(shell: Shell) -> None:
     """A request that has to be repeated says so on standard error."""
     shell.simulation.strike({3: "500 before", 5: "unreachable"})
     done = shell.cloudflare("plan")

@@ -12,7 +12,7 @@ from synapse_bundle.cloudflare import permissions
 from synapse_bundle.cloudflare.kinds.registry import FIXES, REPLACEABLE
 from tests.cloudflare.command_line import Shell
 
-# What stands in the document for what is different in every account.
+# What the document has for what is different in every account.
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TUNNEL = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 BUNDLE = "k3x9m2pq"
@@ -50,8 +50,8 @@ def normalize(shell: Shell, output: str) -> list[str]:
     """Return printed lines with the document's identifiers."""
     output = output.replace(shell.simulation.account.id, ACCOUNT)
     for tunnel in shell.simulation.account.tunnels.values():
-        mark = tunnel["name"].split()[-1]
-        output = output.replace(tunnel["id"], TUNNEL).replace(mark, BUNDLE)
+        identity = tunnel["name"].split()[-1]
+        output = output.replace(tunnel["id"], TUNNEL).replace(identity, BUNDLE)
     return output.splitlines()
 
 

@@ -1,4 +1,4 @@
-"""A state file that somebody else wrote reaches nothing at Cloudflare that is not the bundle's."""
+"""A forged state file reaches nothing at Cloudflare that is not the bundle's."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def forge_route(simulation: Simulation) -> StateEntry:
 
 
 def forge_setting(simulation: Simulation) -> StateEntry:
-    """Claim a setting to be put back together with another one."""
+    """Claim a setting to be restored together with another one."""
     simulation.zone.bots["fight_mode"] = False
     return StateEntry(
         type="setting", parent=simulation.zone.id, name="bot-fight-mode example.org",
@@ -86,8 +86,8 @@ def forge_setting(simulation: Simulation) -> StateEntry:
         forge_setting,
     ],
 )
-def test_what_does_not_bear_the_mark_is_kept(forge: Forgery) -> None:
-    """Whatever the state says of it; and it is told."""
+def test_what_does_not_have_the_bundles_id_is_kept(forge: Forgery) -> None:
+    """Whatever the state says of it; and it is reported."""
     simulation = simulate()
     entry = forge(simulation)
     before = simulation.store.snapshot()
@@ -98,8 +98,8 @@ def test_what_does_not_bear_the_mark_is_kept(forge: Forgery) -> None:
     assert not simulation.store.touched
 
 
-def test_an_id_alone_is_no_yes_to_replace_a_record() -> None:
-    """A server at the homeserver's name is somebody's, whatever the state says."""
+def test_an_id_alone_does_not_approve_replacing_a_record() -> None:
+    """A server at the homeserver's name is foreign, whatever the state says."""
     simulation = simulate()
     record = simulation.store.add_record(simulation.zone, "A", "matrix.example.org", "192.0.2.9")
     entry = StateEntry(

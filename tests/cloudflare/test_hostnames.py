@@ -1,4 +1,4 @@
-"""What stands above, beside and before the names: told where it matters, and not destroyed."""
+"""What is above, beside and before the names: reported if it matters, and not destroyed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_proxied_wildcard_leads_to_the_worker() -> None:
     assert simulation.list_pending(Approval()) == []
 
 
-def test_a_wildcard_that_is_dns_only_needs_a_yes() -> None:
-    """The site behind it would be gone at that name."""
+def test_a_wildcard_that_is_dns_only_requires_approval() -> None:
+    """The site behind it would no longer be reached at that name."""
     simulation = simulate(desired=CHAT)
     simulation.store.add_record(simulation.zone, "A", "*.example.org", "192.0.2.2")
     before = simulation.store.snapshot()
@@ -59,8 +59,8 @@ def test_a_wildcard_that_is_dns_only_needs_a_yes() -> None:
     assert simulation.store.snapshot() == before
 
 
-def test_the_homeserver_takes_a_name_from_a_wildcard_with_a_yes() -> None:
-    """Whatever answers there now is somebody's."""
+def test_the_homeserver_takes_a_name_from_a_wildcard_with_approval() -> None:
+    """What answers there now is foreign."""
     simulation = simulate()
     simulation.store.add_record(simulation.zone, "CNAME", "*.example.org", "www.example.net")
     before = simulation.store.snapshot()
@@ -73,7 +73,7 @@ def test_the_homeserver_takes_a_name_from_a_wildcard_with_a_yes() -> None:
 
 
 @pytest.mark.parametrize("name", ["chat.example.org", "a.chat.example.org"])
-def test_a_wildcard_that_does_not_answer_is_in_nobodys_way(name: str) -> None:
+def test_a_wildcard_that_does_not_answer_is_ignored(name: str) -> None:
     """A name that exists, or one above it, hides the wildcard (RFC 4592)."""
     simulation = simulate(desired=replace(CHAT, server_name=name))
     simulation.store.add_record(simulation.zone, "A", "*.example.org", "192.0.2.2", proxied=True)
@@ -124,14 +124,14 @@ def test_what_keeps_the_homeserver_from_being_reached_is_an_obstacle() -> None:
     simulation.zone.packs = [{"hosts": ["example.org", "*.example.org"]}]
     reading = ("Load Balancers Read", "SSL and Certificates Read")
     simulation.grant.allowed |= {(name, simulation.zone.id) for name in reading}
-    told = "\n".join(look(simulation)[0])
+    reported = "\n".join(look(simulation)[0])
     for words in (
         "NS chat.example.org -> ns.example.net: the name is delegated elsewhere",
         "example.org is paused, and nothing is proxied",
         "A load balancer has the name matrix.chat.example.org",
         "certificate does not cover matrix.chat.example.org",
     ):
-        assert words in told
+        assert words in reported
 
 
 @pytest.mark.parametrize("total", [True, False])
@@ -169,7 +169,7 @@ def test_what_keeps_the_worker_from_being_asked_is_a_note() -> None:
 
 
 def test_a_route_with_its_scheme_is_in_the_same_place() -> None:
-    """It is more specific than ours; it is replaced with a yes, and comes back as it was."""
+    """It is more specific than ours; it is replaced with approval, and restored as it was."""
     simulation = simulate()
     simulation.store.add_script(simulation.account, "other")
     simulation.store.add_route(simulation.zone, "https://example.org/.well-known/matrix/*", "other")
@@ -198,14 +198,14 @@ def test_a_redirect_before_the_worker_is_named() -> None:
     assert "redirect" not in "\n".join(look(simulation)[1])
     reading = ("Dynamic URL Redirects Read", "Page Rules Read")
     simulation.grant.allowed |= {(name, simulation.zone.id) for name in reading}
-    told = [
+    reported = [
         note.partition(" may redirect")[0] for note in look(simulation)[1] if "redirect" in note
     ]
-    assert told == ["the redirect rule 'to www'", "the page rule example.org/*"]
+    assert reported == ["the redirect rule 'to www'", "the page rule example.org/*"]
 
 
 def test_private_routes_of_the_tunnel_are_named() -> None:
-    """They lead the account into the network of the machine; a destroy says that they go as well."""
+    """They lead the account into the network of the machine; a destroy says that it deletes them."""
     simulation = simulate()
     simulation.apply()
     assert "private" not in "\n".join(look(simulation)[1])
@@ -215,15 +215,15 @@ def test_private_routes_of_the_tunnel_are_named() -> None:
         {"hostname": "nas.home", "tunnel_id": tunnel["id"]},
         {"network": "10.0.0.0/8", "tunnel_id": "another"},
     ]
-    told = "\n".join(look(simulation)[1])
-    assert "The tunnel has private routes (192.168.0.0/16, nas.home)" in told
+    reported = "\n".join(look(simulation)[1])
+    assert "The tunnel has private routes (192.168.0.0/16, nas.home)" in reported
     texts = [removal.text for removal in simulation.destroy()]
     assert [t for t in texts if t.endswith("its private routes 192.168.0.0/16, nas.home")]
     assert [route["network"] for route in simulation.account.private] == ["10.0.0.0/8"]
 
 
 def test_a_tunnel_without_a_list_of_connections_is_healthy_all_the_same() -> None:
-    """Lists of tunnels will have none; nobody is told of 0 connections."""
+    """Lists of tunnels will have none; 0 connections are not mentioned."""
     simulation = simulate()
     simulation.apply()
     (tunnel,) = simulation.account.tunnels.values()

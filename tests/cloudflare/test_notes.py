@@ -56,7 +56,7 @@ def test_a_delegated_name_and_a_locked_record_are_obstacles(simulation: Simulati
     assert "belongs to another Cloudflare product" in list_notes(simulation)
 
 
-def test_locked_records_at_the_server_name_are_in_nobodys_way(simulation: Simulation) -> None:
+def test_locked_records_at_the_server_name_stop_nothing(simulation: Simulation) -> None:
     """Such as those of Email Routing, or a Worker that has the name as its custom domain."""
     locked = {"read_only": True}
     simulation.store.add_record(simulation.zone, "MX", "example.org", "mx.example.net", meta=locked)
@@ -72,7 +72,7 @@ def test_locked_records_at_the_server_name_are_in_nobodys_way(simulation: Simula
 
 
 def test_a_locked_record_is_not_made_proxied(simulation: Simulation) -> None:
-    """There is nothing to say yes to, and no Worker."""
+    """There is nothing to approve, and no Worker."""
     locked = {"read_only": True}
     record = simulation.store.add_record(
         simulation.zone, "A", "example.org", "192.0.2.2", meta=locked
@@ -104,16 +104,16 @@ def test_rules_that_keep_media_are_named(simulation: Simulation) -> None:
     simulation.grant.allowed |= {
         (f"{p} Read", simulation.zone.id) for p in ("Cache Settings", "Page Rules")
     }
-    told = [line for line in list_notes(simulation).splitlines() if "may cache media" in line]
-    assert [line.partition(" may cache")[0] for line in told] == [
+    reported = [line for line in list_notes(simulation).splitlines() if "may cache media" in line]
+    assert [line.partition(" may cache")[0] for line in reported] == [
         "the cache rule 'all'",
         "the page rule *example.org/*",
         "the page rule https://matrix.example.org/_matrix/*",
     ]
 
 
-def test_a_plan_with_other_bot_settings_is_told(simulation: Simulation) -> None:
-    """Where there is no Bot Fight Mode there may be something like it."""
+def test_a_plan_with_other_bot_settings_is_reported(simulation: Simulation) -> None:
+    """Without Bot Fight Mode there may be something similar."""
     del simulation.zone.bots["fight_mode"]
     assert "Bot Fight Mode of example.org has different settings on this plan" in list_notes(
         simulation
@@ -122,7 +122,7 @@ def test_a_plan_with_other_bot_settings_is_told(simulation: Simulation) -> None:
 
 
 def test_a_route_that_wins_is_named(simulation: Simulation) -> None:
-    """A more exact route of somebody else's answers instead of ours."""
+    """A more specific foreign route answers instead of ours."""
     simulation.store.add_script(simulation.account, "other")
     simulation.store.add_route(simulation.zone, "example.org/.well-known/matrix/server", "other")
     assert "example.org/.well-known/matrix/server -> Worker other is more specific" in list_notes(
@@ -155,7 +155,7 @@ def test_a_tunnel_in_use_is_cut_off_at_last() -> None:
     simulation.destroy()
     assert tunnel["deleted_at"]
     assert simulation.waited == 15
-    assert any("docker compose stop cloudflared" in line for line in simulation.told)
+    assert any("docker compose stop cloudflared" in line for line in simulation.reports)
     simulation.apply()
     (tunnel,) = (t for t in simulation.account.tunnels.values() if not t["deleted_at"])
     tunnel["connections"], simulation.store.clinging = [{"id": "a"}], 99

@@ -1,4 +1,4 @@
-"""What somebody else made, and what somebody changed since: never touched without a yes."""
+"""What the bundle did not create, and what was changed since: never touched without approval."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find(simulation: Simulation, name: str, kind: str = "") -> list[Json]:
 
 
 def obstruct(simulation: Simulation) -> None:
-    """Put something of somebody else's into every place."""
+    """Put something foreign into every place."""
     simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.1")
     simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
     simulation.store.add_script(simulation.account, "other")
@@ -46,15 +46,15 @@ def obstruct(simulation: Simulation) -> None:
     )
 
 
-def test_everything_in_the_way_is_listed_at_once_and_nothing_is_changed(
+def test_everything_foreign_is_listed_at_once_and_nothing_is_changed(
     simulation: Simulation,
 ) -> None:
-    """Where nobody can be asked, an apply stops before its first change and says how to go on."""
+    """Without a terminal an apply stops before its first change and names the options."""
     obstruct(simulation)
     store = simulation.store.snapshot()
     with pytest.raises(SettingsError) as raised:
         simulation.apply(Approval())
-    for told in (
+    for message in (
         "replace A matrix.example.org -> 192.0.2.1 by CNAME matrix.example.org",
         "--replace homeserver\n",
         "proxy A example.org -> 192.0.2.2, which is DNS only; its visitors will come through",
@@ -64,13 +64,13 @@ def test_everything_in_the_way_is_listed_at_once_and_nothing_is_changed(
         "replace secrets/tunnel.json, which is for another tunnel",
         "--replace credential",
     ):
-        assert told in raised.value.message
+        assert message in raised.value.message
     assert simulation.store.snapshot() == store
     assert simulation.state is None
 
 
-def test_a_yes_counts_for_its_own_place_only(simulation: Simulation) -> None:
-    """A yes for the homeserver's name is none for the apex."""
+def test_an_approval_counts_for_its_own_resource_only(simulation: Simulation) -> None:
+    """Approval for the homeserver's name does not cover the apex."""
     obstruct(simulation)
     with pytest.raises(SettingsError) as raised:
         simulation.apply(Approval(replacing={"homeserver", "route", "credential"}))
@@ -79,7 +79,7 @@ def test_a_yes_counts_for_its_own_place_only(simulation: Simulation) -> None:
 
 
 def test_the_apex_can_be_left_as_it_is(simulation: Simulation) -> None:
-    """A no to the proxy means no Worker and no route, is remembered, and can be taken back."""
+    """Without the proxy there is neither Worker nor route; that is remembered, and can be changed."""
     record = simulation.store.add_record(simulation.zone, "A", "example.org", "192.0.2.2")
     simulation.apply(Approval(leaving={"apex"}))
     assert simulation.zone.records[record["id"]]["proxied"] is False
@@ -98,7 +98,7 @@ def test_the_apex_can_be_left_as_it_is(simulation: Simulation) -> None:
 
 
 def test_a_foreign_route_can_be_left_as_it_is(simulation: Simulation) -> None:
-    """Who has a Worker of his own for discovery keeps it."""
+    """An operator with their own Worker for discovery keeps it."""
     simulation.store.add_script(simulation.account, "other")
     route = simulation.store.add_route(simulation.zone, PATTERN, "other")
     simulation.apply(Approval(leaving={"route"}))
@@ -128,7 +128,7 @@ def test_a_proxied_apex_needs_nothing(simulation: Simulation) -> None:
 
 
 def test_another_bundle_is_named_and_can_be_taken_over(simulation: Simulation) -> None:
-    """A state that was lost: what it made is foreign, until its id is given."""
+    """A state that was lost: what it created is foreign, until its id is given."""
     simulation.apply()
     assert simulation.state
     lost, store = simulation.state.id, simulation.store.snapshot()
@@ -175,14 +175,14 @@ def test_a_lost_state_does_not_matter_where_a_name_is_used_otherwise(
         ("", ""),
     ],
 )
-def test_the_mark_of_another_bundle_is_recognized(text: str, stranger: str) -> None:
+def test_the_id_of_another_bundle_is_recognized(text: str, stranger: str) -> None:
     """And nothing else is taken for one."""
     state = state_file.create("example.org", "aaaaaaaa")
     assert marks.find_other_bundle(text, state) == stranger
 
 
-def test_what_stood_there_first_comes_back_after_repairs(simulation: Simulation) -> None:
-    """A tunnel that somebody deletes is made anew; a destroy still knows the record before."""
+def test_what_was_there_first_is_restored_after_repairs(simulation: Simulation) -> None:
+    """A deleted tunnel is created again; a destroy still knows the record before."""
     simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.1", comment="old")
     before = simulation.store.snapshot()
     simulation.apply()
@@ -243,7 +243,7 @@ REPAIRED: dict[str, Deed] = {
 
 @pytest.mark.parametrize("deed", REPAIRED)
 def test_what_was_damaged_is_seen_and_repaired(simulation: Simulation, deed: str) -> None:
-    """One apply puts right what somebody did to the bundle's own, and a destroy still restores."""
+    """One apply repairs what happened to the bundle's own, and a destroy still restores."""
     before = simulation.store.snapshot()
     simulation.apply()
     REPAIRED[deed](simulation)
@@ -269,8 +269,8 @@ KEPT: dict[str, Deed] = {
 
 
 @pytest.mark.parametrize("deed", KEPT)
-def test_a_destroy_keeps_what_somebody_changed_since(simulation: Simulation, deed: str) -> None:
-    """It is told, and everything else goes away."""
+def test_a_destroy_keeps_what_was_changed_since(simulation: Simulation, deed: str) -> None:
+    """It is reported, and everything else is removed."""
     simulation.apply()
     KEPT[deed](simulation)
     records = {name: find(simulation, name) for name in (HOST, "example.org")}
@@ -284,7 +284,7 @@ def test_a_destroy_keeps_what_somebody_changed_since(simulation: Simulation, dee
     assert all(t["deleted_at"] for t in simulation.account.tunnels.values())
 
 
-def test_a_destroy_stops_before_it_breaks_somebody_elses_route(simulation: Simulation) -> None:
+def test_a_destroy_stops_before_it_breaks_a_foreign_route(simulation: Simulation) -> None:
     """A route that was added by hand keeps the Worker, and nothing at all is removed."""
     simulation.apply()
     script = next(iter(simulation.account.scripts))
@@ -295,8 +295,8 @@ def test_a_destroy_stops_before_it_breaks_somebody_elses_route(simulation: Simul
     assert simulation.store.snapshot() == store
 
 
-def test_a_dead_credential_is_nobodys(simulation: Simulation) -> None:
-    """After a destroy the secrets stay on disk; the next apply does not take them for another's."""
+def test_a_dead_credential_is_not_foreign(simulation: Simulation) -> None:
+    """After a destroy the secrets stay on disk; the next apply does not take them for foreign."""
     simulation.apply()
     simulation.destroy()
     assert imports.TUNNEL in simulation.secrets
@@ -304,16 +304,16 @@ def test_a_dead_credential_is_nobodys(simulation: Simulation) -> None:
     assert simulation.list_pending(Approval()) == []
 
 
-def test_a_credential_of_another_account_is_somebodys(simulation: Simulation) -> None:
-    """Whether that tunnel lives cannot be seen, so it is taken to live."""
+def test_a_credential_of_another_account_is_foreign(simulation: Simulation) -> None:
+    """Whether that tunnel exists cannot be read, so it counts as existing."""
     obstruct(simulation)
     credential = simulation.secrets[imports.TUNNEL]
     simulation.secrets[imports.TUNNEL] = credential.replace(simulation.account.id, "f" * 32)
     assert any(c.resource == "credential" and c.verb == "replace" for c in simulation.plan())
 
 
-def test_what_gets_in_the_way_during_an_apply_stops_it(simulation: Simulation) -> None:
-    """A yes is for what was shown, not for what came since."""
+def test_a_foreign_resource_that_appears_during_an_apply_stops_it(simulation: Simulation) -> None:
+    """An approval is for what was shown, not for what appeared since."""
     rehearsal = copy.deepcopy(simulation)
     rehearsal.apply()
     creating = next(n for n, line in enumerate(rehearsal.fake.log) if line.startswith("POST"))

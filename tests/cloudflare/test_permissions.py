@@ -44,7 +44,7 @@ def withdraw(simulation: Simulation, *permissions: str) -> None:
 def test_each_missing_permission_is_named_as_the_dashboard_names_it(
     simulation: Simulation, permission: str
 ) -> None:
-    """Reading is not enough, and nothing was changed when it is told."""
+    """Reading is not enough, and nothing was changed."""
     withdraw(simulation, permission)
     store = simulation.store.snapshot()
     with pytest.raises(SettingsError) as raised:
@@ -55,7 +55,7 @@ def test_each_missing_permission_is_named_as_the_dashboard_names_it(
 
 
 def test_all_missing_permissions_are_named_at_once(simulation: Simulation) -> None:
-    """Nobody has to come back for the next one."""
+    """One message is enough."""
     withdraw(simulation, *NAMES)
     with pytest.raises(SettingsError) as raised:
         simulation.plan()
@@ -73,11 +73,11 @@ def test_a_setting_that_may_not_be_read_is_a_note(simulation: Simulation, permis
 
 
 def test_a_setting_that_may_not_be_written_fails_nothing_else(simulation: Simulation) -> None:
-    """It is told with the permission, and the rest of the apply is done."""
+    """It is reported with the permission, and the rest of the apply is done."""
     withdraw(simulation, "Zone Settings Write", "Bot Management Write")
     simulation.apply()
     for name in ("Zone Settings", "Bot Management"):
-        assert any(f"the token lacks Zone → {name}: Edit" in line for line in simulation.told)
+        assert any(f"the token lacks Zone → {name}: Edit" in line for line in simulation.reports)
     assert simulation.zone.bots["fight_mode"] is True
     assert imports.TUNNEL in simulation.secrets
     assert simulation.state
@@ -87,7 +87,7 @@ def test_a_setting_that_may_not_be_written_fails_nothing_else(simulation: Simula
 
 
 @pytest.mark.parametrize("value", ["revoked_" * 6, "cfut_" + "x" * 40, "cfat_" + "x" * 40])
-def test_a_token_that_is_not_accepted_is_told_apart(simulation: Simulation, value: str) -> None:
+def test_a_token_that_is_not_accepted_is_distinguished(simulation: Simulation, value: str) -> None:
     """From one that lacks something."""
     simulation.grant = replace(simulation.grant, value=value)
     with pytest.raises(SettingsError, match="does not accept this token: it is expired") as raised:
@@ -103,7 +103,7 @@ def test_a_token_that_is_disabled_is_not_accepted(simulation: Simulation) -> Non
 
 
 @pytest.mark.parametrize("owner", ["user", "account"])
-def test_a_token_for_another_zone_is_told(owner: str) -> None:
+def test_a_token_for_another_zone_is_reported(owner: str) -> None:
     """A valid token whose zone resources do not include the domain."""
     simulation = simulate(owner)
     simulation.desired = replace(
@@ -116,38 +116,38 @@ def test_a_token_for_another_zone_is_told(owner: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "cf{}t_"])
 @pytest.mark.parametrize("owner", ["user", "account"])
-def test_tokens_of_users_and_of_accounts_serve(owner: str, prefix: str) -> None:
-    """Old ones and new ones; what is minted has the same owner."""
+def test_tokens_of_users_and_of_accounts_work(owner: str, prefix: str) -> None:
+    """Old ones and new ones; what is created has the same owner."""
     simulation = simulate(owner)
     simulation.grant.value = f"{prefix.format(owner[0])}{'x' * 40}"
     before = simulation.store.snapshot()
     simulation.apply()
-    minted = [grant for grant in simulation.store.grants.values() if grant is not simulation.grant]
-    assert [grant.owner for grant in minted] == [simulation.grant.owner]
+    created = [grant for grant in simulation.store.grants.values() if grant is not simulation.grant]
+    assert [grant.owner for grant in created] == [simulation.grant.owner]
     assert simulation.list_pending() == []
     simulation.destroy()
     assert simulation.store.snapshot() == before
 
 
-def find_minted(simulation: Simulation) -> Grant:
-    """Return the token that was made for the helper."""
+def find_helper_token(simulation: Simulation) -> Grant:
+    """Return the token that was created for the helper."""
     return next(g for g in simulation.store.grants.values() if g.name.startswith("synapse-bundle "))
 
 
-def test_the_minted_token_may_edit_one_zones_dns_and_nothing_else(simulation: Simulation) -> None:
+def test_the_created_token_may_edit_one_zones_dns_and_nothing_else(simulation: Simulation) -> None:
     """The value that is kept opens exactly that."""
     other = simulation.store.add_zone("example.net", simulation.account)
     simulation.grant.allowed.add(("DNS Write", other.id))
     simulation.apply()
-    minted = find_minted(simulation)
-    assert minted.allowed == {("DNS Write", simulation.zone.id)}
-    assert minted.value == simulation.secrets[imports.TOKEN]
-    assert minted.name.startswith("synapse-bundle ")
-    assert minted.name.endswith(" dns of example.org")
+    created = find_helper_token(simulation)
+    assert created.allowed == {("DNS Write", simulation.zone.id)}
+    assert created.value == simulation.secrets[imports.TOKEN]
+    assert created.name.startswith("synapse-bundle ")
+    assert created.name.endswith(" dns of example.org")
 
 
-def test_a_token_that_serves_is_not_made_again(simulation: Simulation) -> None:
-    """Whoever made it."""
+def test_a_token_that_works_is_not_created_again(simulation: Simulation) -> None:
+    """No matter who created it."""
     own = Grant("mine_" * 9, "a" * 32, "by hand", "user", {("DNS Write", simulation.zone.id)})
     simulation.store.grants[own.id] = own
     simulation.secrets[imports.TOKEN] = own.value
@@ -156,24 +156,24 @@ def test_a_token_that_serves_is_not_made_again(simulation: Simulation) -> None:
     assert len(simulation.store.grants) == 2
 
 
-def test_a_token_for_another_zone_does_not_serve(simulation: Simulation) -> None:
+def test_a_token_for_another_zone_is_replaced(simulation: Simulation) -> None:
     """It is valid, but not for the DNS of this zone: the helper gets one that is."""
     own = Grant("mine_" * 9, "a" * 32, "by hand", "user", {("Zone Read", simulation.zone.id)})
     simulation.store.grants[own.id] = own
     simulation.secrets[imports.TOKEN] = own.value
     simulation.apply()
-    assert simulation.secrets[imports.TOKEN] == find_minted(simulation).value != own.value
+    assert simulation.secrets[imports.TOKEN] == find_helper_token(simulation).value != own.value
 
 
 @pytest.mark.parametrize("value", ["dead" * 12, "x" * 100])
-def test_a_token_that_cloudflare_refuses_does_not_serve(simulation: Simulation, value: str) -> None:
+def test_a_token_that_cloudflare_refuses_is_replaced(simulation: Simulation, value: str) -> None:
     """Unknown to it, or not even a token."""
     simulation.secrets[imports.TOKEN] = value
     simulation.apply()
-    assert simulation.secrets[imports.TOKEN] == find_minted(simulation).value
+    assert simulation.secrets[imports.TOKEN] == find_helper_token(simulation).value
 
 
-def test_no_token_is_made_where_none_is_wanted(simulation: Simulation) -> None:
+def test_no_token_is_created_where_none_is_needed(simulation: Simulation) -> None:
     """With another issuer, or a file that the settings name."""
     simulation.desired = replace(simulation.desired, needs_token=False)
     simulation.apply()
@@ -182,14 +182,14 @@ def test_no_token_is_made_where_none_is_wanted(simulation: Simulation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "permission", "told"),
+    ("owner", "permission", "message"),
     [
         ("user", "API Tokens Write", "User → API Tokens: Edit"),
         ("account", "Account API Tokens Write", "Account → Account API Tokens: Edit"),
     ],
 )
-def test_where_no_token_may_be_made_the_clicks_are_told(
-    owner: str, permission: str, told: str
+def test_if_no_token_may_be_created_the_clicks_are_listed(
+    owner: str, permission: str, message: str
 ) -> None:
     """Which permission it would take, and how to make the helper's token by hand instead."""
     simulation = simulate(owner)
@@ -197,7 +197,7 @@ def test_where_no_token_may_be_made_the_clicks_are_told(
     pending = simulation.plan()
     assert [c.condition for c in pending if c.resource == "token"] == [Condition.LEFT]
     (obstacle,) = simulation.list_obstacles()
-    for words in (told, "Edit zone DNS", "Specific zone, example.org", "--dns-token-file FILE"):
+    for words in (message, "Edit zone DNS", "Specific zone, example.org", "--dns-token-file FILE"):
         assert words in obstacle
 
 
@@ -238,7 +238,7 @@ def test_a_zone_below_another_comes_first(simulation: Simulation) -> None:
     assert [record["name"] for record in simulation.zone.records.values()] == ["example.org"]
 
 
-def test_zones_of_two_accounts_serve(simulation: Simulation) -> None:
+def test_zones_of_two_accounts_work(simulation: Simulation) -> None:
     """The tunnel is where the homeserver's zone is, the Worker where the server name's is."""
     other = simulation.store.add_account()
     zone = simulation.store.add_zone("example.net", other)
@@ -270,7 +270,7 @@ def test_zones_of_two_accounts_serve(simulation: Simulation) -> None:
     assert simulation.store.snapshot() == before
 
 
-def test_a_server_name_elsewhere_is_no_obstacle(simulation: Simulation) -> None:
+def test_a_server_name_elsewhere_stops_nothing(simulation: Simulation) -> None:
     """The token shows no zone for it: no Worker, and a note on what to serve there."""
     simulation.desired = replace(simulation.desired, server_name="example.net")
     simulation.apply(Approval())

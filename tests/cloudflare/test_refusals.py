@@ -1,4 +1,4 @@
-"""What Cloudflare refuses is told by its own words where no permission is missing."""
+"""What Cloudflare refuses is reported in its own words if no permission is missing."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def simulation() -> Simulation:
     return simulate()
 
 
-def find_minted(simulation: Simulation) -> Grant:
-    """Return the token that was made for the helper."""
+def find_helper_token(simulation: Simulation) -> Grant:
+    """Return the token that was created for the helper."""
     return next(g for g in simulation.store.grants.values() if g.name.startswith("synapse-bundle "))
 
 
@@ -41,7 +41,7 @@ def test_a_refusal_that_no_permission_would_change_has_cloudflares_words(
     assert "lacks permissions" not in raised.value.message
 
 
-def test_a_token_for_other_addresses_is_told_apart(simulation: Simulation) -> None:
+def test_a_token_for_other_addresses_is_distinguished(simulation: Simulation) -> None:
     """It has the code of a missing permission."""
     simulation.grant.location = "203.0.113.9"
     with pytest.raises(SettingsError) as raised:
@@ -52,7 +52,7 @@ def test_a_token_for_other_addresses_is_told_apart(simulation: Simulation) -> No
 
 @pytest.mark.parametrize("owner", ["user", "account"])
 def test_an_unknown_id_may_be_answered_like_a_missing_permission(owner: str) -> None:
-    """Which is found out by asking in another way before it is told."""
+    """Which is found out by asking in another way first."""
     simulation = simulate(owner)
     simulation.store.shy = True
     simulation.apply()
@@ -63,7 +63,7 @@ def test_an_unknown_id_may_be_answered_like_a_missing_permission(owner: str) -> 
 
 
 def test_tokens_that_may_not_be_listed_may_not_be_made(simulation: Simulation) -> None:
-    """Even where neither an unknown id nor an empty form tells."""
+    """Even if neither an unknown id nor an empty form shows it."""
     simulation.store.shy = simulation.store.hasty = True
     simulation.grant.allowed.remove(("API Tokens Write", "user"))
     assert [c.condition for c in simulation.plan() if c.resource == "token"] == [Condition.LEFT]
@@ -83,7 +83,7 @@ def test_a_missing_permission_is_found_there_too(simulation: Simulation) -> None
         simulation.plan()
 
 
-def test_both_names_of_a_permission_and_a_filled_form_are_told(simulation: Simulation) -> None:
+def test_both_names_of_a_permission_and_a_filled_form_are_shown(simulation: Simulation) -> None:
     """The dashboard has two generations of them; the link has none that it might not know."""
     simulation.grant.allowed.remove(("Cloudflare Tunnel Write", simulation.account.id))
     with pytest.raises(SettingsError) as raised:
@@ -103,21 +103,23 @@ def test_both_names_of_a_permission_and_a_filled_form_are_told(simulation: Simul
 
 
 @pytest.mark.parametrize("status", ["expired", "disabled", "revoked"])
-def test_a_token_that_ended_is_made_anew(simulation: Simulation, status: str) -> None:
+def test_a_token_that_ended_is_created_again(simulation: Simulation, status: str) -> None:
     """A new value would not bring it back to life."""
     simulation.apply()
-    old = find_minted(simulation)
+    old = find_helper_token(simulation)
     old.status = status
     simulation.apply()
-    new = find_minted(simulation)
+    new = find_helper_token(simulation)
     assert (new.status, new.id != old.id) == ("active", True)
     assert simulation.secrets[imports.TOKEN] == new.value
     assert len(simulation.store.grants) == 2
     assert simulation.list_pending() == []
 
 
-def test_too_many_tokens_are_told_before_anything_else_is_changed(simulation: Simulation) -> None:
-    """With the ways on; nothing leads into a tunnel whose bundle could not be written."""
+def test_too_many_tokens_are_reported_before_anything_else_is_changed(
+    simulation: Simulation,
+) -> None:
+    """With what to do; nothing leads into a tunnel whose bundle could not be written."""
     simulation.store.quota = 1
     before = simulation.store.snapshot()
     with pytest.raises(CloudflareError) as raised:
@@ -127,7 +129,7 @@ def test_too_many_tokens_are_told_before_anything_else_is_changed(simulation: Si
     assert simulation.store.snapshot() == before
 
 
-def test_another_users_token_does_not_say_that_the_helpers_is_gone(simulation: Simulation) -> None:
+def test_another_users_token_does_not_report_the_helpers_as_missing(simulation: Simulation) -> None:
     """It cannot see it; the one in the bundle is asked itself."""
     before = simulation.store.snapshot()
     simulation.apply()
@@ -146,7 +148,7 @@ def test_another_users_token_does_not_say_that_the_helpers_is_gone(simulation: S
     assert simulation.store.snapshot() == before
 
 
-def test_a_worker_that_is_refused_for_want_of_a_name_has_the_way_on(simulation: Simulation) -> None:
+def test_a_worker_that_is_refused_without_a_subdomain_has_advice(simulation: Simulation) -> None:
     """Where the account's name could not be seen, or not be registered."""
     simulation.account.subdomain = False
     simulation.fake.broken = ("/workers/subdomain",)
@@ -154,7 +156,7 @@ def test_a_worker_that_is_refused_for_want_of_a_name_has_the_way_on(simulation: 
         simulation.apply()
 
 
-def test_an_upload_tells_its_own_content(simulation: Simulation) -> None:
+def test_an_upload_returns_its_own_etag(simulation: Simulation) -> None:
     """The list of Workers, which may be behind, is not asked for it."""
     simulation.apply()
     asked = [line for line in simulation.fake.log if "/workers/scripts" in line]

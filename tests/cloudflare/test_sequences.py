@@ -70,7 +70,7 @@ class Sequences(RuleBasedStateMachine):
 
     @initialize(draw=st.data(), owner=st.sampled_from(["user", "account"]))
     def furnish(self, draw: Any, owner: str) -> None:
-        """Draw an account in which somebody else has things."""
+        """Draw an account in which there are foreign things."""
         simulation = simulate(owner, status=draw.draw(st.sampled_from(["active", "pending"])))
         store, zone = simulation.store, simulation.zone
         for host in HOSTS:
@@ -113,7 +113,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(approval=APPROVALS, requests=TROUBLE, writes=DYING)
     def apply(self, approval: Approval, requests: dict[int, str], writes: dict[int, str]) -> None:
-        """An apply touches what is somebody else's only with a yes for it."""
+        """An apply touches what is foreign only with approval for it."""
         foreign, settings_before = self.list_foreign(), self.read_settings()
         self.simulation.store.touched.clear()
         self.run(lambda: self.simulation.apply(approval), requests, writes)
@@ -128,7 +128,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(requests=TROUBLE, writes=DYING)
     def destroy(self, requests: dict[int, str], writes: dict[int, str]) -> None:
-        """A destroy touches nothing of somebody else's, but for what becomes DNS only again."""
+        """A destroy touches nothing foreign, except what becomes DNS only again."""
         entries = self.simulation.state.entries if self.simulation.state else ()
         proxied = {
             each["id"] for entry in entries if entry.type == "proxy" for each in entry.before
@@ -181,29 +181,29 @@ class Sequences(RuleBasedStateMachine):
         self.simulation.heal()
 
     def list_foreign(self) -> dict[str, str]:
-        """Return the ids of what is not this bundle's, with the yes that it takes to touch it."""
+        """Return the ids of what is foreign, with the approval required to touch it."""
         simulation, zone = self.simulation, self.simulation.zone
-        mark = simulation.state.id if simulation.state else "nobody"
+        identity = simulation.state.id if simulation.state else "none"
         places = {simulation.desired.homeserver: "homeserver"}
         if simulation.desired.homeserver != "example.org":
             places["example.org"] = "apex"
         found = {
             each["id"]: places.get(each["name"], "never") if each["type"] != "TXT" else "never"
             for each in zone.records.values()
-            if mark not in str(each["comment"])
+            if identity not in str(each["comment"])
         }
         found |= {
             each["id"]: "route" if each["pattern"] == PATTERN else "never"
             for each in zone.routes.values()
-            if mark not in str(each["script"])
+            if identity not in str(each["script"])
         }
         rules = (zone.ruleset or {"rules": []})["rules"]
-        found |= {rule["id"]: "never" for rule in rules if mark not in rule["description"]}
+        found |= {rule["id"]: "never" for rule in rules if identity not in rule["description"]}
         tunnels, scripts = simulation.account.tunnels.values(), simulation.account.scripts
-        found |= {each["id"]: "never" for each in tunnels if mark not in each["name"]}
-        found |= {name: "never" for name in scripts if mark not in name}
+        found |= {each["id"]: "never" for each in tunnels if identity not in each["name"]}
+        found |= {name: "never" for name in scripts if identity not in name}
         grants = simulation.store.grants.values()
-        return found | {each.id: "never" for each in grants if mark not in each.name}
+        return found | {each.id: "never" for each in grants if identity not in each.name}
 
     def read_settings(self) -> dict[str, Any]:
         """Return the settings by the name of what may change them."""
@@ -220,7 +220,7 @@ class Sequences(RuleBasedStateMachine):
 
 
 def test_any_sequence_ends_where_it_should() -> None:
-    """Everything is brought about, nothing foreign is touched, and everything can be taken back."""
+    """Everything is applied, nothing foreign is touched, and everything can be removed."""
     run_state_machine_as_test(
         Sequences,
         settings=settings(

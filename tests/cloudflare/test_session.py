@@ -27,13 +27,13 @@ class Line:
     answers: list[httpx.Response | type[httpx.TransportError]]
     requests: list[httpx.Request] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
 
     def open(self) -> Session:
         """Return a session at this line."""
         return Session(
             TOKEN,
-            report=self.told.append,
+            report=self.reports.append,
             base_url="http://127.0.0.1/v4",
             transport=httpx.MockTransport(self.answer),
             sleep=self.waits.append,
@@ -74,18 +74,18 @@ def test_the_token_goes_into_one_header_and_no_legacy_key_is_sent(
 def test_what_can_be_repeated_is_repeated_with_growing_pauses(
     method: str, trouble: httpx.Response | type[httpx.TransportError]
 ) -> None:
-    """Each wait is told before it begins."""
+    """Each wait is reported before it begins."""
     line = Line([trouble, trouble, trouble, OK])
     assert line.open().request(method, "/x")["result"] == 1
     assert line.waits == [1, 2, 4]
-    assert len(line.told) == 3
+    assert len(line.reports) == 3
 
 
 @pytest.mark.parametrize("trouble", [error(500), httpx.ReadTimeout, httpx.RemoteProtocolError])
 def test_a_post_that_may_have_taken_effect_is_not_sent_again(
     trouble: httpx.Response | type[httpx.TransportError],
 ) -> None:
-    """Nobody knows, and that is what is raised."""
+    """That it is not known is what is raised."""
     line = Line([trouble, OK])
     with pytest.raises(UncertainError):
         line.open().send("POST", "/x", {})
@@ -113,7 +113,7 @@ def test_cloudflare_says_how_long_to_wait(asked: str, waited: float) -> None:
 
 
 def test_patience_ends() -> None:
-    """After some attempts the reason is told, and what to do."""
+    """After some attempts the error has the reason, and what to do."""
     line = Line([error(503)])
     with pytest.raises(CloudflareError, match=r"HTTP 503\); run the command again") as raised:
         line.open().get("/x")
@@ -131,7 +131,7 @@ def test_an_error_has_codes_and_words_and_no_token() -> None:
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(404, text="?"), httpx.Response(200, text="{}")])
-def test_an_answer_of_somebody_else_is_an_error(answer: httpx.Response) -> None:
+def test_an_answer_that_is_not_the_apis_is_an_error(answer: httpx.Response) -> None:
     """A page instead of the API's envelope does not pass for success."""
     with pytest.raises(CloudflareError, match="not an answer of the API"):
         Line([answer]).open().get("/x")
@@ -139,7 +139,7 @@ def test_an_answer_of_somebody_else_is_an_error(answer: httpx.Response) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 49, 50, 51, 100, 120])
 def test_a_list_has_all_its_pages(number: int) -> None:
-    """Of any length, whether the list tells how many pages it has (DNS) or not (tokens)."""
+    """Of any length, whether the list says how many pages it has (DNS) or not (tokens)."""
     simulation = simulate()
     for each in range(number):
         simulation.store.add_record(simulation.zone, "TXT", "example.org", str(each))
@@ -163,8 +163,10 @@ def test_the_token_is_not_sent_in_clear_over_a_network(monkeypatch: pytest.Monke
             sessions.choose_address()
 
 
-@pytest.mark.parametrize("address", ["http://[", "https://", "https://a:b/", "https:///session/v4"])
-def test_an_address_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+@pytest.mark.parametrize("address", ["http://[", "https://", "https://a:b/", "https:///client/v4"])
+def test_an_address_that_is_not_one_is_reported(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     """With the name of the variable that it is in."""
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", address)
     with pytest.raises(SettingsError, match="CLOUDFLARE_BASE_URL"):
@@ -182,7 +184,7 @@ def test_a_list_ends_with_a_page_that_is_not_full(items: int, requests: int) -> 
     assert len(line.requests) == requests
 
 
-def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_cannot_be_used_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a message and not as a traceback."""
     monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:70")
     with pytest.raises(SettingsError, match="proxy in the environment cannot be used"):

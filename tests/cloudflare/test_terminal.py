@@ -1,4 +1,4 @@
-"""The command at a terminal: what it asks, and what a yes and a no do."""
+"""The command at a terminal: what it asks, and what each answer does."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def calm(shell: Shell) -> None:
 
 
 def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
-    """The token unseen, each thing in the way, each setting, and at last the whole.
+    """The token at a hidden prompt, each foreign resource, each setting, and at last everything.
 
-    After a no to the proxy there is nothing to ask about the Worker's route.
+    Without the proxy there is nothing to ask about the Worker's route.
     """
     shell.simulation.store.add_record(shell.simulation.zone, "A", "matrix.example.org", "192.0.2.1")
     shell.simulation.store.add_record(shell.simulation.zone, "A", "example.org", "192.0.2.2")
@@ -51,8 +51,8 @@ def test_a_person_at_a_terminal_is_asked(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("question", ["Replace it? [y/N]: ", "now? [y/N]: "])
-def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
-    """Neither what is in the way, nor anything else."""
+def test_a_denial_changes_nothing(shell: Shell, question: str) -> None:
+    """Neither what is foreign, nor anything else."""
     if "Replace" in question:
         shell.simulation.store.add_record(
             shell.simulation.zone, "A", "matrix.example.org", "192.0.2.1"
@@ -67,7 +67,7 @@ def test_a_no_changes_nothing(shell: Shell, question: str) -> None:
 
 
 def test_a_destroy_asks_first(shell: Shell) -> None:
-    """It shows what goes and what comes back, and a no keeps it all."""
+    """It shows what it deletes and restores, and a denial keeps it all."""
     shell.cloudflare("apply", "--yes")
     store = shell.simulation.store.snapshot()
     done = shell.type("cloudflare", "destroy", answers={"Do this now? [y/N]: ": "n"})
@@ -79,7 +79,7 @@ def test_a_destroy_asks_first(shell: Shell) -> None:
 
 
 def test_a_missing_dns_token_is_asked_for(shell: Shell) -> None:
-    """At a terminal, where none may be made, unseen."""
+    """At a hidden prompt, if none may be created."""
     calm(shell)
     shell.simulation.grant.allowed.discard(("API Tokens Write", "user"))
     answers = {"DNS token for the helper: ": "mine_" * 9, "now? [y/N]: ": "y"}

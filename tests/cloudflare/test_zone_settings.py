@@ -1,4 +1,4 @@
-"""Settings of the zone: what they break is told, and nothing is changed without a yes."""
+"""Settings of the zone: what they break is explained, and nothing is changed without approval."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ FIXED: Json = {
 
 def test_every_harmful_setting_is_explained(simulation: Simulation) -> None:
     """Each with a sentence on what it does to Matrix, and what would be done about it."""
-    told = {
+    reported = {
         change.fix.name: f"{change.text} {change.fix.harm}"
         for change in simulation.plan()
         if change.fix and change.verb
     }
-    assert set(told) == set(FREE)
-    assert "Bot Fight Mode of example.org challenges every program" in told["bot-fight-mode"]
-    assert "rewrites the paths that Matrix servers sign" in told["url-normalization"]
-    assert "sends passwords unencrypted" in told["always-https"]
+    assert set(reported) == set(FREE)
+    assert "Bot Fight Mode of example.org challenges every program" in reported["bot-fight-mode"]
+    assert "rewrites the paths that Matrix servers sign" in reported["url-normalization"]
+    assert "sends passwords unencrypted" in reported["always-https"]
 
 
-def test_without_a_yes_no_setting_is_changed(simulation: Simulation) -> None:
+def test_without_approval_no_setting_is_changed(simulation: Simulation) -> None:
     """An apply does everything else."""
     simulation.apply(Approval())
     assert read(simulation) == BROKEN
 
 
 @pytest.mark.parametrize("fix", FREE)
-def test_each_setting_has_a_yes_of_its_own(simulation: Simulation, fix: str) -> None:
-    """One is changed, and a destroy puts it back."""
+def test_each_setting_requires_its_own_approval(simulation: Simulation, fix: str) -> None:
+    """One is changed, and a destroy restores it."""
     simulation.apply(Approval(fixing={fix}))
     assert read(simulation) == BROKEN | {fix: FIXED[fix]}
     simulation.destroy()
@@ -88,7 +88,7 @@ def test_a_zone_without_browser_checks_needs_no_rule() -> None:
     assert simulation.zone.ruleset is None
 
 
-def test_the_rule_stands_behind_those_of_others(simulation: Simulation) -> None:
+def test_the_rule_is_after_those_of_others(simulation: Simulation) -> None:
     """The last rule that matches wins; the others are as they were."""
     mine = simulation.store.add_rule(simulation.zone, "mine")
     simulation.apply()
@@ -104,7 +104,7 @@ def test_the_rule_stands_behind_those_of_others(simulation: Simulation) -> None:
 
 
 def test_a_ruleset_without_rules_stays(simulation: Simulation) -> None:
-    """Who had an empty one has it again."""
+    """An empty one that was there before stays."""
     simulation.zone.ruleset = {"id": "e" * 32, "rules": []}
     simulation.apply()
     assert len(simulation.zone.ruleset["rules"]) == 1
@@ -121,8 +121,8 @@ def test_rules_that_were_added_since_stay(simulation: Simulation) -> None:
     assert simulation.zone.ruleset["rules"] == [mine]
 
 
-def test_the_rule_follows_the_homeserver_without_another_yes(simulation: Simulation) -> None:
-    """The yes was for the homeserver, whatever it is called."""
+def test_the_rule_follows_the_homeserver_without_another_approval(simulation: Simulation) -> None:
+    """The approval was for the homeserver, whatever its name."""
     simulation.apply(Approval(fixing={"browser-checks"}))
     rename(simulation, "chat.example.org")
     simulation.apply(Approval())
@@ -138,10 +138,10 @@ def test_super_bot_fight_mode_is_seen_and_switched_off() -> None:
     simulation = simulate(plan="pro")
     before = {"sbfm_definitely_automated": "managed_challenge", "sbfm_verified_bots": "allow"}
     simulation.zone.bots = dict(before)
-    (told,) = (c for c in simulation.plan() if c.fix and "bot" in c.fix.name)
-    assert told.fix
-    assert told.text == "Super Bot Fight Mode of example.org"
-    assert "challenges or blocks programs that are not browsers" in told.fix.harm
+    (reported,) = (c for c in simulation.plan() if c.fix and "bot" in c.fix.name)
+    assert reported.fix
+    assert reported.text == "Super Bot Fight Mode of example.org"
+    assert "challenges or blocks programs that are not browsers" in reported.fix.harm
     simulation.apply(Approval(fixing={"super-bot-fight-mode"}))
     assert simulation.zone.bots == before | {"sbfm_definitely_automated": "allow"}
     simulation.destroy()
@@ -163,7 +163,7 @@ def test_a_refused_setting_costs_nothing_but_itself(
     simulation.zone.refusals = {refused: refusal}
     simulation.apply()
     assert set(simulation.secrets) == {"tunnel.json", "dns_token"}
-    assert [line for line in simulation.told if line.startswith("skip") and refusal[2] in line]
+    assert [line for line in simulation.reports if line.startswith("skip") and refusal[2] in line]
     assert simulation.state
     assert len([e for e in simulation.state.entries if e.type in {"setting", "rule"}]) == 3
     simulation.zone.refusals = {}
@@ -172,7 +172,7 @@ def test_a_refused_setting_costs_nothing_but_itself(
 
 
 def test_a_rule_that_may_not_be_updated_stays_ours(simulation: Simulation) -> None:
-    """A refused update forgets nothing: the destroy takes the rule away."""
+    """A refused update forgets nothing: the destroy deletes the rule."""
     simulation.apply()
     rename(simulation, "chat.example.org")
     simulation.zone.refusals = {"PATCH rulesets": (400, 20217, "no")}
@@ -184,10 +184,10 @@ def test_a_rule_that_may_not_be_updated_stays_ours(simulation: Simulation) -> No
 
 @pytest.mark.parametrize("permission", ["Zone Settings Write", "Bot Management Write"])
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_setting_that_cannot_be_put_back_holds_up_nothing(
+def test_a_setting_that_cannot_be_restored_stops_nothing(
     simulation: Simulation, permission: str, *, readable: bool
 ) -> None:
-    """All else is taken back, the reason is told, and the next destroy completes it."""
+    """All else is removed, the reason is reported, and the next destroy completes it."""
     before = simulation.store.snapshot()
     simulation.apply()
     needed = (permission, simulation.zone.id)
@@ -209,7 +209,7 @@ def test_a_setting_that_cannot_be_put_back_holds_up_nothing(
 
 
 def test_a_destroy_asks_for_nothing_that_the_apply_did_without(simulation: Simulation) -> None:
-    """A token without Bot Management may put back what it changed."""
+    """A token without Bot Management may restore what it changed."""
     simulation.grant.allowed.remove(("Bot Management Write", simulation.zone.id))
     before = simulation.store.snapshot()
     simulation.apply()

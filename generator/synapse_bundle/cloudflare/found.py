@@ -19,7 +19,7 @@ class Found:
     """Everything that matters, as it is now: a reading of each kind, by its class."""
 
     access: Access
-    readings: dict[type, Any] = field(default_factory=dict)
+    readings: dict[type[Any], Any] = field(default_factory=dict)
 
     def add(self, reading: object) -> Found:
         """Return this with one more kind's reading."""

@@ -20,7 +20,7 @@ from .session import Session
 # Identifiers of things that cannot exist.
 NO_ID: Final = "0" * 32
 NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
-NO_SCRIPT: Final = "synapse-bundle-nobody"
+NO_SCRIPT: Final = "synapse-bundle-does-not-exist"
 
 # Permissions by their names in the dashboard.
 TUNNEL: Final = "Account → Cloudflare Tunnel: Edit"

@@ -97,7 +97,7 @@ def close_connections(store: Store, request: FakeRequest) -> None:
     "DELETE", "/accounts/{account}/cfd_tunnel/{tunnel}", "Cloudflare Tunnel Write", query="cascade"
 )
 def delete_tunnel(store: Store, request: FakeRequest) -> Json:
-    """Delete a tunnel that nobody uses."""
+    """Delete a tunnel that is not in use."""
     tunnel = find_tunnel(store, request)
     if tunnel["deleted_at"]:
         raise RefusalError(404, 1003, "Tunnel not found")
@@ -220,7 +220,7 @@ def read_name(store: Store, request: FakeRequest) -> Json:
     """Return the account's name at workers.dev."""
     if not get_account(store, request).subdomain:
         raise RefusalError(404, 10007, "workers.api.error.subdomain_not_found")
-    return {"subdomain": "somebody"}
+    return {"subdomain": "example"}
 
 
 @endpoint("PUT", "/accounts/{account}/workers/subdomain", "Workers Scripts Write")

@@ -1,4 +1,4 @@
-"""Cloudflare's API over a store: as strict as the real one, and as unreliable as one asks for.
+"""Cloudflare's API over a store: as strict as the real one, and as unreliable as a test wants.
 
 What a client should not send is refused and remembered as a violation. A fault strikes at the
 request of a given number: before it takes effect, or after, so that only the answer is lost.
@@ -123,7 +123,7 @@ class FakeApi:
     def answer(
         self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> FakeAnswer:
-        """FakeAnswer one request, or suffer its fault."""
+        """Answer one request, or suffer its fault."""
         fault = self.faults.get(len(self.log), "")
         self.log.append(f"{method} {path.removeprefix(BASE)}")
         if fault == "kill before":
@@ -252,7 +252,7 @@ def paginate(items: list[Any], query: dict[str, str], *, most: int, counted: boo
 def expect(body: Any, required: str, optional: str = "") -> Json:
     """Return a JSON body that has the required fields and no unknown one."""
     if not isinstance(body, dict):
-        raise StrangeError("the body is no JSON object", 400, 9207)
+        raise StrangeError("the body is not a JSON object", 400, 9207)
     needed = set(required.split())
     strange = (set(body) - needed - set(optional.split())) | (needed - set(body))
     if strange:

@@ -1,4 +1,4 @@
-"""What a Cloudflare without Cloudflare holds: accounts, zones, tokens; and who touched what."""
+"""What the fake Cloudflare stores: accounts, zones, tokens; and what was touched."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Json = dict[str, Any]
 
 @dataclass
 class Grant:
-    """A token: what opens it, whose it is (`user` or an account's id), what it may do and where.
+    """A token: its value, whose it is (`user` or an account's id), what it may do and where.
 
-    `location` is the address that alone it serves from, `user` whose one of a user's is.
+    `location` is the only address that it is valid from, `user` is the user who owns it.
     """
 
     value: str
@@ -27,7 +27,7 @@ class Grant:
     user: str = "me"
 
     def may(self, permissions: tuple[str, ...], resource: str) -> bool:
-        """Tell whether one of some permissions is granted for a resource."""
+        """Return whether one of some permissions is granted for a resource."""
         return any((permission, resource) in self.allowed for permission in permissions)
 
 
@@ -126,7 +126,7 @@ class Store:
         self.deleted_zones.add(zone.id)
 
     def add_record(self, zone: FakeZone, kind: str, name: str, content: str, **fields: Any) -> Json:
-        """Add a DNS record that somebody made by hand."""
+        """Add a DNS record made by hand."""
         record = {
             "id": self.make_id(),
             "type": kind,
@@ -145,19 +145,19 @@ class Store:
         return record
 
     def add_route(self, zone: FakeZone, pattern: str, script: str | None) -> Json:
-        """Add a Worker route that somebody made by hand."""
+        """Add a Worker route made by hand."""
         route = {"id": self.make_id(), "pattern": pattern, "script": script}
         zone.routes[route["id"]] = route
         return route
 
     def add_script(self, account: FakeAccount, name: str) -> Json:
-        """Add a Worker that somebody deployed by hand."""
+        """Add a Worker deployed by hand."""
         script = {"id": name, "etag": self.make_id(), "tags": [], "enabled": True, "previews": True}
         account.scripts[name] = script
         return script
 
     def add_tunnel(self, account: FakeAccount, name: str, connections: int = 0) -> Json:
-        """Add a tunnel that somebody made by hand."""
+        """Add a tunnel made by hand."""
         tunnel = {
             "id": self.make_uuid(),
             "name": name,
@@ -170,7 +170,7 @@ class Store:
         return tunnel
 
     def add_rule(self, zone: FakeZone, description: str) -> Json:
-        """Add a configuration rule that somebody made by hand."""
+        """Add a configuration rule made by hand."""
         zone.ruleset = zone.ruleset or {"id": self.make_id(), "rules": []}
         rule = {
             "id": self.make_id(),
@@ -184,10 +184,10 @@ class Store:
         return rule
 
     def snapshot(self) -> Json:
-        """Return everything that an operator would call the state of the store.
+        """Return everything that an operator would call the state of Cloudflare.
 
         Without the ids of what is listed by its content, and without deleted tunnels: what was
-        replaced and put back is what was there before.
+        replaced and restored is what was there before.
         """
         zones = {
             zone.name: {

@@ -34,7 +34,7 @@ def get_owner(request: FakeRequest) -> str:
 
 
 def is_of(grant: Grant, request: FakeRequest) -> bool:
-    """Tell whether a token belongs where a request looks for tokens."""
+    """Return whether a token belongs where a request looks for tokens."""
     return (grant.owner, grant.user) == (get_owner(request), request.grant.user)
 
 
@@ -124,7 +124,7 @@ def find_grant(store: Store, request: FakeRequest) -> Grant:
 
 def make_value(store: Store) -> str:
     """Return a token's value."""
-    return f"minted_{store.make_id()}_{store.make_id()}"[:53]
+    return f"helper_{store.make_id()}_{store.make_id()}"[:53]
 
 
 for _owner, _name in (("/user", "API Tokens"), ("/accounts/{account}", "Account API Tokens")):

@@ -42,7 +42,7 @@ def list_zones(store: Store, request: FakeRequest) -> Page:
             "status": zone.status,
             "paused": zone.paused,
             "type": zone.type,
-            "account": {"id": zone.account, "name": "Somebody"},
+            "account": {"id": zone.account, "name": "Example"},
             "plan": {"legacy_id": zone.plan},
             "name_servers": ["ada.ns.cloudflare.com", "bob.ns.cloudflare.com"],
         }
@@ -154,16 +154,16 @@ def add_record(store: Store, zone: FakeZone, body: Any, identity: str = "") -> J
 
 
 def check_content(body: Json, zone: FakeZone) -> None:
-    """Refuse what is no record of the zone."""
+    """Refuse what is not a record of the zone."""
     name, content = body["name"], body["content"]
     if name != zone.name and not name.endswith(f".{zone.name}"):
         raise StrangeError(f"{name} is not in {zone.name}", 400, 1004)
     if body["type"] in {"A", "AAAA"}:
         version = ipaddress.ip_address(content).version
         if version != {"A": 4, "AAAA": 6}[body["type"]]:
-            raise StrangeError(f"{content} is no {body['type']}", 400, 9005)
+            raise StrangeError(f"{content} is not {body['type']}", 400, 9005)
     if body["type"] == "CNAME" and (name == content or "." not in content):
-        raise StrangeError(f"{content} is no target", 400, 9007)
+        raise StrangeError(f"{content} is not a target", 400, 9007)
     if len(body.get("comment") or "") > 100:
         raise StrangeError("the comment is too long", 400, 9300)
 
@@ -232,7 +232,7 @@ def edit_setting(store: Store, request: FakeRequest) -> Json:
     """Change one setting."""
     value = expect(request.body, "value")["value"]
     if value not in {"on", "off"}:
-        raise StrangeError(f"{value!r} is no value", 400, 1007)
+        raise StrangeError(f"{value!r} is not a value", 400, 1007)
     get_zone(store, request).settings[request.parts["name"]] = value
     return read_setting(store, request)
 
@@ -262,6 +262,6 @@ def edit_normalization(store: Store, request: FakeRequest) -> Json:
     """Change how addresses are normalized."""
     zone, body = get_zone(store, request), expect(request.body, "scope type")
     if body["scope"] not in {"incoming", "both", "none"}:
-        raise StrangeError(f"{body['scope']!r} is no scope")
+        raise StrangeError(f"{body['scope']!r} is not a scope")
     zone.normalization = dict(body)
     return zone.normalization

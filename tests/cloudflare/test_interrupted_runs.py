@@ -1,4 +1,4 @@
-"""Whatever cuts an apply or a destroy off, at any request or write, the next one completes it."""
+"""An apply or a destroy that is interrupted, at any request or write, is completed by the next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Scene:
 
 
 def furnish(simulation: Simulation) -> None:
-    """Let there be something of somebody else's in every place, and beside it."""
+    """Put something foreign in every place, and beside it."""
     store, zone, account = simulation.store, simulation.zone, simulation.account
     store.add_record(zone, "A", "matrix.example.org", "192.0.2.1", proxied=True, ttl=1)
     store.add_record(zone, "AAAA", "matrix.example.org", "2001:db8::1", comment="old server")
@@ -47,7 +47,7 @@ def furnish(simulation: Simulation) -> None:
 
 @pytest.fixture(scope="module", params=["empty", "furnished"])
 def scene(request: pytest.FixtureRequest) -> Scene:
-    """An account that is new, or one where everything is in the way."""
+    """An account that is new, or one where every place is taken."""
     simulation = simulate()
     if request.param == "furnished":
         furnish(simulation)
@@ -166,7 +166,7 @@ def test_a_destroy_killed_at_any_write_is_completed(scene: Scene, moment: str) -
 
 
 def test_a_half_done_apply_can_be_destroyed(scene: Scene) -> None:
-    """What an apply that was killed anywhere has made goes away by a destroy alone."""
+    """A destroy alone removes what an apply that was killed anywhere has created."""
     for number in range(scene.requests):
         for fault in ("kill before", "kill after"):
             simulation = copy.deepcopy(scene.fresh)
@@ -184,12 +184,14 @@ def test_a_second_apply_only_reads(scene: Scene) -> None:
     asked, store = len(simulation.fake.log), simulation.store.snapshot()
     simulation.apply()
     changing = [line for line in simulation.fake.log[asked:] if not line.startswith("GET ")]
-    assert all("0000000000" in line or line.endswith("nobody") for line in changing), changing
+    assert all("0000000000" in line or line.endswith("does-not-exist") for line in changing), (
+        changing
+    )
     assert simulation.store.snapshot() == store
 
 
 def test_a_refused_apply_leaves_a_message_and_not_a_traceback() -> None:
-    """When Cloudflare stays away, the operator is told to run the command again."""
+    """If Cloudflare stays unreachable, the message says to run the command again."""
     simulation = simulate()
     simulation.strike(dict.fromkeys(range(2, 500), "500 before"))
     with pytest.raises(BundleError, match="run the command again"):
