@@ -10,6 +10,7 @@ import click
 
 from ..errors import BundleError, SettingsError
 from .changes import Condition, ResourceChange
+from .kinds.registry import LEAVABLE
 from .state import CloudflareState
 
 ALL: Final = "all"
@@ -63,7 +64,7 @@ class Approval:
             return
         if click.confirm(f"\n{change.text}.\n{change.verb.capitalize()} it?"):
             self.replacing.add(change.resource)
-        elif change.leavable:
+        elif change.resource in LEAVABLE:
             self.leaving.add(change.resource)
         else:
             raise BundleError(_ABORTED)
@@ -82,5 +83,5 @@ class Approval:
 
 def _write_options(change: ResourceChange) -> str:
     """Return a foreign resource, and the options that decide about it."""
-    leave = f" or --leave {change.resource}" if change.leavable else ""
+    leave = f" or --leave {change.resource}" if change.resource in LEAVABLE else ""
     return f"{change.verb} {change.text}: requires --replace {change.resource}{leave}"

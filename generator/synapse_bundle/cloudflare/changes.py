@@ -55,8 +55,8 @@ class ResourceChange:
     """The condition of one resource and what is to be done; without a verb there is nothing to do.
 
     `apply` does it and returns why Cloudflare refused, if that stops nothing else. A foreign
-    resource is changed only with an approval of its own; if it is `leavable`, the bundle can do
-    without. `depends_on` is the resource without which this one has no use.
+    resource is changed only with an approval of its own. `depends_on` is the resource without which
+    this one has no use.
     """
 
     resource: str
@@ -64,7 +64,6 @@ class ResourceChange:
     text: str
     verb: str = ""
     apply: Callable[[ApplyRun], str | None] | None = None
-    leavable: bool = False
     depends_on: str = ""
     fix: Fix | None = None
 

@@ -141,7 +141,6 @@ def _compare_records(foreign: list[Record], state: CloudflareState) -> ResourceC
         " only web traffic: SSH, IMAP and FTP stop working at this name. If the zone's SSL/TLS mode is"
         " Flexible, a site that redirects to HTTPS loops: set Full (strict) first",
         apply=_proxy,
-        leavable=True,
     )
 
 
@@ -161,7 +160,6 @@ def _compare_wildcards(apex: Hostname, state: CloudflareState) -> ResourceChange
         text=f"{shown}, which is DNS only, by AAAA {apex.name} -> {PLACEHOLDER} (proxied) at this"
         f" one name; a site behind the wildcard is no longer reached under {apex.name}",
         apply=_put_placeholder,
-        leavable=True,
     )
 
 

@@ -116,7 +116,6 @@ def _compare(context: PlanContext) -> ResourceChange:
         verb="replace",
         text=f"route {route.pattern} -> {route.target} by {text}",
         apply=_put,
-        leavable=True,
         depends_on=APEX,
     )
 
