@@ -122,7 +122,7 @@ def read(bundle: Path, require_entry: Callable[[StateEntry], None]) -> Cloudflar
         if document.pop("format") > _FORMAT:
             raise SettingsError(f"{path} is from a newer synapse-bundle; upgrade synapse-bundle")
         entries = tuple(map(StateEntry.parse, document.pop("made")))
-        fields = {**document, "left": tuple(document["left"])}
+        fields: dict[str, Any] = {**document, "left": tuple(document["left"])}
         state = CloudflareState(**fields, entries=entries)
         _require_ids(state)
         for entry in entries:
