@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloudflare.desks import open_desk
-from tests.cloudflare.servers import SETTINGS, Shell, serve
+from tests.cloudflare.command_line import SETTINGS, Shell, serve
+from tests.cloudflare.simulation import simulate
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     """A directory with the settings of a new user, and a new account."""
     (tmp_path / "settings.yaml").write_text(SETTINGS)
-    with serve(open_desk(), tmp_path) as shell:
+    with serve(simulate(), tmp_path) as shell:
         yield shell
-    assert shell.desk.fake.violations == []
+    assert shell.simulation.fake.violations == []

@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from tests.cloudflare.desks import PROVISIONING
-from tests.cloudflare.servers import PATIENCE, SETTINGS, Shell, read_json
+from tests.cloudflare.command_line import PATIENCE, SETTINGS, Shell, read_json
+from tests.cloudflare.simulation import PROVISIONING
 
 ESCAPE = "\x1b"
 
@@ -24,40 +24,40 @@ def read_files(shell: Shell) -> dict[str, bytes]:
 
 def test_one_command_makes_a_whole_server(shell: Shell) -> None:
     """From nothing to a bundle that can be started; and back to nothing at Cloudflare."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 0, done.text
-    (tunnel,) = shell.desk.account.tunnels.values()
+    (tunnel,) = shell.simulation.account.tunnels.values()
     credential = read_json(shell.bundle / "secrets/tunnel.json")
     assert credential == {
-        "AccountTag": shell.desk.account.id,
+        "AccountTag": shell.simulation.account.id,
         "TunnelSecret": tunnel["secret"],
         "TunnelID": tunnel["id"],
     }
     assert tunnel["id"] in (shell.bundle / "cloudflared/config.yaml").read_text()
     token = (shell.bundle / "secrets/dns_token").read_text().strip()
-    assert token in {grant.value for grant in shell.desk.world.grants.values()}
+    assert token in {grant.value for grant in shell.simulation.store.grants.values()}
     assert "docker compose up -d" in done.output
     assert "@admin:example.org" in done.output
-    (script,) = shell.desk.account.scripts
+    (script,) = shell.simulation.account.scripts
     assert script.startswith("matrix-well-known-example-org-")
     files = read_files(shell)
     again = shell.cloudflare("apply")
     assert again.code == 0, again.text
     assert "\nnothing to do\n" in again.output
     assert read_files(shell) == files
-    gone = shell.cloudflare("destroy", "--yes")
-    assert gone.code == 0, gone.text
-    assert shell.desk.world.snapshot() == before
+    removed = shell.cloudflare("destroy", "--yes")
+    assert removed.code == 0, removed.text
+    assert shell.simulation.store.snapshot() == before
     assert not (shell.bundle / ".cloudflare.json").exists()
     assert shell.cloudflare("destroy", "--yes").output == (
-        "bundle has nothing at Cloudflare; there is no .cloudflare.json in it\n"
+        "bundle has nothing at Cloudflare; it does not contain .cloudflare.json\n"
     )
 
 
 def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
     """Neither to disk nor at Cloudflare; on a pipe it is plain text."""
-    world = shell.desk.world.snapshot()
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
     assert done.errors == ""
@@ -73,16 +73,16 @@ def test_a_plan_writes_nothing_anywhere(shell: Shell) -> None:
         "         --fix bot-fight-mode: switch it off for the whole zone",
     ):
         assert line in lines
-    assert lines[-1] == "8 changes; to make them: synapse-bundle cloudflare apply"
+    assert lines[-1] == "8 changes; to apply them: synapse-bundle cloudflare apply"
     assert [path.name for path in shell.directory.iterdir()] == ["settings.yaml"]
-    assert shell.desk.world.snapshot() == world
+    assert shell.simulation.store.snapshot() == store
 
 
 def test_status_shows_everything_and_the_tunnels_health(shell: Shell) -> None:
     """Before, after, and when cloudflared is connected."""
     assert "tunnel       missing   tunnel for example.org" in shell.cloudflare("status").output
     shell.cloudflare("apply", "--yes")
-    (tunnel,) = shell.desk.account.tunnels.values()
+    (tunnel,) = shell.simulation.account.tunnels.values()
     tunnel["connections"] = [{"id": str(each)} for each in range(4)]
     output = shell.cloudflare("status").output
     assert "tunnel       present   tunnel for example.org (healthy, 4 connections)" in output
@@ -142,7 +142,7 @@ def test_the_token_comes_from_where_it_is_said(
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "told"),
+    ("words", "variables", "message"),
     [
         ([], {"CLOUDFLARE_API_TOKEN": None}, "There is no token: set CLOUDFLARE_API_TOKEN"),
         ([], {"CLOUDFLARE_API_TOKEN": "short"}, "The token is not a Cloudflare API token"),
@@ -151,20 +151,20 @@ def test_the_token_comes_from_where_it_is_said(
         (["--token-file", "nowhere"], {}, "nowhere: No such file or directory"),
     ],
 )
-def test_a_token_that_cannot_serve_is_refused_unseen(
-    shell: Shell, words: list[str], variables: dict[str, str | None], told: str
+def test_a_token_that_cannot_work_is_refused_without_showing_it(
+    shell: Shell, words: list[str], variables: dict[str, str | None], message: str
 ) -> None:
     """With the reason, and without its text."""
     done = shell.cloudflare("apply", "--yes", *words, **variables)
     assert done.code == 2
-    assert told in done.errors
+    assert message in done.errors
     token = variables.get("CLOUDFLARE_API_TOKEN")
     assert not token or token not in done.text
     assert not shell.bundle.exists()
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ("", "The trial on localhost needs nothing at Cloudflare"),
         (SETTINGS.replace("tunnel: cloudflare\n", ""), "add the line `tunnel: cloudflare`"),
@@ -175,81 +175,84 @@ def test_a_token_that_cannot_serve_is_refused_unseen(
         (f"{SETTINGS}certificates:\n  notify: nowhere\n", "certificates.notify names it"),
     ],
 )
-def test_settings_that_do_not_serve_are_told_before_anything_else(
-    shell: Shell, settings: str, told: str
+def test_unusable_settings_are_reported_before_anything_else(
+    shell: Shell, settings: str, message: str
 ) -> None:
     """No token is asked for, and Cloudflare hears nothing."""
     (shell.directory / "settings.yaml").write_text(settings)
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
-    assert told in done.errors
-    assert shell.desk.fake.log == []
+    assert message in done.errors
+    assert shell.simulation.fake.log == []
 
 
-def test_nobody_to_ask_means_no_change(shell: Shell) -> None:
-    """Without --yes on a pipe nothing is changed, and the way on is told."""
-    world = shell.desk.world.snapshot()
+def test_without_a_terminal_nothing_is_changed(shell: Shell) -> None:
+    """Without --yes on a pipe; the message names the option."""
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply")
     assert done.code == 2
-    assert "Nobody is there to ask; nothing was changed. Add --yes" in done.errors
-    assert shell.desk.world.snapshot() == world
+    assert (
+        "There is no terminal to ask for confirmation at; nothing was changed. Pass --yes."
+        in done.errors
+    )
+    assert shell.simulation.store.snapshot() == store
     assert not shell.bundle.exists()
 
 
-def test_what_is_in_the_way_needs_its_own_yes(shell: Shell) -> None:
-    """--yes alone replaces nothing; --replace does, and a destroy puts it back."""
-    shell.desk.world.add_record(shell.desk.zone, "A", "matrix.example.org", "192.0.2.1")
-    before = shell.desk.world.snapshot()
+def test_a_foreign_resource_requires_its_own_approval(shell: Shell) -> None:
+    """--yes alone replaces nothing; --replace does, and a destroy restores it."""
+    shell.simulation.store.add_record(shell.simulation.zone, "A", "matrix.example.org", "192.0.2.1")
+    before = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
     assert "--replace homeserver" in done.errors
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
     assert shell.cloudflare("apply", "--yes", "--replace", "homeserver", "--fix", "all").code == 0
-    assert shell.desk.zone.bots["fight_mode"] is False
+    assert shell.simulation.zone.bots["fight_mode"] is False
     assert shell.cloudflare("destroy", "--yes").code == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def test_a_bundle_edited_by_hand_stops_an_apply_before_its_first_change(shell: Shell) -> None:
-    """Nothing is made at Cloudflare that could not be written down then."""
+    """Nothing is created at Cloudflare that could not be recorded."""
     assert shell.cloudflare("apply", "--yes").code == 0
     assert shell.cloudflare("destroy", "--yes").code == 0
     (shell.bundle / "synapse/log.yaml").write_text("mine\n")
-    world = shell.desk.world.snapshot()
+    store = shell.simulation.store.snapshot()
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 1
     assert "edited by hand: synapse/log.yaml" in done.errors
-    assert shell.desk.world.snapshot() == world
+    assert shell.simulation.store.snapshot() == store
 
 
-def test_a_state_that_cannot_be_used_is_told(shell: Shell) -> None:
+def test_a_state_that_cannot_be_used_is_reported(shell: Shell) -> None:
     """Damaged, of a newer version, of another server."""
     shell.cloudflare("apply", "--yes")
     path = shell.bundle / ".cloudflare.json"
     good = path.read_text()
-    for text, told in (
-        ("{", "cannot be read; put it back from a copy"),
-        (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; put it back"),
-        (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; put it back"),
-        (good.replace('"format": 1', '"format": 99'), "is of a newer synapse-bundle"),
+    for text, message in (
+        ("{", "cannot be read; restore it from a backup"),
+        (re.sub(r'"place": "', '"place": "../../', good), "cannot be read; restore it"),
+        (re.sub(r'"id": "(\w{32})"', r'"id": "../\1"', good), "cannot be read; restore it"),
+        (good.replace('"format": 1', '"format": 99'), "is from a newer synapse-bundle"),
         (good.replace('"server_name": "example.org"', '"server_name": "example.net"'),
          "has the Cloudflare state of 'example.net', not 'example.org'"),
     ):  # fmt: skip
         path.write_text(text)
         done = shell.cloudflare("plan")
         assert done.code == 2
-        assert told in done.errors
+        assert message in done.errors
     path.write_text(good)
     done = shell.cloudflare("apply", "--adopt", "abcdefgh")
     assert done.code == 2
-    assert "--adopt is for none" in done.errors
+    assert "--adopt is for a bundle without" in done.errors
 
 
 def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
-    """Where none may be made: a plan says how, a file gives it, and a bad one is refused."""
-    shell.desk.grant.allowed.discard(("API Tokens Write", "user"))
+    """If none may be created: a plan says how, a file supplies it, and a bad one is refused."""
+    shell.simulation.grant.allowed.discard(("API Tokens Write", "user"))
     plan = shell.cloudflare("plan")
-    assert "stop     The helper needs a token for the DNS of example.org" in plan.output
+    assert "error    The helper needs a token for the DNS of example.org" in plan.output
     done = shell.cloudflare("apply", "--yes")
     assert done.code == 2
     assert "apply --dns-token-file FILE" in done.errors
@@ -261,9 +264,9 @@ def test_a_dns_token_can_be_brought_along(shell: Shell) -> None:
 
 def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> None:
     """A real SIGKILL at every seventh request; at last everything is as it was."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     for victim in range(20, 70, 7):
-        start = len(shell.desk.fake.log)
+        start = len(shell.simulation.fake.log)
         process = shell.start("cloudflare", "apply", "--yes", "--fix", "all")
 
         shell.watch = partial(kill_at, start + victim, process)
@@ -273,7 +276,7 @@ def test_a_process_killed_anywhere_is_completed_by_the_next(shell: Shell) -> Non
     assert done.code == 0, done.text
     assert "nothing to do" in shell.cloudflare("plan").output
     assert shell.cloudflare("destroy", "--yes").code == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def kill_at(victim: int, process: subprocess.Popen[bytes], number: int) -> None:
@@ -283,7 +286,7 @@ def kill_at(victim: int, process: subprocess.Popen[bytes], number: int) -> None:
 
 
 def test_two_applies_exclude_each_other(shell: Shell) -> None:
-    """The second is told so, and changes nothing."""
+    """The second says so, and changes nothing."""
     seen: list[str] = []
 
     def meet(number: int) -> None:
@@ -298,7 +301,7 @@ def test_two_applies_exclude_each_other(shell: Shell) -> None:
 
 def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None:
     """Another run may end while this one asks for its token."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     assert shell.cloudflare("apply", "--yes").code == 0
     path = shell.bundle / ".cloudflare.json"
     state = path.read_text()
@@ -309,11 +312,11 @@ def test_a_destroy_works_from_the_state_that_it_has_locked(shell: Shell) -> None
         path.write_text(state)
         fifo.write(f"{PROVISIONING}\n")
     assert process.wait(timeout=PATIENCE) == 0
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
 def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
-    """It is as good as nothing, in a plan too."""
+    """It counts as missing, in a plan too."""
     secrets = shell.bundle / "secrets"
     secrets.mkdir(parents=True)
     (secrets / "tunnel.json").write_text("[" * 100_000)
@@ -324,26 +327,26 @@ def test_a_credential_that_is_nested_without_end_is_none(shell: Shell) -> None:
 
 def test_what_a_destroy_had_to_skip_is_remembered(shell: Shell) -> None:
     """The exit code says so, and the next one ends it."""
-    before = shell.desk.world.snapshot()
+    before = shell.simulation.store.snapshot()
     assert shell.cloudflare("apply", "--yes", "--fix", "bot-fight-mode").code == 0
-    needed = ("Bot Management Write", shell.desk.zone.id)
-    shell.desk.grant.allowed.remove(needed)
+    needed = ("Bot Management Write", shell.simulation.zone.id)
+    shell.simulation.grant.allowed.remove(needed)
     done = shell.cloudflare("destroy", "--yes")
     assert done.code == 1
     assert "skip     Bot Fight Mode of example.org: the token lacks Zone → Bot" in done.output
-    assert "Everything else is taken back; 1 skipped, for the reason above" in done.errors
-    shell.desk.grant.allowed.add(needed)
+    assert "1 skipped, for the reason above; everything else is removed" in done.errors
+    shell.simulation.grant.allowed.add(needed)
     assert shell.cloudflare("destroy", "--yes").code == 0
     assert not (shell.bundle / ".cloudflare.json").exists()
-    assert shell.desk.world.snapshot() == before
+    assert shell.simulation.store.snapshot() == before
 
 
-def test_waiting_is_told(shell: Shell) -> None:
+def test_waiting_is_reported(shell: Shell) -> None:
     """A request that has to be repeated says so on standard error."""
-    shell.desk.strike({3: "500 before", 5: "unreachable"})
+    shell.simulation.strike({3: "500 before", 5: "unreachable"})
     done = shell.cloudflare("plan")
     assert done.code == 0, done.text
-    assert "Cloudflare has an error of its own (HTTP 500); waiting 1 s ..." in done.errors
+    assert "Cloudflare had an internal error (HTTP 500); waiting 1 s ..." in done.errors
 
 
 def test_the_offline_commands_import_no_client(shell: Shell) -> None:

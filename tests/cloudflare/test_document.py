@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from synapse_bundle.cloudflare import permissions
-from synapse_bundle.cloudflare.consent import FIXES, REPLACEABLE
-from tests.cloudflare.servers import Shell
+from synapse_bundle.cloudflare.kinds.registry import FIXES, REPLACEABLE
+from tests.cloudflare.command_line import Shell
 
-# What stands in the document for what is different in every account.
+# What the document has for what is different in every account.
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 TUNNEL = "f70ff985-a4ef-4643-bbbc-4a0ed4fc8415"
 BUNDLE = "k3x9m2pq"
@@ -38,7 +38,7 @@ def test_the_outputs_are_real(shell: Shell, text: str) -> None:
         if command == "apply":
             assert shell.cloudflare("apply", "--yes").code == 0
         if command == "status":
-            (tunnel,) = shell.desk.account.tunnels.values()
+            (tunnel,) = shell.simulation.account.tunnels.values()
             tunnel["connections"] = [{"id": str(each)} for each in range(4)]
         printed = normalize(shell, shell.cloudflare(*shlex.split(command)).output)
         for line in find_block(text, f"synapse-bundle cloudflare {command}"):
@@ -48,10 +48,10 @@ def test_the_outputs_are_real(shell: Shell, text: str) -> None:
 
 def normalize(shell: Shell, output: str) -> list[str]:
     """Return printed lines with the document's identifiers."""
-    output = output.replace(shell.desk.account.id, ACCOUNT)
-    for tunnel in shell.desk.account.tunnels.values():
-        mark = tunnel["name"].split()[-1]
-        output = output.replace(tunnel["id"], TUNNEL).replace(mark, BUNDLE)
+    output = output.replace(shell.simulation.account.id, ACCOUNT)
+    for tunnel in shell.simulation.account.tunnels.values():
+        identity = tunnel["name"].split()[-1]
+        output = output.replace(tunnel["id"], TUNNEL).replace(identity, BUNDLE)
     return output.splitlines()
 
 
@@ -60,12 +60,12 @@ def test_every_permission_and_option_is_documented(text: str) -> None:
     rows = {
         f"{a} → {b}: {c}" for a, b, c in re.findall(r"(?m)^ +\| (\w+) \| ([^|]+) \| (\w+) \|", text)
     }
-    wanted = {
+    desired = {
         value
         for value in vars(permissions).values()
         if isinstance(value, str) and "→" in value and value != permissions.ACCOUNT_TOKENS
     }
-    assert rows == wanted
+    assert rows == desired
     assert "*Account → Account API Tokens → Edit*" in text
     for name in FIXES:
         assert f"| `{name}` |" in text

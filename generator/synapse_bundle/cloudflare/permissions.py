@@ -1,27 +1,28 @@
-"""Whose token it is and what it may do, found out before anything is changed.
+"""What a token may do, found out before anything is changed.
 
-A request to delete what cannot exist asks for the very permission and changes nothing: the answer
-is "no such thing" where it is granted. A token's own policies would need another permission to be
-read, and their names are cosmetic ("Create tokens via API", Cloudflare Fundamentals).
+A request to delete what cannot exist needs the very permission and changes nothing: where it is
+granted, the answer is "not found". To read a token's own policies would need another permission,
+and their names are cosmetic ("Create tokens via API", Cloudflare Fundamentals).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from ..errors import SettingsError
-from .client import FORBIDDEN, Client, CloudflareError
-from .resources import Zone
-from .state import Kind, Made
+from .refusals import FORBIDDEN, CloudflareError
+from .session import Session
 
-NOBODY: Final = "0" * 32
-NO_TUNNEL: Final = "00000000-0000-0000-0000-000000000000"
-NO_SCRIPT: Final = "synapse-bundle-nobody"
+# Identifiers of things that cannot exist.
+NO_ID: Final = "0" * 32
+NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
+NO_SCRIPT: Final = "synapse-bundle-does-not-exist"
 
+# Permissions by their names in the dashboard.
 TUNNEL: Final = "Account → Cloudflare Tunnel: Edit"
 SCRIPTS: Final = "Account → Workers Scripts: Edit"
 DNS: Final = "Zone → DNS: Edit"
@@ -33,10 +34,8 @@ RULES: Final = "Zone → Config Rules: Edit"
 USER_TOKENS: Final = "User → API Tokens: Edit"
 ACCOUNT_TOKENS: Final = "Account → Account API Tokens: Edit"
 
-USER: Final = "/user"
-
-# The keys that the dashboard's link is known to take; what else is needed has to be added there.
-KEYS: Final = (
+# The keys that the dashboard's link is known to accept; everything else has to be added there.
+_KEYS: Final = (
     ("dns", "edit"),
     ("workers_scripts", "edit"),
     ("workers_routes", "edit"),
@@ -44,138 +43,74 @@ KEYS: Final = (
     ("zone_settings", "edit"),
     ("account_api_tokens", "edit"),
 )
-# A part of the dashboard has other words for the same permissions since 2026.
-OTHER_NAMES: Final = (
+# Since 2026 part of the dashboard has other words for the same permissions.
+_OTHER_NAMES: Final = (
     'Where the dashboard says "Write", that is "Edit", and "Cloudflare One Connector: cloudflared"'
     ' is "Cloudflare Tunnel"'
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class Permission:
     """A permission by its name in the dashboard, and a path that cannot exist to delete.
 
-    Where a no may be about the path alone, `making` is where an empty request to make something
-    is refused for its emptiness if the permission is there.
+    Where a denial may be about the path alone, `create_path` is where an empty request to create
+    something is refused for its emptiness if the permission is there.
     """
 
     name: str
     path: str
-    making: str = ""
+    create_path: str = ""
 
 
-def find_owner(client: Client, account: str) -> str:
-    """Return where the client's token belongs in the API: `/user` or `/accounts/ID`, or "" if it is refused.
-
-    `account` is the one to ask where the token is not a user's.
-    """
-    for owner in [USER, f"/accounts/{account}"] if account else [USER]:
-        try:
-            if client.get(f"{owner}/tokens/verify")["status"] == "active":
-                return owner
-        except CloudflareError as error:
-            if error.elsewhere:
-                raise SettingsError(
-                    f"{error.message}. The token's Client IP Address Filtering does not let this"
-                    " machine's address in"
-                ) from error
-            if not error.refused:
-                raise
-    return ""
-
-
-def list_needs(home: Zone, apex: Zone | None) -> Iterator[Need]:
-    """Yield what an apply cannot do without."""
-    yield need_tunnels(home.account)
-    yield need_records(home)
-    if apex:
-        yield need_records(apex)
-        yield Need(name=SCRIPTS, path=f"/accounts/{apex.account}/workers/scripts/{NO_SCRIPT}")
-        yield Need(name=ROUTES, path=f"/zones/{apex.id}/workers/routes/{NOBODY}")
-
-
-def list_needs_of(made: Iterable[Made]) -> Iterator[Need]:
-    """Yield what it takes to take things back; a setting that may not be put back stops nothing."""
-    for each in made:
-        if each.kind is Kind.TOKEN:
-            yield need_tokens(each.place)
-        elif each.kind is Kind.TUNNEL:
-            yield need_tunnels(each.place)
-        elif each.kind in PATHS:
-            name, path = PATHS[each.kind]
-            yield Need(name=name, path=path.format(each.place))
-
-
-def need_records(place: Zone) -> Need:
-    """Return what it takes to change a zone's DNS."""
-    return Need(name=DNS, path=f"/zones/{place.id}/dns_records/{NOBODY}")
-
-
-def need_tunnels(account: str) -> Need:
-    """Return what it takes to make and delete tunnels."""
-    path = f"/accounts/{account}/cfd_tunnel"
-    return Need(name=TUNNEL, path=f"{path}/{NO_TUNNEL}", making=path)
-
-
-def need_tokens(owner: str) -> Need:
-    """Return what it takes to make and revoke tokens."""
-    path = f"{owner}/tokens"
-    return Need(name=name_tokens(owner), path=f"{path}/{NOBODY}", making=path)
-
-
-def name_tokens(owner: str) -> str:
-    """Return the permission that making tokens takes."""
-    return USER_TOKENS if owner == USER else ACCOUNT_TOKENS
-
-
-def require(client: Client, needs: Iterable[Need]) -> None:
-    """Raise SettingsError that lists every permission the token lacks, and every other refusal."""
+def require(session: Session, permissions: Iterable[Permission]) -> None:
+    """Raise SettingsError that lists every missing permission, and every other refusal."""
     missing: dict[str, None] = {}
     others: dict[str, None] = {}
-    for need in dict.fromkeys(needs):
-        refusal = try_out(client, need)
+    for permission in dict.fromkeys(permissions):
+        refusal = _probe(session, permission)
         if refusal and refusal.denied:
-            missing[need.name] = None
+            missing[permission.name] = None
         elif refusal:
-            others[f"{refusal.message}; it was asked for {need.name}"] = None
+            others[f"{refusal.message}; the request was for {permission.name}"] = None
     if others:
         raise SettingsError("Nothing was changed.", [*others, *missing])
     if missing:
         raise SettingsError(
-            "The token lacks permissions; nothing was changed. Add them to it at"
-            " https://dash.cloudflare.com/profile/api-tokens, its value stays the same."
-            f" {OTHER_NAMES}. Or make a token of the account, most of it filled in"
-            f" (add {TUNNEL}): {write_link()}",
+            "The token lacks permissions; nothing was changed. Add them at"
+            " https://dash.cloudflare.com/profile/api-tokens; the token's value stays the same."
+            f" {_OTHER_NAMES}. Or create an account token, with most of it filled in"
+            f" (add {TUNNEL}): {_write_link()}",
             missing,
         )
 
 
-def is_granted(client: Client, need: Need) -> bool:
-    """Tell whether the token has a permission."""
-    return try_out(client, need) is None
+def is_granted(session: Session, permission: Permission) -> bool:
+    """Return whether the token has a permission."""
+    return _probe(session, permission) is None
 
 
-def try_out(client: Client, need: Need) -> CloudflareError | None:
-    """Return what says that the token may not do something, or None where it may.
+def _probe(session: Session, permission: Permission) -> CloudflareError | None:
+    """Return what says that the token may not do something, or None if it may.
 
-    That there is no such thing to delete is a yes. A status that speaks of access, without a code
-    that is known to, is what the operator has to read.
+    "Not found" means that the permission is granted. A status about access with an unknown code is
+    passed on, because the operator has to read it.
     """
     try:
-        client.request("DELETE", need.path)
+        session.request("DELETE", permission.path)
     except CloudflareError as error:
         if not error.refused:
             raise
-        if error.denied and need.making:
-            return try_to_make(client, need)
+        if error.denied and permission.create_path:
+            return _probe_creation(session, permission)
         return error if error.denied or error.status in FORBIDDEN else None
     return None
 
 
-def try_to_make(client: Client, need: Need) -> CloudflareError | None:
-    """Return the refusal to make something, or None where only its emptiness is refused."""
+def _probe_creation(session: Session, permission: Permission) -> CloudflareError | None:
+    """Return the refusal to create something, or None if only its emptiness is refused."""
     try:
-        client.request("POST", need.making, {}, repeatable=True)
+        session.request("POST", permission.create_path, {}, repeatable=True)
     except CloudflareError as error:
         if not error.refused:
             raise
@@ -183,10 +118,10 @@ def try_to_make(client: Client, need: Need) -> CloudflareError | None:
     return None
 
 
-def try_to_read(client: Client, path: str, **query: str) -> Any:
-    """Return a result, or None where there is none or the token may not see it."""
+def read_if_allowed(session: Session, path: str, **query: str) -> Any:
+    """Return a result, or None if there is none or the token may not read it."""
     try:
-        return client.find(path, query or None)
+        return session.find(path, query or None)
     except CloudflareError as error:
         if error.refused:
             return None
@@ -198,17 +133,9 @@ def explain(error: CloudflareError, permission: str) -> str:
     return f"the token lacks {permission}" if error.denied else error.message
 
 
-def write_link() -> str:
+def _write_link() -> str:
     """Return the address of the dashboard's form for a token, with permissions filled in."""
-    keys = [{"key": key, "type": kind} for key, kind in KEYS]
+    keys = [{"key": key, "type": kind} for key, kind in _KEYS]
     filled = quote(json.dumps(keys, separators=(",", ":")), safe="")
-    place = "https://dash.cloudflare.com/?to=/:account/api-tokens"
-    return f"{place}&permissionGroupKeys={filled}&name=synapse-bundle"
-
-
-PATHS: Final = {
-    Kind.ROUTE: (ROUTES, "/zones/{}/workers/routes/" + NOBODY),
-    Kind.WORKER: (SCRIPTS, "/accounts/{}/workers/scripts/" + NO_SCRIPT),
-    Kind.RECORD: (DNS, "/zones/{}/dns_records/" + NOBODY),
-    Kind.PROXY: (DNS, "/zones/{}/dns_records/" + NOBODY),
-}
+    form = "https://dash.cloudflare.com/?to=/:account/api-tokens"
+    return f"{form}&permissionGroupKeys={filled}&name=synapse-bundle"

@@ -11,86 +11,83 @@ from typing import Final
 
 import click
 
-from .. import locking
-from .. import pipeline as generation
-from ..cloudflare import advice, application, bundles, destruction, permissions, presentation
-from ..cloudflare import state as states
-from ..cloudflare.change import OPTIONAL, Condition, Part
-from ..cloudflare.consent import ALL, FIXES, REPLACEABLE, Consent
-from ..cloudflare.outlook import (
-    VARIABLE,
-    Outlook,
-    ask_token,
-    check_token,
-    open_client,
-    open_outlook,
-    read_file,
-    read_token,
-)
-from ..cloudflare.undoing import Verb
-from ..cloudflare.work import Work
-from ..credentials import file_names as imports
+from .. import locking, pipeline
+from ..cloudflare import apply as apply_changes
+from ..cloudflare import destroy as destroy_all
+from ..cloudflare import local_secrets, output, permissions
+from ..cloudflare import state as state_file
+from ..cloudflare.api_token import VARIABLE, ask_token, read_token, read_token_file
+from ..cloudflare.apply_run import ApplyRun
+from ..cloudflare.approval import ALL, Approval
+from ..cloudflare.changes import Condition
+from ..cloudflare.desired import require_desired
+from ..cloudflare.kinds.dns_token import TOKEN, write_advice
+from ..cloudflare.kinds.registry import FIXES, LEAVABLE, REPLACEABLE, require_entry
+from ..cloudflare.plan import CloudflarePlan, open_plan
+from ..cloudflare.rehearsal import require_writable
+from ..cloudflare.removal import RemovalAction, RemovalContext
+from ..cloudflare.session import Session
+from ..credentials import file_names
 from ..errors import BundleError, SettingsError
 from ..options import output_option, settings_option
 from ..settings import loading
 
-token_option = click.option(
+_token_option = click.option(
     "--token-file",
     type=click.Path(path_type=Path),
     help=f"File with the API token, - for standard input.  [default: {VARIABLE}, else a prompt]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask whether to go on.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.command()
 @settings_option
 @output_option
-@token_option
-@json_option
+@_token_option
+@_json_option
 def plan(
     settings_path: Path | None, bundle: Path, token_file: Path | None, *, as_json: bool
 ) -> None:
-    """Show what an apply would do; change nothing."""
-    outlook = look(settings_path, bundle, token_file)
+    """Show what apply would change; change nothing."""
+    planned = _open(settings_path, bundle, token_file)
     if as_json:
-        click.echo(write_json(outlook))
+        click.echo(_write_json(planned))
         return
-    show_plan(outlook)
-    for obstacle in outlook.obstacles:
-        click.echo(f"{click.style('stop    ', fg='red')} {obstacle}")
-    click.echo(f"\n{presentation.count(outlook.changes)}")
+    _show_plan(planned)
+    _show(output.write_obstacles(planned.obstacles))
+    click.echo(f"\n{output.write_count(planned.changes)}")
 
 
 @click.command()
 @settings_option
 @output_option
-@token_option
-@json_option
+@_token_option
+@_json_option
 def status(
     settings_path: Path | None, bundle: Path, token_file: Path | None, *, as_json: bool
 ) -> None:
-    """Show how everything stands, and whether the tunnel is connected."""
-    outlook = look(settings_path, bundle, token_file)
+    """Show every resource and its condition, and whether the tunnel is connected."""
+    planned = _open(settings_path, bundle, token_file)
     if as_json:
-        click.echo(write_json(outlook))
+        click.echo(_write_json(planned))
         return
-    click.echo(presentation.write_access(outlook.access))
-    show(presentation.write_status(outlook.changes))
-    show(presentation.write_notes([*outlook.obstacles, *outlook.notes]))
+    click.echo(output.write_access(planned.access))
+    _show(output.write_status(planned.changes))
+    _show(output.write_notes([*planned.obstacles, *planned.notes]))
 
 
 @click.command()
 @settings_option
 @output_option
-@token_option
-@yes_option
+@_token_option
+@_yes_option
 @click.option(
     "--replace", "replacing", multiple=True, type=click.Choice(REPLACEABLE),
-    help="Replace this although it was not made here; a destroy puts it back.",
+    help="Replace this although it was not created here; destroy restores it.",
 )  # fmt: skip
 @click.option(
-    "--leave", "leaving", multiple=True, type=click.Choice(sorted(map(str, OPTIONAL))),
+    "--leave", "leaving", multiple=True, type=click.Choice(LEAVABLE),
     help="Leave this as it is, and do without the Worker.",
 )  # fmt: skip
 @click.option(
@@ -99,9 +96,9 @@ def status(
 )  # fmt: skip
 @click.option(
     "--dns-token-file", type=click.Path(path_type=Path),
-    help="File with a DNS token for the helper, where none may be made.",
+    help="File with a DNS token for the helper, if yours may not create one.",
 )  # fmt: skip
-@click.option("--adopt", default="", metavar="ID", help="Take over what a lost state had made.")
+@click.option("--adopt", default="", metavar="ID", help="Take over what a lost state had created.")
 def apply(
     settings_path: Path | None,
     bundle: Path,
@@ -117,129 +114,132 @@ def apply(
     """Set everything up at Cloudflare and write the bundle; a second run changes nothing."""
     settings = loading.load(settings_path)
     base = settings_path.parent if settings_path else Path()
-    given = {imports.TOKEN: check_token(read_file(dns_token_file))} if dns_token_file else {}
-    bundles.read_wanted(settings, base)
-    bundles.rehearse(settings, bundle, base, given)
+    given = {file_names.TOKEN: read_token_file(dns_token_file)} if dns_token_file else {}
+    desired = require_desired(settings, base)
+    require_writable(settings, bundle, base, given)
     token = read_token(token_file)
-    consent = Consent(
+    approval = Approval(
         replacing=set(replacing),
         leaving=set(leaving),
         fixing=set(fixing),
-        asks=is_somebody_there(),
+        interactive=_is_terminal(),
         yes=yes,
     )
     with locking.lock(bundle):
-        outlook = open_outlook(settings, base, bundle, token, adopt)
-        if not given and consent.asks:
-            given = ask_dns_token(outlook)
-        given |= carry_out(outlook.without_minting() if given else outlook, bundle, consent)
-    generation.write(settings, bundle, settings_path, given, force=False)
-    generation.show_next(settings, bundle)
+        planned = open_plan(desired, bundle, _open_session(token), adopt)
+        if not given and approval.interactive:
+            given = _ask_dns_token(planned)
+        given |= _carry_out(planned.without_token() if given else planned, bundle, approval)
+    pipeline.write(settings, bundle, settings_path, given, force=False)
+    pipeline.show_next(settings, bundle)
 
 
-def ask_dns_token(outlook: Outlook) -> dict[str, str]:
-    """Return the helper's DNS token, asked for where it is wanted and may not be made."""
-    if all(c.part is not Part.TOKEN or c.condition is not Condition.LEFT for c in outlook.changes):
+def _ask_dns_token(planned: CloudflarePlan) -> dict[str, str]:
+    """Return the helper's DNS token, asked for if one is needed and may not be created."""
+    conditions = {change.resource: change.condition for change in planned.changes}
+    if conditions.get(TOKEN) is not Condition.LEFT:
         return {}
-    click.echo(f"{advice.write_token_advice(outlook.found)}\n")
-    return {imports.TOKEN: ask_token("DNS token for the helper")}
+    click.echo(f"{write_advice(planned.access)}\n")
+    return {file_names.TOKEN: ask_token("DNS token for the helper")}
 
 
-def carry_out(outlook: Outlook, bundle: Path, consent: Consent) -> dict[str, str]:
-    """Show the plan, get every yes it needs, and apply it; return the secrets it gave."""
-    first = outlook.state
-    outlook = replace(outlook, state=consent.settle(outlook.state))
-    show_plan(outlook)
-    if outlook.obstacles:
-        raise SettingsError("Nothing was changed.", outlook.obstacles)
-    consent.ask(outlook.changes)
-    outlook = replace(outlook, state=consent.settle(outlook.state))
-    chosen = [change for change in outlook.changes if change.verb and consent.agrees(change)]
+def _carry_out(planned: CloudflarePlan, bundle: Path, approval: Approval) -> dict[str, str]:
+    """Show the plan, ask for every approval, and apply it; return the secrets that were issued."""
+    first = planned.state
+    planned = replace(planned, state=approval.settle(planned.state))
+    _show_plan(planned)
+    if planned.obstacles:
+        raise SettingsError("Nothing was changed.", planned.obstacles)
+    approval.ask(planned.changes)
+    planned = replace(planned, state=approval.settle(planned.state))
+    chosen = [change for change in planned.changes if change.verb and approval.covers(change)]
     if not chosen:
         click.echo("\nnothing to do")
     else:
-        consent.confirm(f"Apply {'this' if len(chosen) == 1 else f'these {len(chosen)}'} now?")
+        approval.confirm(f"Apply {'this' if len(chosen) == 1 else f'these {len(chosen)}'} now?")
         click.echo()
-    if chosen or outlook.state != first:
-        states.write(bundle, outlook.state)
-    work = Work(
-        client=outlook.client,
-        wanted=outlook.wanted,
-        state=outlook.state,
-        found=outlook.found,
-        save=partial(states.write, bundle),
-        say=click.echo,
+    if chosen or planned.state != first:
+        state_file.write(bundle, planned.state)
+    run = ApplyRun(
+        session=planned.session,
+        desired=planned.desired,
+        state=planned.state,
+        found=planned.found,
+        save=partial(state_file.write, bundle),
+        report=click.echo,
     )
-    application.apply(work, outlook.look, consent.agrees)
-    return work.given
+    apply_changes.apply(run, planned.read, approval.covers)
+    return run.secrets
 
 
 @click.command()
 @output_option
-@token_option
-@yes_option
+@_token_option
+@_yes_option
 def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
-    """Take back everything that was made, and put back what stood there before."""
-    if not states.read(bundle):
-        click.echo(f"{bundle} has nothing at Cloudflare; there is no {states.NAME} in it")
+    """Delete everything that was created, and restore what was there before."""
+    if not state_file.read(bundle, require_entry):
+        click.echo(f"{bundle} has nothing at Cloudflare; it does not contain {state_file.NAME}")
         return
-    client = open_client(read_token(token_file))
+    session = _open_session(read_token(token_file))
     with locking.lock(bundle):
         # Another run may have changed it until the lock was held.
-        state = states.read(bundle) or states.create("")
-        permissions.require(client, permissions.list_needs_of(state.made))
-        secret = bundles.read_secrets(bundle).token
-        planned = destruction.examine(client, state, secret)
-        show(presentation.write_undoings(planned))
-        Consent(asks=is_somebody_there(), yes=yes).confirm("Do this now?")
+        state = state_file.read(bundle, require_entry) or state_file.create("")
+        permissions.require(session, destroy_all.list_permissions(state))
+        token = local_secrets.read(bundle).token
+        context = RemovalContext(session=session, state=state, token=token)
+        planned = destroy_all.plan_removals(context)
+        _show(output.write_removals(planned))
+        Approval(interactive=_is_terminal(), yes=yes).confirm("Do this now?")
         click.echo()
-        save = partial(states.write, bundle)
         skipped = 0
-        for undone in destruction.destroy(client, state, planned, save, secret):
-            show(presentation.write_undoings([undone]))
-            skipped += undone.verb is Verb.SKIP
+        for removal in destroy_all.destroy(context, planned, partial(state_file.write, bundle)):
+            _show(output.write_removals([removal]))
+            skipped += removal.action is RemovalAction.SKIP
         if skipped:
             raise BundleError(
-                f"Everything else is taken back; {skipped} skipped, for the reason above. Run the"
-                " command again when that is put right"
+                f"{skipped} skipped, for the reason above; everything else is removed. Fix that and"
+                " run the command again"
             )
-        states.remove(bundle)
+        state_file.delete(bundle)
     click.echo(
-        "\nDone. The secrets tunnel.json and a dns_token that was made here are worth nothing now;"
-        "\nthe bundle is otherwise as it was."
+        "\nDone. secrets/tunnel.json no longer works, nor does secrets/dns_token if it was created"
+        "\nhere; the rest of the bundle is unchanged."
     )
 
 
-def look(settings_path: Path | None, bundle: Path, token_file: Path | None) -> Outlook:
-    """Return what there is, for a command that changes nothing."""
+def _open(settings_path: Path | None, bundle: Path, token_file: Path | None) -> CloudflarePlan:
+    """Return a plan, for a command that changes nothing."""
     settings = loading.load(settings_path)
     base = settings_path.parent if settings_path else Path()
-    bundles.read_wanted(settings, base)
-    return open_outlook(settings, base, bundle, read_token(token_file))
+    desired = require_desired(settings, base)
+    return open_plan(desired, bundle, _open_session(read_token(token_file)))
 
 
-def is_somebody_there() -> bool:
-    """Tell whether a person can be asked."""
+def _open_session(token: str) -> Session:
+    """Return a session that reports on standard error when it waits."""
+    return Session(token, report=lambda sentence: click.echo(f"{sentence} ...", err=True))
+
+
+def _is_terminal() -> bool:
+    """Return whether there is a terminal to ask at."""
     return bool(sys.stdin) and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def show_plan(outlook: Outlook) -> None:
-    """Print where all this is, what is to be done, and what is worth knowing."""
-    click.echo(f"{presentation.write_access(outlook.access)}\n")
-    show(presentation.write_plan(outlook.changes))
-    show(presentation.write_notes(outlook.notes))
+def _show_plan(planned: CloudflarePlan) -> None:
+    click.echo(f"{output.write_access(planned.access)}\n")
+    _show(output.write_plan(planned.changes))
+    _show(output.write_notes(planned.notes))
 
 
-def show(lines: Iterable[str]) -> None:
-    """Print lines."""
+def _show(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
 
 
-def write_json(outlook: Outlook) -> str:
-    """Return a look as JSON."""
-    notes = [*outlook.obstacles, *outlook.notes]
-    return presentation.write_json(outlook.access, outlook.state.id, outlook.changes, notes)
+def _write_json(planned: CloudflarePlan) -> str:
+    notes = [*planned.obstacles, *planned.notes]
+    return output.write_json(planned.access, planned.state.id, planned.changes, notes)
 
 
 COMMANDS: Final[dict[str, click.Command]] = {

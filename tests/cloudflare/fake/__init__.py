@@ -1,0 +1,1 @@
+"""Cloudflare's API in memory, as strict as the real one."""
