@@ -87,7 +87,7 @@ def update(moves: Mapping[str, tuple[str, str]], path: Path = PINS) -> None:
             raise BundleError(f"{path.name}: {name}: {tag!r} with {digest!r} is not a pin")
         refuse_denied(name, replace(pins[name], tag=tag))
         today = f"{datetime.now(UTC).date()}"
-        document[name].update({"tag": tag, "digest": digest, "recorded": today})  # type: ignore[union-attr]
+        document[name].update({"tag": tag, "digest": digest, "recorded": today})
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 

@@ -174,7 +174,7 @@ def test_the_operators_files_are_never_touched(runner: Runner) -> None:
     ["a b", "Bündel-ß-束", "a:b", "-leading", "$HOME", "{{x}}", 'it\'s "so"', "a/b/c", "a\nb"],
 )
 def test_any_name_of_the_output_directory_will_do(runner: Runner, name: str) -> None:
-    """The bundle is the same in a directory of any name, and is recognised there."""
+    """The bundle is the same in a directory of any name, and is recognized there."""
     assert runner.generate().code == 0
     run = runner.generate(f"--output={name}")
     assert run.code == 0, run.output
