@@ -124,9 +124,9 @@ def start(internet: Internet) -> None:
     """Build the two images and start the containers; wait until all answer."""
     for image in ("internet", "pebble"):
         docker("build", "--quiet", "--tag", tag(image), str(IMAGES / image))
-    authority = trustme.CA()
+    root = trustme.CA()
     served = internet.folder / "served.pem"
-    authority.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)
+    root.issue_cert(*LIFETIMES).private_key_and_cert_chain_pem.write_to_path(served)
     served.chmod(0o444)
     addresses = {name: f"{internet.prefix}{n}" for n, name in enumerate(LIFETIMES, start=5)}
     for authority, address in addresses.items():
@@ -134,7 +134,7 @@ def start(internet: Internet) -> None:
     start_fakes(internet, addresses, served)
     wait_until_answering(internet)
     roots = [fetch_root(address) for address in addresses.values()]
-    internet.trust.write_bytes(b"".join([authority.cert_pem.bytes(), *roots]))
+    internet.trust.write_bytes(b"".join([root.cert_pem.bytes(), *roots]))
 
 
 def tag(image: str) -> str:

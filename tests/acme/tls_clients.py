@@ -65,7 +65,8 @@ def ask(stack: Stack, context: ssl.SSLContext, path: str, token: str = "") -> tu
     is none.
     """
     connection = connect_tls(stack.https_port, stack.homeserver, context, _LONGEST)
-    der = connection.sock.getpeercert(binary_form=True)
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    der = connection.sock.getpeercert(binary_form=True) or b""
     answer = http.ask(connection, "GET", path, token=token)
     if answer.status != HTTPStatus.OK:
         raise ConnectionError(f"answered {answer.status}: {answer.body[:200]!r}")

@@ -246,7 +246,7 @@ def test_changes_its_issuer_while_it_serves(certified: Certified, tmp_path: Path
             stack.generate()
             stack.up()
             wait_for(
-                lambda trusted=trusted: serves(stack, trusted), f"{chosen} is served", SERVED_WITHIN
+                functools.partial(serves, stack, trusted), f"{chosen} is served", SERVED_WITHIN
             )
             serials.append(serial(tls_clients.read_served(stack, trusted)))
     assert log.failures == []

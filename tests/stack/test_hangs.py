@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Final
 
@@ -85,11 +86,14 @@ def test_a_certificate_watcher_that_hangs_or_dies_is_replaced(stack: Stack) -> N
     def inside(script: str) -> str:
         return stack.compose("exec", "--no-TTY", "apache", "bash", "-c", script).stdout.strip()
 
+    def is_another(old: str) -> bool:
+        return inside(find) not in ("", old)
+
     find = "read -r _ watcher </run/apache2/watcher.beat && echo $watcher"
     for signal in ("STOP", "KILL"):
         old = inside(find)
         inside(f"kill -{signal} {old}")
-        wait_for(lambda old=old: inside(find) not in ("", old), "another watcher lives")
+        wait_for(functools.partial(is_another, old), "another watcher lives")
     served = (
         "echo | openssl s_client -connect 127.0.0.1:443 2>/dev/null | openssl x509 -serial -noout"
     )

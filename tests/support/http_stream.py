@@ -64,6 +64,11 @@ async def open_stream(
     port: int, host: str, context: ssl.SSLContext | None, handshake: float = 60
 ) -> HttpStream:
     """Connect to a port of 127.0.0.1; with a context by TLS, verified for `host`."""
-    tls = {"server_hostname": host, "ssl_handshake_timeout": handshake} if context else {}
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, **tls)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1",
+        port,
+        ssl=context,
+        server_hostname=host if context else None,
+        ssl_handshake_timeout=handshake if context else None,
+    )
     return HttpStream(host=host, reader=reader, writer=writer)

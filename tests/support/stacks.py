@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -118,7 +119,11 @@ class Stack:
     def wait_healthy(self, *services: str) -> None:
         """Wait until services are healthy."""
         for service in services or ("postgres", "synapse", "helper", "apache"):
-            wait_for(lambda s=service: self.health(s) == "healthy", f"{service} is healthy")
+            wait_for(functools.partial(self.is_healthy, service), f"{service} is healthy")
+
+    def is_healthy(self, service: str) -> bool:
+        """Return whether a service is healthy."""
+        return self.health(service) == "healthy"
 
     def health(self, service: str) -> str:
         """Return a service's health as the engine sees it, or its state where it has none."""

@@ -30,7 +30,7 @@ MANY: Final = settings(max_examples=100, deadline=None, suppress_health_check=li
 def test_any_text_survives_the_module(importer: Runtime, support: dict[str, str]) -> None:
     """Even a text that the settings would refuse can neither change nor break the module."""
     chosen = Settings(server_name="example.org", email="you@example.org")
-    chosen = chosen.model_copy(update={"support": Support.model_construct(**support)})
+    chosen = chosen.model_copy(update={"support": Support.model_construct(None, **support)})
     expected = read_plan(plan_settings(chosen), "any")
     answer = importer.fetch(expected.worker, Request(target=f"{FOLDER}support"))
     assert answer.body == expected.documents["support"]

@@ -59,7 +59,7 @@ def run_workerd(program: Path, folder: Path, workers: Iterable[WorkerModule]) ->
     names = write_files(folder, workers)
     log = folder / "log"
     reader, writer = os.pipe()
-    command = [program, "serve", "config.capnp", f"--control-fd={writer}"]
+    command = [str(program), "serve", "config.capnp", f"--control-fd={writer}"]
     # Unbuffered, or select would not see the lines that are read already.
     with FileIO(reader) as control, log.open("w") as errors:
         process = subprocess.Popen(command, cwd=folder, pass_fds=[writer], stderr=errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import ssl
@@ -46,7 +47,7 @@ async def serve() -> None:
     names = DnsResponses(state, addresses)
     resolver = Nameserver(os.environ["ADDRESS"], lambda packet: names.answer(packet, ""))
     servers = [
-        Nameserver(address, lambda packet, label=label: names.answer(packet, label))
+        Nameserver(address, functools.partial(names.answer, server=label))
         for label, address in addresses.items()
     ]
 
