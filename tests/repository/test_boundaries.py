@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,15 @@ OWNERS = {
     "jinja2": {"rendering"},
     "pydantic": {
         f"settings.{name}"
-        for name in ("block", "certificates", "loading", "model", "names", "tunnel", "well_known")
+        for name in (
+            "block",
+            "certificates",
+            "loading",
+            "model",
+            "names",
+            "tunnel_settings",
+            "well_known",
+        )
     },
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
@@ -75,6 +84,28 @@ def test_modules_and_functions_stay_small(repository: Path) -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None
                 assert node.end_lineno - node.lineno < 40, f"{path.name}: {node.name}"
+
+
+def test_one_name_is_one_module(repository: Path) -> None:
+    """No module's name occurs twice in a package; a command may have that of what it calls."""
+    for package in PACKAGES:
+        names = Counter(
+            path.stem
+            for path in (repository / package).rglob("*.py")
+            if path.parent.name != "commands" and not path.stem.startswith("__")
+        )
+        assert names.most_common(1)[0][1] == 1, names.most_common(3)
+
+
+def test_one_name_is_one_class(repository: Path) -> None:
+    """No class's name occurs twice in the two packages."""
+    names = Counter(
+        node.name
+        for _, tree in iterate_modules(repository)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert names.most_common(1)[0][1] == 1, names.most_common(3)
 
 
 def test_every_module_of_tests_has_tests(repository: Path) -> None:

@@ -46,6 +46,20 @@ def test_settings_document_has_every_key_and_default(repository: Path) -> None:
             assert rows[key] == "none", key
 
 
+def test_architecture_document_names_every_module(repository: Path) -> None:
+    """Each module of both packages is in one of the tables, once."""
+    text = (repository / "docs/architecture.md").read_text().partition("## Every module")[2]
+    for package in ("generator/synapse_bundle", "images/helper/bundle_helper"):
+        folder = repository / package
+        modules = {str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.py")}
+        cloudflare = {name for name in modules if name.startswith("cloudflare/")}
+        for part, group in (("", modules - cloudflare), ("/cloudflare", cloudflare)):
+            table = text.partition(f"`{package}{part}`")[2].partition("\n\n`")[0]
+            named = re.findall(r"(?m)^\| `([\w/]+)` \|", table)
+            wanted = {name.removeprefix("cloudflare/") for name in group}
+            assert sorted(named) == sorted(n for n in wanted if not n.endswith("__init__"))
+
+
 def test_security_document_names_every_secret(repository: Path) -> None:
     """The table of secrets is complete."""
     text = (repository / "docs/security.md").read_text()

@@ -14,7 +14,7 @@ from ..topology import derive_tunnel_subnet
 from .block import Block
 from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
-from .tunnel import TunnelChoice, TunnelSettings
+from .tunnel_settings import TunnelChoice, TunnelSettings
 from .well_known import Email, SupportSettings, WorkerSettings
 
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
