@@ -221,6 +221,13 @@ def test_a_placeholder_makes_room_for_a_record(simulation: Simulation) -> None:
     assert list(simulation.zone.records.values()) == [website]
 
 
+def list_rules(simulation: Simulation) -> list[Json]:
+    """Return the configuration rules of the zone."""
+    assert simulation.zone.ruleset
+    rules: list[Json] = simulation.zone.ruleset["rules"]
+    return rules
+
+
 Deed = Callable[[Simulation], Any]
 REPAIRED: dict[str, Deed] = {
     "the tunnel is deleted": lambda d: next(iter(d.account.tunnels.values())).update(
@@ -236,8 +243,8 @@ REPAIRED: dict[str, Deed] = {
     "the route is deleted": lambda d: d.zone.routes.clear(),
     "the token is revoked": lambda d: [d.store.grants.pop(g) for g in list(d.store.grants)[1:]],
     "the bundle loses its secrets": lambda d: d.secrets.clear(),
-    "the rule is edited": lambda d: d.zone.ruleset["rules"][0].update(enabled=False),
-    "the rule is deleted": lambda d: d.zone.ruleset["rules"].clear(),
+    "the rule is edited": lambda d: list_rules(d)[0].update(enabled=False),
+    "the rule is deleted": lambda d: list_rules(d).clear(),
 }
 
 
@@ -325,7 +332,7 @@ def test_a_foreign_resource_that_appears_during_an_apply_stops_it(simulation: Si
             simulation.store.add_record(simulation.zone, "A", HOST, "192.0.2.7")
         return real(*arguments)
 
-    simulation.read = read  # type: ignore[method-assign]
+    simulation.read = read  # type: ignore[method-assign, assignment]
     with pytest.raises(BundleError, match="not approved"):
         simulation.apply(Approval())
     assert [record["content"] for record in find(simulation, HOST)] == ["192.0.2.7"]

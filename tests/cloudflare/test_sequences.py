@@ -51,12 +51,13 @@ APPROVALS = st.one_of(
         fixing=st.sets(st.sampled_from(FIXES)),
     ),
 )
-TROUBLE = st.one_of(
+FAULTS = st.SearchStrategy[dict[int, str]]
+TROUBLE: FAULTS = st.one_of(
     st.just({}),
     st.dictionaries(st.integers(0, 60), st.sampled_from(FAILURES), max_size=3),
     st.dictionaries(st.integers(0, 60), st.sampled_from([*FAILURES, *DEATHS]), max_size=2),
 )
-DYING = st.one_of(
+DYING: FAULTS = st.one_of(
     st.just({}),
     st.dictionaries(st.integers(0, 12), st.sampled_from(["before", "after"]), max_size=1),
 )

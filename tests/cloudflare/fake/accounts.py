@@ -185,9 +185,11 @@ def read_parts(request: FakeRequest) -> tuple[Json, dict[str, bytes]]:
     """Return the metadata and the modules of a multipart upload."""
     head = f"Content-Type: {request.content_type}\r\n\r\n".encode()
     message = email.message_from_bytes(head + request.content, policy=email.policy.HTTP)
-    metadata, modules = None, {}
+    metadata: Json | None = None
+    modules: dict[str, bytes] = {}
     for part in message.iter_parts():
         payload = part.get_payload(decode=True)
+        assert isinstance(payload, bytes)
         if part.get_param("name", header="content-disposition") == "metadata":
             metadata = json.loads(payload)
         elif part.get_content_type() == "application/javascript+module":

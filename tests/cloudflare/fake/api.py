@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tests.cloudflare.fake.store import Grant, Json, Store
 
@@ -79,6 +79,7 @@ class FakeEndpoint:
     handle: Callable[[Store, FakeRequest], Any]
 
 
+Handler = TypeVar("Handler", bound=Callable[[Store, FakeRequest], Any])
 ENDPOINTS: Final[list[FakeEndpoint]] = []
 # What an endpoint returns that answers without a body.
 NOTHING: Final = object()
@@ -86,13 +87,11 @@ NOTHING: Final = object()
 
 def endpoint(
     method: str, path: str, *permissions: str, query: str = ""
-) -> Callable[[Callable[[Store, FakeRequest], Any]], Callable[[Store, FakeRequest], Any]]:
+) -> Callable[[Handler], Handler]:
     """Register what answers a method and path; one of the permissions is needed, if any."""
     pattern = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
 
-    def register(
-        handle: Callable[[Store, FakeRequest], Any],
-    ) -> Callable[[Store, FakeRequest], Any]:
+    def register(handle: Handler) -> Handler:
         ENDPOINTS.append(
             FakeEndpoint(
                 method=method,

@@ -146,7 +146,7 @@ class Store:
 
     def add_route(self, zone: FakeZone, pattern: str, script: str | None) -> Json:
         """Add a Worker route made by hand."""
-        route = {"id": self.make_id(), "pattern": pattern, "script": script}
+        route: Json = {"id": self.make_id(), "pattern": pattern, "script": script}
         zone.routes[route["id"]] = route
         return route
 
@@ -158,7 +158,7 @@ class Store:
 
     def add_tunnel(self, account: FakeAccount, name: str, connections: int = 0) -> Json:
         """Add a tunnel made by hand."""
-        tunnel = {
+        tunnel: Json = {
             "id": self.make_uuid(),
             "name": name,
             "config_src": "local",

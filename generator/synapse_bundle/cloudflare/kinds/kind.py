@@ -58,5 +58,6 @@ class Kind(Protocol):
         """Return whether the settings no longer need an entry."""
         return False
 
-    def require_entry(self, entry: StateEntry) -> None:
+    def require_entry(self, entry: StateEntry) -> None:  # noqa: ARG002
         """Raise ValueError or LookupError for an entry that no apply has written."""
+        return
