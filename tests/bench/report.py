@@ -63,7 +63,7 @@ class Report:
         place = [f"{name}: {value}" for name, value in self.surroundings.items()]
         yield tabulate(HEADINGS, map(list_cells, self.figures))
         yield "![Each ratio with its rounds and its goal](performance/ratios.svg)"
-        yield "What stood on both sides, medians:"
+        yield "Both sides, medians:"
         yield tabulate(("#", "sides", "note"), map(list_sides, self.figures))
         yield "Long polls, as their number grows (times of `/versions` in ms, memory in KiB):"
         yield tabulate(("held", "median", "p99", "p99 of Synapse alone", "Apache's KiB for each"),
