@@ -95,7 +95,7 @@ def test_no_module_of_the_helper_spells_a_value(repository: Path) -> None:
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and id(node) not in docstrings:
-                assert _find_literals(f"{node.value}") <= HELPER_LITERALS, path
+                assert _find_literals(str(node.value)) <= HELPER_LITERALS, path
 
 
 @pytest.mark.parametrize(("path", "pattern", "value"), BOUND, ids=lambda value: f"{value}"[:40])

@@ -86,8 +86,12 @@ def test_any_domain_makes_a_valid_configuration(
     server_name: str, homeserver: str, tmp_path: Path
 ) -> None:
     """The rules hold for every name that the settings accept."""
-    values = {"server_name": server_name, "homeserver": homeserver, "email": "you@example.org"}
-    values["tunnel"] = {"credentials": "tunnel.json"}
+    values = {
+        "server_name": server_name,
+        "homeserver": homeserver,
+        "email": "you@example.org",
+        "tunnel": {"credentials": "tunnel.json"},
+    }
     chosen = Settings.model_validate(values)
     check_rules(chosen, read_rules(render(chosen), tmp_path))
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def run(
     return done
 
 
-def refuse(directory: Path, *arguments: str, **options: str) -> str:
+def refuse(directory: Path, *arguments: str, **options: Any) -> str:
     """Run `generate` in vain; return the one line that says why."""
     done = run(directory, "generate", *arguments, **options)
     assert done.returncode in (1, 2), (done.stdout, done.stderr)

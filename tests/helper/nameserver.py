@@ -14,7 +14,7 @@ import dns.resolver
 import dns.rrset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class NameServer:
@@ -23,7 +23,7 @@ class NameServer:
     A CNAME of the table is followed; `*.` stands for what is not there below its parent (RFC 4592). Names in `broken`, alone or with a kind, are answered with SERVFAIL.
     """
 
-    def __init__(self, table: dict[tuple[str, str], Iterable[str]]) -> None:
+    def __init__(self, table: Mapping[tuple[str, str], Iterable[str]]) -> None:
         self.table = {key: list(values) for key, values in table.items()}
         self.broken: set[str] = set()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -153,6 +153,7 @@ def test_files_that_nobody_replaces_are_told(foreign: CertificateSettings) -> No
 def test_many_at_once_publish_it_once(foreign: CertificateSettings) -> None:
     """The service and a person's command that adopt the same files at once both end well."""
     told: list[str] = []
+    assert isinstance(foreign.issuer, Files)
     for _ in range(20):
         issue(foreign)
         told.clear()

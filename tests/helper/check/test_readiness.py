@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bundle_helper import storage
 from bundle_helper.check import readiness
-from bundle_helper.health import STATUS_FILE
+from bundle_helper.status import STATUS_FILE
 from tests.helper.conftest import Bundle
 
 BEGUN, GROWN = 5.0, 3600.0

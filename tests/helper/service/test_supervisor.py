@@ -206,7 +206,7 @@ def test_a_duty_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     found, clock = duty({}, monkeypatch)
     monkeypatch.setattr(os, "posix_spawn", lambda *_, **__: 4711)
-    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(number) or pid)
+    monkeypatch.setattr(os, "kill", lambda _, number: sent.append(number))
     found.start(["/bin/true"])
     for moment in (1099.0, 1100.0, 1108.0, 1109.0):
         clock[0] = moment
