@@ -166,7 +166,7 @@ def test_a_dead_watcher_is_reported_and_replaced(
     orphaned: ApacheContainer, authority: Leaf
 ) -> None:
     """An Apache whose watcher is dead is unhealthy until the watcher is replaced."""
-    reason = "the certificate watcher had stopped, and was started anew"
+    reason = "the certificate watcher had stopped and was restarted"
     wait_for(lambda: orphaned.find_fault() == reason, "a red health", 60)
     wait_for(lambda: not orphaned.find_fault(), "a green health", 60)
     leaf = issue("localhost", authority)

@@ -197,7 +197,7 @@ def test_a_token_that_is_not_needed_is_not_asked_for(directory: Path, settings: 
     "command", ["generate --token", "tunnel import", "cloudflare plan --token-file -"]
 )
 @pytest.mark.parametrize("redirection", ["<&-", "< bytes"])
-def test_a_standard_input_that_holds_no_secret_is_told(
+def test_a_standard_input_that_holds_no_secret_is_reported(
     directory: Path, command: str, redirection: str
 ) -> None:
     """Closed, or no text: an answer without a traceback, and nothing is written."""
@@ -240,7 +240,7 @@ def test_modes_do_not_depend_on_the_umask(directory: Path) -> None:
         assert Path(name, "apache/httpd.conf").stat().st_mode & 0o777 == 0o644
 
 
-def test_a_first_run_tells_of_the_images_in_a_line_each(directory: Path) -> None:
+def test_a_first_run_lists_the_images_in_a_line_each(directory: Path) -> None:
     """What is the same for everybody does not bury the card; --verbose names every file."""
     first = invoke("generate")
     assert re.search(r"(?m)^create    images/helper/ \(\d\d+ files\)$", first.output)
@@ -272,7 +272,7 @@ def test_settings_that_are_not_found_are_not_the_trial(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "$HOME", "~", "it's", "-leading", "a;b", "plain"])
-def test_the_card_can_be_typed_as_it_stands(directory: Path, name: str) -> None:
+def test_the_card_can_be_typed_as_it_is(directory: Path, name: str) -> None:
     """A shell that is given the card's `cd` ends in the bundle."""
     done = invoke("generate", f"--output={name}/bundle")
     command = done.output.partition("Next:  ")[2].partition(" && docker")[0]

@@ -163,7 +163,7 @@ def test_check_without_a_bundle_asks_no_other_project(directory: Path) -> None:
     )
 
 
-def test_images_that_are_not_the_recorded_ones_are_told(directory: Path) -> None:
+def test_images_that_are_not_the_recorded_ones_are_reported(directory: Path) -> None:
     """After a start: the recorded digest goes without saying, any other and none is a line."""
     held = {name: [f"{pin.image}@{pin.digest}"] for name, pin in images.read_pins().items()}
     moved = f"postgres@sha256:{'0' * 64}"

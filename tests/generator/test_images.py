@@ -116,7 +116,7 @@ def test_nothing_that_is_no_pin_is_written(pins: Path, tag: str, digest: str) ->
 
 
 @pytest.mark.parametrize("move", ["foo=1", "foo", 'synapse=v"'])
-def test_a_pin_that_cannot_be_moved_is_told_in_words(
+def test_a_pin_that_cannot_be_moved_is_reported_in_words(
     move: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A slip of the finger asks no registry, and changes nothing."""
@@ -135,7 +135,7 @@ def test_an_update_needs_docker(
     assert capsys.readouterr().err == "Error: Docker is not installed here.\n"
 
 
-def test_a_damaged_data_file_is_told(pins: Path) -> None:
+def test_a_damaged_data_file_is_reported(pins: Path) -> None:
     """What an editor has broken is named, not thrown."""
     pins.write_text(pins.read_text().replace('tag = "', 'tag = ""'))
     with pytest.raises(BundleError, match=r"images\.toml cannot be used: .*line"):

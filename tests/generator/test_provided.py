@@ -47,7 +47,7 @@ def test_a_token_file_is_copied_and_followed(tmp_path: Path) -> None:
     assert collection.collect(tmp_path, REAL, tmp_path)["dns_token"] == TOKEN[::-1]
 
 
-def test_a_missing_token_is_told_with_the_way_to_one(tmp_path: Path) -> None:
+def test_a_missing_token_is_reported_with_the_way_to_one(tmp_path: Path) -> None:
     """At generate time: where it is made, with which permission, and how it gets in."""
     prepare(tmp_path)
     code, said = generate(tmp_path)

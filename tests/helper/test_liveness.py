@@ -20,7 +20,7 @@ def write_process(processes: Path, process: int, *, wakes: int = 0, **files: str
     (place / "task" / str(process) / "children").write_text(files.get("children", ""))
 
 
-def test_silence_is_a_pulse_that_stands_still_for_long(tmp_path: Path) -> None:
+def test_silence_is_a_pulse_that_stands_still(tmp_path: Path) -> None:
     """Only a process whose counter is the same for more than its longest pause is silent."""
     state = tmp_path / "state"
     state.mkdir()

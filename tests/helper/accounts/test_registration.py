@@ -26,7 +26,7 @@ def test_admin_and_check_user_are_made_once(bundle: Bundle) -> None:
     assert bundle.homeserver.users == users
 
 
-def test_a_password_that_was_changed_since_is_left_alone(bundle: Bundle) -> None:
+def test_a_passnotification_that_was_changed_since_is_left_alone(bundle: Bundle) -> None:
     """An existing administrator keeps the password that he chose."""
     bundle.homeserver.users["alice"] = ("chosen later", True)
     registration.ensure_accounts(bundle.settings)
@@ -41,7 +41,7 @@ def test_another_shared_secret_is_explained(bundle: Bundle) -> None:
     assert "changed-in-the-meantime" not in caught.value.message
 
 
-def test_silence_is_told_as_such(settings: ServiceSettings) -> None:
+def test_silence_is_reported_as_such(settings: ServiceSettings) -> None:
     """While Synapse does not listen, the error names it and its address."""
     with pytest.raises(ExchangeError, match=r"synapse at 127\.0\.0\.1:1 did not answer"):
         registration.ensure_accounts(settings)

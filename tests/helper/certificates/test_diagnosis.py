@@ -48,7 +48,7 @@ def test_known_failures_are_explained(said: str, part: str) -> None:
     assert found.todo.endswith(".")
 
 
-def test_a_rate_limit_is_told_with_its_end() -> None:
+def test_a_rate_limit_is_reported_with_its_end() -> None:
     """The moment is in the message, and the next attempt waits for it."""
     found = diagnose(LIMIT)
     assert found.not_before == datetime(2026, 12, 1, 18, 13, 12, tzinfo=UTC)

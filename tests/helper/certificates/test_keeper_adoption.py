@@ -142,7 +142,7 @@ def test_back_to_the_own_authority_at_once(foreign: CertificateSettings) -> None
     assert (state.origin, state.problem) == ("own-authority", None)
 
 
-def test_files_that_nobody_replaces_are_told(foreign: CertificateSettings) -> None:
+def test_files_that_are_not_replaced_are_reported(foreign: CertificateSettings) -> None:
     """With a third of their life left the operator is warned, before clients notice."""
     issue(foreign)
     ensure(foreign)

@@ -53,7 +53,7 @@ def test_a_caa_record_that_permits_is_none() -> None:
     assert inspect({("example.test", "CAA"): ['0 issuewild ";"']}) == ()
 
 
-def test_an_authority_that_tells_no_name_is_not_judged_by_caa() -> None:
+def test_an_authority_without_a_name_is_not_judged_by_caa() -> None:
     """A private authority need not know CAA."""
     assert inspect({("example.test", "CAA"): ['0 issue ";"']}, asked=()) == ()
 

@@ -93,7 +93,9 @@ def test_truncation_at_any_place_is_noticed(pem: bytes) -> None:
             validation.validate(pem[:length], NAMES, NOW)
 
 
-def test_all_that_is_wrong_is_told_at_once(issuer: local_authority.Authority, pem: bytes) -> None:
+def test_all_that_is_wrong_is_reported_at_once(
+    issuer: local_authority.Authority, pem: bytes
+) -> None:
     """Key, names and time are judged together."""
     certificate, _ = split(pem)
     with pytest.raises(UnusableCertificateError) as caught:

@@ -130,7 +130,7 @@ def test_the_bundles_own_authority_counts_for_nothing_outside(
     assert set(look(public, bundle)) == {NAME}
 
 
-def test_another_signing_key_is_told_even_if_it_has_the_same_name(
+def test_another_signing_key_is_reported_even_if_it_has_the_same_name(
     public: ExampleOrg, bundle: Bundle
 ) -> None:
     """A second server under the same name is found by its key, not by the key's name."""

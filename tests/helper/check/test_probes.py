@@ -160,7 +160,7 @@ def test_a_fault_breaks_its_own_row(running_bundle: Bundle, fault: str, rows: se
         ("properties", {"owner": "postgres"}),
     ],
 )
-def test_a_wrong_database_is_told(
+def test_a_wrong_database_is_reported(
     running_bundle: Bundle, part: str, change: dict[str, object]
 ) -> None:
     """The proof of bootstrap is read, not merely found."""
@@ -169,7 +169,7 @@ def test_a_wrong_database_is_told(
     assert set(broken(running_bundle)) == {"database role, locale and owner"}
 
 
-def test_a_role_in_another_role_is_told(running_bundle: Bundle) -> None:
+def test_a_role_in_another_role_is_reported(running_bundle: Bundle) -> None:
     """Who is in pg_read_server_files reads the server's files: that is not the least."""
     proof = {**PROOF, "memberships": ["pg_read_server_files"]}
     storage.write_json(running_bundle.settings.database_report_file, {"time": "t", "proof": proof})
@@ -187,7 +187,7 @@ def test_a_failed_bootstrap_shows_its_own_reason(running_bundle: Bundle) -> None
     assert row["cause"] == "the database synapse exists and is wrong"
 
 
-def test_an_administrator_that_is_not_made_yet_is_told(running_bundle: Bundle) -> None:
+def test_an_administrator_that_is_not_made_yet_is_reported(running_bundle: Bundle) -> None:
     """The service's own reason is the cause."""
     write_status(running_bundle, ensured=False, problem="Synapse refused the account alice")
     (row,) = broken(running_bundle).values()
@@ -195,7 +195,7 @@ def test_an_administrator_that_is_not_made_yet_is_told(running_bundle: Bundle) -
     assert row["cause"] == "Synapse refused the account alice"
 
 
-def test_a_renewal_that_fails_is_told_while_the_certificate_is_valid(
+def test_a_renewal_that_fails_is_reported_while_the_certificate_is_valid(
     running_bundle: Bundle,
 ) -> None:
     """Two months of warning are better than none."""
@@ -204,7 +204,7 @@ def test_a_renewal_that_fails_is_told_while_the_certificate_is_valid(
     assert row["cause"] == "the key of the authority is gone"
 
 
-def test_a_certificate_that_apache_has_not_loaded_is_told(running_bundle: Bundle) -> None:
+def test_a_certificate_that_apache_has_not_loaded_is_reported(running_bundle: Bundle) -> None:
     """A new certificate on the volume and an old one on the wire do not pass."""
     settings = running_bundle.settings
     (settings.certificate.directory / "live.pem").unlink()
@@ -351,7 +351,7 @@ def test_an_incomplete_environment_is_a_usage_error() -> None:
     assert "SERVER_NAME is missing" in outcome.output
 
 
-def test_a_placeholder_is_told_as_what_it_is(running_bundle: Bundle) -> None:
+def test_a_placeholder_is_reported_as_what_it_is(running_bundle: Bundle) -> None:
     """Where another issuer is wanted, a certificate of the own authority is not passed off as its."""
     running_bundle.environ["CERTIFICATE_ISSUER"] = "files"
     running_bundle.environ["CERTIFICATE_FILE"] = "/files/certificate/fullchain.pem"
@@ -370,7 +370,7 @@ def test_a_placeholder_is_told_as_what_it_is(running_bundle: Bundle) -> None:
         (366, "366 days", False),
     ],
 )
-def test_the_age_of_every_image_is_told(
+def test_the_age_of_every_image_is_reported(
     running_bundle: Bundle, days: int, told: str, *, good: bool
 ) -> None:
     """Own images by their packages, others by their pins: a warning first, a fault after a year."""
@@ -385,7 +385,7 @@ def test_the_age_of_every_image_is_told(
     assert "docker compose build --pull --no-cache" in row["detail"] + row["next_step"] or days < 60
 
 
-def test_an_old_image_of_our_own_is_told(running_bundle: Bundle, packages: Path) -> None:
+def test_an_old_image_of_our_own_is_reported(running_bundle: Bundle, packages: Path) -> None:
     """What counts is when its packages were brought up to date; an unknown age is not a fault."""
     for days, good in ((100, True), (400, False)):
         age = (datetime.now(UTC) - timedelta(days=days)).timestamp()

@@ -256,7 +256,7 @@ def test_surplus_or_missing_privileges_are_repaired(place: Place, flags: str) ->
         assert read_role(superuser, place.name) == LEAST_PRIVILEGED
 
 
-def test_memberships_are_taken_and_members_are_told(place: Place) -> None:
+def test_memberships_are_taken_and_members_are_reported(place: Place) -> None:
     """The role is in no other, whoever granted that; its members are reported, and left alone."""
     place.run()
     name, other = place.name, f"{place.name}_other"

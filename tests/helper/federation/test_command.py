@@ -123,7 +123,7 @@ def test_strangers_words_do_not_move_the_terminal(
     assert len(check(command, "example.org").output) < 2000
 
 
-def test_the_bundle_itself_may_be_private_and_this_is_told(
+def test_the_bundle_itself_may_be_private_and_this_is_reported(
     command: dict[str, str], internet: ExampleOrg
 ) -> None:
     """The own authority is enough for the own name, and is not taken for a public one."""

@@ -13,7 +13,9 @@ from tests.helper.small_internet import KEYS, sign_keys
 from tests.support.authority import issue
 
 
-def test_a_good_server_is_told_in_the_words_of_the_federation_tester(internet: ExampleOrg) -> None:
+def test_a_good_server_is_reported_in_the_words_of_the_federation_tester(
+    internet: ExampleOrg,
+) -> None:
     """Every field of the tester is there, by its own name and of its own kind."""
     begun = int(time.time())
     told = internet.report()

@@ -67,7 +67,7 @@ def test_word_arrives(tmp_path: Path, postbox: Postbox) -> None:
     assert [letter["message"] for letter in postbox.received] == [LINE]
 
 
-def test_word_that_does_not_arrive_is_told_without_its_address(tmp_path: Path) -> None:
+def test_notification_that_does_not_arrive_is_reported_without_its_address(tmp_path: Path) -> None:
     """A failure is a sentence in the log; the address, which may hold a password, is not in it."""
     file = tmp_path / "notification_urls"
     file.write_text("json://user:pass-word@127.0.0.1:9/hook\n")
@@ -76,7 +76,7 @@ def test_word_that_does_not_arrive_is_told_without_its_address(tmp_path: Path) -
     assert told == ["notification: not sent to any address; the next attempt is soon"]
 
 
-def test_word_that_some_receive_is_sent(tmp_path: Path, postbox: Postbox) -> None:
+def test_notification_that_some_receive_is_sent(tmp_path: Path, postbox: Postbox) -> None:
     """An address that never works does not repeat the message to the others; the log says so."""
     file = tmp_path / "notification_urls"
     file.write_text(f"json://127.0.0.1:9/hook\njson://127.0.0.1:{postbox.server_port}/hook\n")

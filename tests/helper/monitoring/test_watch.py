@@ -125,7 +125,7 @@ def test_the_duty_of_that_name_keeps_the_watch(bundle: Bundle) -> None:
     assert found["apache"]["problem"] is None
 
 
-def test_what_fails_is_told_when_it_lasts_and_when_it_is_over(
+def test_what_fails_is_reported_when_it_lasts_and_when_it_is_over(
     watching: ServiceSettings, service: Service, bundle: Bundle
 ) -> None:
     """Ten minutes are an update; then one message a day while it lasts, and one at its end."""
@@ -147,7 +147,7 @@ def test_what_fails_is_told_when_it_lasts_and_when_it_is_over(
     assert service.posted[2:] == ["matrix.example.org: database: has recovered"]
 
 
-def test_word_that_reached_nobody_is_sent_by_the_next_round(
+def test_notification_that_reached_no_one_is_sent_by_the_next_round(
     watching: ServiceSettings, service: Service, bundle: Bundle
 ) -> None:
     """Only a message that an address took counts as sent."""
@@ -175,7 +175,7 @@ def test_word_that_reached_nobody_is_sent_by_the_next_round(
         ({"problem": "no token", "failing_since": NOW - timedelta(days=3)}, -48, True),
     ],
 )
-def test_a_deadline_of_the_certificate_is_told(
+def test_a_deadline_of_the_certificate_is_reported(
     watching: ServiceSettings,
     service: Service,
     certificate: dict[str, Any],
@@ -247,7 +247,7 @@ def test_the_tunnel_is_asked_every_quarter_of_an_hour_and_always_while_it_fails(
     assert ask(35) == (None, 1)
 
 
-def test_a_heartbeat_that_fails_is_told_without_its_address(
+def test_a_heartbeat_that_fails_is_reported_without_its_address(
     watching: ServiceSettings, service: Service
 ) -> None:
     """It says what came instead, in the status and in `check`, and goes on trying."""

@@ -69,7 +69,7 @@ def test_without_a_certificate_the_next_look_is_soon(settings: ServiceSettings) 
     assert left["due"] == (now + timedelta(minutes=1)).timestamp()
 
 
-def test_a_place_that_refuses_is_told(settings: ServiceSettings, tmp_path: Path) -> None:
+def test_a_place_that_refuses_is_reported(settings: ServiceSettings, tmp_path: Path) -> None:
     """Without a place for what it found the process ends with a reason."""
     elsewhere = replace(settings.certificate, state_directory=tmp_path / "missing")
     with pytest.raises(HelperError, match=r"certificate\.json cannot be written"):

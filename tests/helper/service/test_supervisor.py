@@ -92,7 +92,7 @@ def test_what_the_duties_leave_is_the_status(tmp_path: Path) -> None:
     }
 
 
-def test_a_duty_that_dies_is_told_and_started_again(tmp_path: Path) -> None:
+def test_a_duty_that_dies_is_reported_and_started_again(tmp_path: Path) -> None:
     """Killed or crashed, it is a problem in the status until another process ends well."""
     state = tmp_path / "state"
     state.mkdir()
@@ -214,7 +214,7 @@ def test_a_duty_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sent == [signal.SIGTERM, signal.SIGKILL]
 
 
-def test_a_problem_is_told_once() -> None:
+def test_a_problem_is_reported_once() -> None:
     """The log says when a problem comes and when it goes, not at every look; parts have their own."""
     told: list[str] = []
     problems = ProblemLog(told.append)

@@ -152,7 +152,7 @@ def test_any_text_in_any_variable_gives_problems_and_never_a_crash(name: str, te
 
 
 @given(text=_ANY_TEXT.filter(lambda text: len(text) > 3))
-def test_a_secret_shows_itself_to_nobody(text: str) -> None:
+def test_a_secret_shows_itself_to_no_one(text: str) -> None:
     """Formatting a secret in any usual way gives its placeholder."""
     secret = Secret(text)
     assert {str(secret), repr(secret), f"{secret}", f"{secret!r:>8}"} == {"[secret]"}
