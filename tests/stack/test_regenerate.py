@@ -70,7 +70,7 @@ def take_snapshot(stack: Stack) -> Snapshot:
         files={str(p): (p.stat().st_mtime_ns, p.stat().st_ino) for p in paths},
         containers={service: container["Id"] for service, container in containers.items()},
         # Bootstrap proves the database again at every `up`.
-        starts={s: c["Snapshot"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
+        starts={s: c["State"]["StartedAt"] for s, c in containers.items() if s != "bootstrap"},
     )
 
 
