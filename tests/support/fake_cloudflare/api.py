@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from tests.cloudflare.fake.store import Grant, Json, Store
+from tests.support.fake_cloudflare import (  # noqa: F401  # they register
+    records,
+    rules,
+    tokens,
+    tunnels,
+    workers,
+    zones,
+)
+from tests.support.fake_cloudflare.endpoints import (
+    ENDPOINTS,
+    NOTHING,
+    FakeEndpoint,
+    FakeRequest,
+    Page,
+    RefusalError,
+    StrangeError,
+)
+from tests.support.fake_cloudflare.store import Grant, Json, Store
 
+Check = Callable[[FakeRequest], None]
 BASE: Final = "/client/v4"
 LEGACY: Final = ("x-auth-email", "x-auth-key", "x-auth-user-service-key")
 TOKEN: Final = re.compile(r"Bearer ([A-Za-z0-9_-]{40,80})")
-
-
-class RefusalError(Exception):
-    """An answer with an error in it."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
-class StrangeError(RefusalError):
-    """A request that no client of ours should make."""
-
-    def __init__(self, message: str, status: int = 400, code: int = 1000) -> None:
-        super().__init__(status, code, message)
 
 
 class Killed(BaseException):
@@ -48,69 +50,27 @@ class LostError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FakeRequest:
-    """A request as an endpoint sees it."""
-
-    grant: Grant
-    parts: dict[str, str]
-    query: dict[str, str]
-    body: Any
-    content: bytes
-    content_type: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class FakeAnswer:
     """An answer on the wire."""
 
     status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    kind: str = ""
+    retry_after: int | None = None
 
-
-@dataclass(frozen=True, kw_only=True)
-class FakeEndpoint:
-    """One method and path: who may use it, which parameters it knows, what it does."""
-
-    method: str
-    path: re.Pattern[str]
-    permissions: tuple[str, ...]
-    query: frozenset[str]
-    handle: Callable[[Store, FakeRequest], Any]
-
-
-Handler = TypeVar("Handler", bound=Callable[[Store, FakeRequest], Any])
-ENDPOINTS: Final[list[FakeEndpoint]] = []
-# What an endpoint returns that answers without a body.
-NOTHING: Final = object()
-
-
-def endpoint(
-    method: str, path: str, *permissions: str, query: str = ""
-) -> Callable[[Handler], Handler]:
-    """Register what answers a method and path; one of the permissions is needed, if any."""
-    pattern = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path))
-
-    def register(handle: Handler) -> Handler:
-        ENDPOINTS.append(
-            FakeEndpoint(
-                method=method,
-                path=pattern,
-                permissions=permissions,
-                query=frozenset(query.split()),
-                handle=handle,
-            )
-        )
-        return handle
-
-    return register
+    @property
+    def headers(self) -> dict[str, str]:
+        """What says how to read the body, and when to come again."""
+        found = {"Content-Type": self.kind} if self.kind else {}
+        return found | ({} if self.retry_after is None else {"Retry-After": str(self.retry_after)})
 
 
 @dataclass(kw_only=True)
 class FakeApi:
     """The API. `faults` by the number of the request; `log` has every request that came.
 
-    `broken` are the ends of paths that are refused.
+    `broken` are the ends of paths that are refused. `checks`, where there are any, has the names
+    of the only endpoints that the client needs, and what else it must hold to there.
     """
 
     store: Store = field(default_factory=Store)
@@ -118,6 +78,7 @@ class FakeApi:
     log: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     broken: tuple[str, ...] = ()
+    checks: Mapping[str, Check] = field(default_factory=dict)
 
     def answer(
         self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
@@ -130,7 +91,7 @@ class FakeApi:
         if fault == "unreachable":
             raise LostError(reached=False)
         if fault in {"500 before", "429"}:
-            return fail(int(fault[:3]))
+            return fail(int(fault[:3]), 7 if fault == "429" else None)
         answer = self._serve(method, path, query, headers, body)
         if fault == "kill after":
             raise Killed
@@ -149,23 +110,17 @@ class FakeApi:
         except RefusalError as refusal:
             return refuse(refusal)
         if result is NOTHING:
-            return FakeAnswer(status=204, body=b"")
+            return FakeAnswer(status=204)
         document = {"success": True, "errors": [], "messages": [], "result": result}
         if isinstance(result, Page):
             document |= {"result": result.items, "result_info": result.info}
-        return FakeAnswer(status=200, body=json.dumps(document).encode())
+        return write_json(200, document)
 
     def _dispatch(
         self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> Any:
-        grant = self._authenticate(headers)
-        for each in ENDPOINTS:
-            match = each.path.fullmatch(path)
-            if match and each.method == method:
-                break
-        else:
-            raise StrangeError("No route for that URI", 400, 7000)
-        parts = match.groupdict()
+        grant = self._authenticate(path, headers)
+        each, parts = self._route(method, path)
         if self.store.hasty and method == "POST" and body == b"{}":
             raise RefusalError(400, 1001, "name is required")
         self._authorize(grant, each, parts, path)
@@ -177,26 +132,38 @@ class FakeApi:
         if set(query) - each.query:
             raise StrangeError(f"unexpected parameters: {sorted(set(query) - each.query)}")
         content_type = headers.get("content-type", "")
-        is_json = content_type == "application/json"
         request = FakeRequest(
             grant=grant,
             parts=parts,
             query=query,
-            body=json.loads(body) if body and is_json else None,
+            body=read_json(body, content_type),
             content=body,
             content_type=content_type,
         )
+        if each.name in self.checks:
+            self.checks[each.name](request)
         return each.handle(self.store, request)
 
-    def _authenticate(self, headers: dict[str, str]) -> Grant:
+    def _route(self, method: str, path: str) -> tuple[FakeEndpoint, dict[str, str]]:
+        for each in ENDPOINTS:
+            offered = not self.checks or each.name in self.checks
+            match = each.path.fullmatch(path)
+            if offered and match and each.name.startswith(f"{method} "):
+                return each, match.groupdict()
+        raise StrangeError("No route for that URI", 400, 7000)
+
+    def _authenticate(self, path: str, headers: dict[str, str]) -> Grant:
         if any(name in headers for name in LEGACY):
             raise StrangeError("Unknown X-Auth-Key or X-Auth-Email", 400, 9103)
         match = TOKEN.fullmatch(headers.get("authorization", ""))
         if not match:
-            raise RefusalError(400, 6003, "Invalid request headers")
+            chain = [{"code": 6111, "message": "Invalid format for Authorization header"}]
+            raise RefusalError(400, 6003, "Invalid request headers", chain)
         grant = next((g for g in self.store.grants.values() if g.value == match[1]), None)
-        if not grant:
+        if not grant and path.endswith("/tokens/verify"):
             raise RefusalError(401, 1000, "Invalid API Token")
+        if not grant:
+            raise RefusalError(403, 9109, "Invalid access token")
         if grant.location:
             words = "Cannot use the access token from location: 192.0.2.1"
             raise RefusalError(403, 9109, words)
@@ -228,57 +195,34 @@ class FakeApi:
             raise RefusalError(403, code, "Authentication error")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """One page of a list."""
-
-    items: list[Any]
-    info: Json
-
-
-def paginate(items: list[Any], query: dict[str, str], *, most: int, counted: bool = True) -> Page:
-    """Return the page that was asked for; the page behind the last one is empty."""
-    page, size = int(query.get("page", "1")), int(query.get("per_page", "20"))
-    if not (1 <= size <= most and page >= 1):
-        raise StrangeError(f"page {page} of {size} at a time, at most {most}")
-    part = items[(page - 1) * size : page * size]
-    info: Json = {"page": page, "per_page": size, "count": len(part), "total_count": len(items)}
-    if counted:
-        info["total_pages"] = -(-len(items) // size)
-    return Page(items=part, info=info)
+def read_json(body: bytes, content_type: str) -> Any:
+    """Return a body of JSON; nothing where there is no body, or where it is an upload."""
+    kind = content_type.partition(";")[0]
+    if not body or kind == "multipart/form-data":
+        return None
+    if kind != "application/json":
+        raise StrangeError(f"a body of type {kind}", 400, 6003)
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise StrangeError("Request body is invalid.", 400, 9207) from None
 
 
-def expect(body: Any, required: str, optional: str = "") -> Json:
-    """Return a JSON body that has the required fields and no unknown one."""
-    if not isinstance(body, dict):
-        raise StrangeError("the body is not a JSON object", 400, 9207)
-    needed = set(required.split())
-    strange = (set(body) - needed - set(optional.split())) | (needed - set(body))
-    if strange:
-        raise StrangeError(f"unexpected or missing fields: {sorted(strange)}")
-    return body
-
-
-def refuse_emptiness(request: FakeRequest) -> None:
-    """Refuse a body without anything in it, as one may send to see whether one might."""
-    if request.body == {}:
-        raise RefusalError(400, 1001, "name is required")
-
-
-def hide(store: Store, missing: RefusalError) -> RefusalError:
-    """Return what is answered for what does not exist."""
-    return RefusalError(403, 10000, "Authentication error") if store.shy else missing
-
-
-def refuse(refusal: RefusalError) -> FakeAnswer:
+def refuse(refusal: RefusalError, retry_after: int | None = None) -> FakeAnswer:
     """Return an error in the API's envelope."""
-    errors = [{"code": refusal.code, "message": str(refusal)}]
-    document = {"success": False, "errors": errors, "messages": [], "result": None}
-    return FakeAnswer(status=refusal.status, body=json.dumps(document).encode())
+    error: Json = {"code": refusal.code, "message": str(refusal)}
+    error |= {"error_chain": refusal.chain} if refusal.chain else {}
+    document = {"success": False, "errors": [error], "messages": [], "result": None}
+    return write_json(refusal.status, document, retry_after)
 
 
-def fail(status: int) -> FakeAnswer:
-    """Return an error of the edge: a page of HTML, or a request for patience."""
-    if status == 429:
-        return FakeAnswer(status=429, body=b"{}", headers={"Retry-After": "7"})
-    return FakeAnswer(status=status, body=b"<html>cloudflare</html>")
+def write_json(status: int, document: Json, retry_after: int | None = None) -> FakeAnswer:
+    """Return an answer of JSON."""
+    body = json.dumps(document).encode()
+    return FakeAnswer(status=status, body=body, kind="application/json", retry_after=retry_after)
+
+
+def fail(status: int, retry_after: int | None = None) -> FakeAnswer:
+    """Return an error of the edge: a page of HTML."""
+    page = f"<html><title>{status}</title>cloudflare</html>"
+    return FakeAnswer(status=status, body=page.encode(), kind="text/html", retry_after=retry_after)

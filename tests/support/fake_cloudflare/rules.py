@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.cloudflare.fake.api import (
+from tests.support.fake_cloudflare.endpoints import (
     NOTHING,
     FakeRequest,
     RefusalError,
     StrangeError,
     endpoint,
     expect,
+    get_zone,
 )
-from tests.cloudflare.fake.store import Json, Store
-from tests.cloudflare.fake.zones import get_zone
+from tests.support.fake_cloudflare.store import Json, Store
 
 MOST_RULES = 10  # of a free plan
 PHASE = "http_config_settings"

@@ -5,7 +5,7 @@ Shapes: Cloudflare's API reference and "Create tokens via API".
 
 from __future__ import annotations
 
-from tests.cloudflare.fake.api import (
+from tests.support.fake_cloudflare.endpoints import (
     FakeRequest,
     Page,
     RefusalError,
@@ -16,7 +16,7 @@ from tests.cloudflare.fake.api import (
     paginate,
     refuse_emptiness,
 )
-from tests.cloudflare.fake.store import Grant, Json, Store
+from tests.support.fake_cloudflare.store import Grant, Json, Store
 
 SCOPE = "com.cloudflare.api.account.zone"
 # The first two are there to be mistaken for the third.

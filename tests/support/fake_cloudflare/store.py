@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Json = dict[str, Any]
+# Names as Cloudflare gives them to its customers' zones.
+NAME_SERVERS: Final = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 
 
 @dataclass
@@ -52,6 +54,7 @@ class FakeZone:
     status: str = "active"
     type: str = "full"
     plan: str = "free"
+    name_servers: tuple[str, ...] = NAME_SERVERS
     records: dict[str, Json] = field(default_factory=dict)
     routes: dict[str, Json] = field(default_factory=dict)
     ruleset: Json | None = None

@@ -1,153 +1,28 @@
-"""The endpoints of tunnels and Workers.
+"""The endpoints of Workers and of their routes.
 
-Shapes: Cloudflare's API reference and "Multipart upload metadata"; error codes: 1013 and 1022 as
-in linuxserver/docker-mods#280 and tuanngocptn/nport#16, 10007 as in rocicorp/mono#931.
+Shapes: Cloudflare's API reference and "Multipart upload metadata"; error code 10007 as in
+rocicorp/mono#931.
 """
 
 from __future__ import annotations
 
-import base64
 import email
 import email.policy
 import hashlib
 import json
 from datetime import UTC, date, datetime
 
-from tests.cloudflare.fake.api import (
+from tests.support.fake_cloudflare.endpoints import (
     NOTHING,
     FakeRequest,
-    Page,
     RefusalError,
     StrangeError,
     endpoint,
     expect,
-    hide,
-    paginate,
-    refuse_emptiness,
+    get_account,
+    get_zone,
 )
-from tests.cloudflare.fake.store import FakeAccount, Json, Store
-
-TUNNEL_READ = ("Cloudflare Tunnel Read", "Cloudflare Tunnel Write")
-
-
-def get_account(store: Store, request: FakeRequest) -> FakeAccount:
-    """Return the account of a request."""
-    return store.accounts[request.parts["account"]]
-
-
-@endpoint(
-    "GET", "/accounts/{account}/cfd_tunnel", *TUNNEL_READ,
-    query="is_deleted page per_page",
-)  # fmt: skip
-def list_tunnels(store: Store, request: FakeRequest) -> Page:
-    """List tunnels, by whether they are deleted."""
-    deleted = request.query.get("is_deleted")
-    found = [
-        describe(tunnel) | ({"connections": []} if store.quiet else {})
-        for tunnel in get_account(store, request).tunnels.values()
-        if deleted in {None, "true" if tunnel["deleted_at"] else "false"}
-    ]
-    return paginate(found, request.query, most=1000)
-
-
-@endpoint("POST", "/accounts/{account}/cfd_tunnel", "Cloudflare Tunnel Write")
-def create_tunnel(store: Store, request: FakeRequest) -> Json:
-    """Create a tunnel with a secret of the client's."""
-    refuse_emptiness(request)
-    account, body = (
-        get_account(store, request),
-        expect(request.body, "name config_src tunnel_secret"),
-    )
-    if any(t["name"] == body["name"] and not t["deleted_at"] for t in account.tunnels.values()):
-        raise RefusalError(409, 1013, "You already have a tunnel with this name.")
-    if len(base64.b64decode(body["tunnel_secret"], validate=True)) < 32:
-        raise StrangeError("the tunnel's secret is too short")
-    tunnel = store.add_tunnel(account, body["name"])
-    tunnel |= {"secret": body["tunnel_secret"], "config_src": body["config_src"]}
-    return describe(tunnel)
-
-
-@endpoint("GET", "/accounts/{account}/cfd_tunnel/{tunnel}", *TUNNEL_READ)
-def read_tunnel(store: Store, request: FakeRequest) -> Json:
-    """Return a tunnel, a deleted one too."""
-    return describe(find_tunnel(store, request))
-
-
-@endpoint("GET", "/accounts/{account}/cfd_tunnel/{tunnel}/token", "Cloudflare Tunnel Write")
-def read_tunnel_token(store: Store, request: FakeRequest) -> str:
-    """Return what cloudflared takes as --token."""
-    tunnel = find_tunnel(store, request)
-    short = {"a": request.parts["account"], "t": tunnel["id"], "s": tunnel["secret"]}
-    return base64.b64encode(json.dumps(short).encode()).decode()
-
-
-@endpoint(
-    "DELETE", "/accounts/{account}/cfd_tunnel/{tunnel}/connections", "Cloudflare Tunnel Write"
-)
-def close_connections(store: Store, request: FakeRequest) -> None:
-    """Forget a tunnel's connections; a connector that runs comes back at once."""
-    tunnel = find_tunnel(store, request)
-    if store.clinging:
-        store.clinging -= 1
-    else:
-        tunnel["connections"] = []
-
-
-@endpoint(
-    "DELETE", "/accounts/{account}/cfd_tunnel/{tunnel}", "Cloudflare Tunnel Write", query="cascade"
-)
-def delete_tunnel(store: Store, request: FakeRequest) -> Json:
-    """Delete a tunnel that is not in use."""
-    tunnel = find_tunnel(store, request)
-    if tunnel["deleted_at"]:
-        raise RefusalError(404, 1003, "Tunnel not found")
-    account = get_account(store, request)
-    routes = [route for route in account.private if route["tunnel_id"] == tunnel["id"]]
-    if (tunnel["connections"] or routes) and request.query.get("cascade") != "true":
-        raise RefusalError(400, 1022, "Cannot delete tunnel because it has active connections")
-    account.private = [route for route in account.private if route not in routes]
-    store.touched.add(tunnel["id"])
-    tunnel |= {"deleted_at": "2026-11-24T00:00:00Z", "connections": []}
-    return describe(tunnel)
-
-
-def find_tunnel(store: Store, request: FakeRequest) -> Json:
-    """Return the tunnel of a request."""
-    tunnel = get_account(store, request).tunnels.get(request.parts["tunnel"])
-    if not tunnel:
-        raise hide(store, RefusalError(404, 1003, "Tunnel not found"))
-    return tunnel
-
-
-def list_networks(store: Store, request: FakeRequest) -> list[Json]:
-    """List the networks that a tunnel leads to."""
-    return list_private(store, request, "network")
-
-
-def list_hostnames(store: Store, request: FakeRequest) -> list[Json]:
-    """List the private names that a tunnel leads to."""
-    return list_private(store, request, "hostname")
-
-
-for _path, _handle in (
-    ("teamnet/routes", list_networks),
-    ("zerotrust/routes/hostname", list_hostnames),
-):
-    endpoint("GET", f"/accounts/{{account}}/{_path}", *TUNNEL_READ, query="tunnel_id is_deleted")(
-        _handle
-    )
-
-
-def list_private(store: Store, request: FakeRequest, key: str) -> list[Json]:
-    """Return the private routes of a tunnel of one sort."""
-    routes = get_account(store, request).private
-    return [r for r in routes if key in r and r["tunnel_id"] == request.query["tunnel_id"]]
-
-
-def describe(tunnel: Json) -> Json:
-    """Return a tunnel as the API shows it: without its secret."""
-    status = "healthy" if tunnel["connections"] else "inactive"
-    return {key: value for key, value in tunnel.items() if key != "secret"} | {"status": status}
+from tests.support.fake_cloudflare.store import FakeZone, Json, Store
 
 
 @endpoint(
@@ -261,3 +136,55 @@ def edit_subdomain(store: Store, request: FakeRequest) -> Json:
 def show_script(script: Json) -> Json:
     """Return a Worker as the API lists it."""
     return {key: script[key] for key in ("id", "etag", "tags")}
+
+
+@endpoint("GET", "/zones/{zone}/workers/routes", "Workers Routes Read", "Workers Routes Write")
+def list_routes(store: Store, request: FakeRequest) -> list[Json]:
+    """List all routes of a zone, on one page."""
+    return list(get_zone(store, request).routes.values())
+
+
+@endpoint("POST", "/zones/{zone}/workers/routes", "Workers Routes Write")
+def create_route(store: Store, request: FakeRequest) -> Json:
+    """Create a route; its Worker has to be everywhere already."""
+    zone, body = get_zone(store, request), expect(request.body, "pattern", "script")
+    if any(route["pattern"] == body["pattern"] for route in zone.routes.values()):
+        raise RefusalError(409, 10020, "A route with the same pattern already exists.")
+    return set_route(store, zone, store.make_id(), body)
+
+
+@endpoint("PUT", "/zones/{zone}/workers/routes/{route}", "Workers Routes Write")
+def update_route(store: Store, request: FakeRequest) -> Json:
+    """Lead a route to another Worker."""
+    zone, identity = get_zone(store, request), request.parts["route"]
+    if identity not in zone.routes:
+        raise RefusalError(404, 10009, "Route not found.")
+    store.touched.add(identity)
+    return set_route(store, zone, identity, expect(request.body, "pattern", "script"))
+
+
+def set_route(store: Store, zone: FakeZone, identity: str, body: Json) -> Json:
+    """Put a route into a zone."""
+    host = body["pattern"].removeprefix("https://").split("/")[0]
+    if not host.endswith(zone.name):
+        raise StrangeError(f"{body['pattern']} is not in {zone.name}", 400, 10022)
+    script = body.get("script")
+    if script and (script not in store.accounts[zone.account].scripts or store.lag):
+        store.lag = max(0, store.lag - 1)
+        raise RefusalError(
+            400, 10019, "Cannot configure a route for a Worker which does not exist."
+        )
+    route = {"id": identity, "pattern": body["pattern"], "script": script}
+    zone.routes[identity] = route
+    return route
+
+
+@endpoint("DELETE", "/zones/{zone}/workers/routes/{route}", "Workers Routes Write")
+def delete_route(store: Store, request: FakeRequest) -> Json:
+    """Delete a route."""
+    zone, identity = get_zone(store, request), request.parts["route"]
+    if identity not in zone.routes:
+        raise RefusalError(404, 10009, "Route not found.")
+    store.touched.add(identity)
+    del zone.routes[identity]
+    return {"id": identity}
