@@ -118,6 +118,15 @@ class Conversation:
         for talker, sending in zip(self.talkers, before, strict=True):
             talker.sending = sending
 
+    def accept_rollback(self) -> set[str]:
+        """Give up the messages that the restored server does not have; return their event ids."""
+        known: dict[str, str] = self._do(_read_history(self.talkers[0].client, self.room))
+        lost = self.acknowledged().keys() - known.keys()
+        for talker in self.talkers:
+            for event in lost:
+                talker.acknowledged.pop(event, None)
+        return lost
+
     def assert_files_are_whole(self) -> None:
         """Fail unless every file is what was sent, decrypted."""
         for talker in self.talkers:
