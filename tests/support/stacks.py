@@ -78,7 +78,9 @@ class Stack:
         """Run `docker compose` in the bundle."""
         if arguments[0] in {"up", "run"}:
             self.build()
-        return run(["docker", "compose", *arguments], cwd=self.directory, check=check)
+        # By name: a copy of a bundle runs as a project of its own here, as if on another machine.
+        command = ["docker", "compose", "--project-name", self.project, *arguments]
+        return run(command, cwd=self.directory, check=check)
 
     def build(self) -> None:
         """Build the own images where they do not exist yet.
