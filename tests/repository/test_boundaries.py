@@ -15,11 +15,13 @@ OWNERS = {
     "pydantic": {
         f"settings.{name}"
         for name in (
+            "backup",
             "block",
             "certificates",
             "loading",
             "model",
             "names",
+            "repository",
             "tunnel_settings",
             "well_known",
         )
