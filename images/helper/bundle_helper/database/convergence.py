@@ -50,7 +50,7 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     Runs one at a time by an advisory lock. HelperError, with instructions, if the database
     exists with properties that only a dump and restore can change: nothing is ever dropped.
     """
-    _lock(superuser)
+    lock(superuser)
     changes = (
         *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
         *ensure_role(superuser, settings),
@@ -111,14 +111,15 @@ def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> b
         )
 
 
-def _lock(superuser: psycopg.Connection) -> None:
-    superuser.execute(sql.SQL("SET lock_timeout = {}").format(_LOCK_PATIENCE))
+def lock(superuser: psycopg.Connection, patience: str = _LOCK_PATIENCE) -> None:
+    """Let no other bootstrap, move or restore run until `superuser` ends; HelperError if one does."""
+    superuser.execute(sql.SQL("SET lock_timeout = {}").format(patience))
     try:
         superuser.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     except psycopg.errors.LockNotAvailable as error:
         raise HelperError(
-            f"another bootstrap has held its lock for {_LOCK_PATIENCE}. Look for it with"
-            " `docker compose ps -a`, stop it, then `docker compose up -d`.",
+            f"another bootstrap, move or restore has held its lock for {patience}. Look for it with"
+            " `docker compose ps -a`; wait for its end or stop it, then run this again.",
         ) from error
 
 
