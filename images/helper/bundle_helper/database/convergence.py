@@ -25,6 +25,7 @@ from .role import ensure_role
 
 if TYPE_CHECKING:
     from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 # Any constant will do, as long as every bootstrap of every version takes the same one.
 _LOCK: Final = 0x53594E4150534542
@@ -63,7 +64,7 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     return changes
 
 
-def prove(settings: BootstrapSettings) -> DatabaseProof:
+def prove(settings: DatabaseSettings) -> DatabaseProof:
     """Log in as the role and return what it finds; HelperError if anything is not as wanted."""
     role, name = settings.database_role, settings.database_name
     try:
@@ -80,7 +81,7 @@ def prove(settings: BootstrapSettings) -> DatabaseProof:
     return proof
 
 
-def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> DatabaseProof:
+def _read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> DatabaseProof:
     role = read_role(connection, settings.database_role)
     database = read_database(connection, settings.database_name)
     if role is None or database is None:
@@ -98,7 +99,7 @@ def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> 
     )
 
 
-def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> bool:
+def _has_tables(superuser: psycopg.Connection, settings: DatabaseSettings) -> bool:
     if read_database(superuser, settings.database_name) is None:
         return False
     name = settings.database_name
@@ -122,7 +123,7 @@ def _lock(superuser: psycopg.Connection) -> None:
         ) from error
 
 
-def _ensure_database(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
+def _ensure_database(superuser: psycopg.Connection, settings: DatabaseSettings) -> tuple[str, ...]:
     name, role = settings.database_name, settings.database_role
     found = read_database(superuser, name)
     if found is None:

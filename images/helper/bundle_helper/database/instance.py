@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import HelperError
@@ -21,6 +22,39 @@ if TYPE_CHECKING:
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 # In the database `postgres`, which no dump of Synapse's database contains.
 _TABLE: Final = "synapse_bundle_instance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceRecord:
+    """What stands beside Synapse's database: its id, and how often the data was taken over before.
+
+    `moved` (JSON: time and set) says that the server has moved on, `restoring` names the set that a
+    restore has not finished.
+    """
+
+    id: str
+    epoch: int
+    moved: str | None
+    restoring: str | None
+
+
+def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord | None:
+    """Return the record of `database`; None if it has none.
+
+    `superuser` is connected to the database `postgres`. A column that a former version did not have
+    has the value that it is given when it is added.
+    """
+    if _read_data(superuser, database) is None:
+        return None
+    query = f"SELECT to_jsonb(found) FROM public.{_TABLE} AS found WHERE database = %s"  # noqa: S608
+    row = superuser.execute(query, (database,)).fetchone()
+    content = row[0] if row else {}
+    return InstanceRecord(
+        id=content["id"],
+        epoch=content.get("epoch", 1),
+        moved=content.get("moved"),
+        restoring=content.get("restoring"),
+    )
 
 
 def agree(
