@@ -12,7 +12,7 @@ from ..errors import HelperError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
     from ..settings.environment import Secret
 
 SUPERUSER: Final = "postgres"
@@ -28,7 +28,7 @@ _HOPELESS: Final = (
 
 
 def connect_as_superuser(
-    settings: BootstrapSettings,
+    settings: DatabaseSettings,
     *,
     tell: Callable[[str], None] = lambda _: None,
 ) -> psycopg.Connection:
@@ -52,7 +52,7 @@ def connect_as_superuser(
 
 
 def connect(
-    settings: BootstrapSettings, user: str, password: Secret, database: str
+    settings: DatabaseSettings, user: str, password: Secret, database: str
 ) -> psycopg.Connection:
     """Open one autocommitting connection; psycopg.OperationalError passes through."""
     return psycopg.connect(
@@ -67,7 +67,7 @@ def connect(
     )
 
 
-def password_is_current(settings: BootstrapSettings) -> bool:
+def password_is_current(settings: DatabaseSettings) -> bool:
     """Say whether the role can log in with the configured password.
 
     Any answer after the password exchange, such as a missing CONNECT privilege, proves the
@@ -94,7 +94,7 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSettings) -> None:
+def _raise_if_hopeless(error: psycopg.OperationalError, settings: DatabaseSettings) -> None:
     if not any(words in str(error) for words in _HOPELESS):
         return
     advice = (
@@ -111,7 +111,7 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSetti
     ) from error
 
 
-def _too_late(error: Exception, settings: BootstrapSettings) -> HelperError:
+def _too_late(error: Exception, settings: DatabaseSettings) -> HelperError:
     return HelperError(
         f"PostgreSQL at {settings.database_host}:{settings.database_port} did not answer within"
         f" {settings.database_patience} s: {first_line(error)}. See `docker compose logs postgres`, then"

@@ -25,6 +25,7 @@ from .role import ensure_role
 
 if TYPE_CHECKING:
     from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 # Any constant will do, as long as every bootstrap of every version takes the same one.
 _LOCK: Final = 0x53594E4150534542
@@ -52,18 +53,15 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     """
     lock(superuser)
     changes = (
-        *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
+        *instance.agree(superuser, settings, has_data=has_tables(superuser, settings)),
         *ensure_role(superuser, settings),
-        *_ensure_database(superuser, settings),
+        *ensure_database(superuser, settings),
     )
-    for database in (settings.database_name, "postgres", "template1"):
-        superuser.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
-        )
+    revoke_public(superuser, settings)
     return changes
 
 
-def prove(settings: BootstrapSettings) -> DatabaseProof:
+def prove(settings: DatabaseSettings) -> DatabaseProof:
     """Log in as the role and return what it finds; HelperError if anything is not as wanted."""
     role, name = settings.database_role, settings.database_name
     try:
@@ -80,7 +78,7 @@ def prove(settings: BootstrapSettings) -> DatabaseProof:
     return proof
 
 
-def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> DatabaseProof:
+def _read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> DatabaseProof:
     role = read_role(connection, settings.database_role)
     database = read_database(connection, settings.database_name)
     if role is None or database is None:
@@ -98,7 +96,16 @@ def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> 
     )
 
 
-def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> bool:
+def revoke_public(superuser: psycopg.Connection, settings: DatabaseSettings) -> None:
+    """Leave no privilege on a database to a role that was not given it."""
+    for database in (settings.database_name, "postgres", "template1"):
+        superuser.execute(
+            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+        )
+
+
+def has_tables(superuser: psycopg.Connection, settings: DatabaseSettings) -> bool:
+    """Say whether Synapse's database exists and holds a table."""
     if read_database(superuser, settings.database_name) is None:
         return False
     name = settings.database_name
@@ -123,7 +130,8 @@ def lock(superuser: psycopg.Connection, patience: str = _LOCK_PATIENCE) -> None:
         ) from error
 
 
-def _ensure_database(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
+def ensure_database(superuser: psycopg.Connection, settings: DatabaseSettings) -> tuple[str, ...]:
+    """Make Synapse's database if there is none; HelperError if Synapse could not use the one found."""
     name, role = settings.database_name, settings.database_role
     found = read_database(superuser, name)
     if found is None:

@@ -19,14 +19,14 @@ from .instance import InstanceRecord, Moved, read_record, write_record
 if TYPE_CHECKING:
     import psycopg
 
-    from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 _PATIENCE_SECONDS: Final = 30
 _PAUSE_SECONDS: Final = 0.05
 
 
 def fence(
-    superuser: psycopg.Connection, settings: BootstrapSettings, moved: Moved
+    superuser: psycopg.Connection, settings: DatabaseSettings, moved: Moved
 ) -> InstanceRecord:
     """Shut Synapse out, with `moved` as the reason; return the record as it is now.
 
@@ -42,7 +42,7 @@ def fence(
     return record
 
 
-def lift(superuser: psycopg.Connection, settings: BootstrapSettings, epoch: int) -> InstanceRecord:
+def lift(superuser: psycopg.Connection, settings: DatabaseSettings, epoch: int) -> InstanceRecord:
     """Let Synapse in again, with the data's new `epoch`; return the record as it is now."""
     record = replace(require_record(superuser, settings), moved=None, epoch=epoch)
     with superuser.transaction():
@@ -53,7 +53,7 @@ def lift(superuser: psycopg.Connection, settings: BootstrapSettings, epoch: int)
     return record
 
 
-def require_record(superuser: psycopg.Connection, settings: BootstrapSettings) -> InstanceRecord:
+def require_record(superuser: psycopg.Connection, settings: DatabaseSettings) -> InstanceRecord:
     """Return the record of the data; HelperError if there is none, or it is half restored."""
     record = read_record(superuser, settings.database_name)
     if record is None or read_role(superuser, settings.database_role) is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 # In the database `postgres`, which no dump of Synapse's database contains.
@@ -114,7 +115,7 @@ def _explain_missing(server_name: str) -> str:
     )
 
 
-def read_folder(settings: BootstrapSettings) -> str:
+def read_folder(settings: DatabaseSettings) -> str:
     """Return the id in secrets/instance, "" before the first start; HelperError if it is damaged."""
     try:
         text = settings.instance_file.read_text(encoding="ascii").strip()
@@ -131,7 +132,7 @@ def read_folder(settings: BootstrapSettings) -> str:
     return text
 
 
-def write_folder(settings: BootstrapSettings, chosen: str) -> None:
+def write_folder(settings: DatabaseSettings, chosen: str) -> None:
     """Write the id into secrets/instance; HelperError if that cannot be written."""
     try:
         # In place: the file is mounted, so it cannot be replaced by a rename.
