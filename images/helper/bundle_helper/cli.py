@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from .backup.commands import backup
+from .interruption import end_when_asked
 from .service import supervisor
 from .settings.bootstrap_settings import BootstrapSettings
 from .settings.service_settings import ServiceSettings
@@ -28,12 +28,15 @@ def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
 
 
+main.add_command(backup)
+
+
 @main.command()
 def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     run_bootstrap(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
@@ -45,7 +48,7 @@ def start_empty(server_name: str) -> None:
 
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
     if server_name != settings.server_name:
         raise click.UsageError(
@@ -69,7 +72,7 @@ def run() -> None:
 @click.pass_context
 def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     """Prove the running bundle hop by hop; exit code 0 only if everything holds."""
-    _end_when_asked()
+    end_when_asked()
     if context.invoked_subcommand:
         if as_json or inside:
             raise click.UsageError(
@@ -123,7 +126,7 @@ def renew(*, force: bool, as_json: bool) -> None:
     """Ask for the certificate now; it is renewed only if it is due."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(force=force)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
@@ -135,7 +138,7 @@ def issue(*, staging: bool, as_json: bool) -> None:
     """Obtain the first certificate now, or rehearse it."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(rehearsal=staging)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
@@ -143,7 +146,7 @@ def issue(*, staging: bool, as_json: bool) -> None:
 @main.group()
 def user() -> None:
     """Manage accounts, without the password of an administrator."""
-    _end_when_asked()
+    end_when_asked()
 
 
 @user.command()
@@ -183,13 +186,3 @@ def _read_certificate() -> CertificateSettings:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _end_when_asked() -> None:
-    # SIGINT too: a shell that starts this in the background has it ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
