@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
 
+from ..backup.database_dump import read_sequences
 from ..backup.manifest import ONE_TIME_KEYS
-from .loading import read_sequences
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from psycopg import sql
 
-from .. import storage
+from ..backup.database_dump import prepare_client, read_sequences
 from ..backup.manifest import ONE_TIME_KEYS
 from ..backup.restic import NICE
 from ..backup.table_hashes import hash_tables, list_differences
@@ -23,13 +23,13 @@ from .dump_stream import stream_dump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import psycopg
 
     from ..backup.manifest import Manifest
     from ..backup.progress import Report
     from ..backup.repository import Repository
+    from ..settings.backup_settings import BackupSettings
     from ..settings.database_settings import DatabaseSettings
 
 
@@ -49,10 +49,10 @@ def create_empty(superuser: psycopg.Connection, database: DatabaseSettings) -> N
 
 
 def load_dump(
-    database: DatabaseSettings, repository: Repository, manifest: Manifest, report: Report
+    settings: BackupSettings, repository: Repository, manifest: Manifest, report: Report
 ) -> None:
     """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then."""
-    with _run_pg_restore(database, repository.settings.runtime_directory) as running:
+    with _run_pg_restore(settings) as running:
         # Its own reason for ending early follows.
         with running.archive, contextlib.suppress(BrokenPipeError):
             stream_dump(repository, manifest, running.archive.fileno(), report)
@@ -78,21 +78,6 @@ def compare_tables(database: DatabaseSettings, manifest: Manifest) -> list[str]:
     ]
 
 
-def read_sequences(connection: psycopg.Connection) -> dict[str, int]:
-    """Return the last value of every sequence of the schema `public`."""
-    names = connection.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'S'"
-        " AND relnamespace = 'public'::regnamespace ORDER BY relname"
-    ).fetchall()
-    values = {}
-    for (name,) in names:
-        # From the sequence itself: the view pg_sequences has no value for one that was never used.
-        query = sql.SQL("SELECT last_value FROM {}").format(sql.Identifier("public", name))
-        row = connection.execute(query).fetchone()
-        values[name] = row[0] if row else 0
-    return values
-
-
 def connect_to_data(database: DatabaseSettings) -> psycopg.Connection:
     """Connect to Synapse's database as the superuser, whom no fence shuts out."""
     return connect(database, SUPERUSER, database.superuser_password, database.database_name)
@@ -112,15 +97,13 @@ class _Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def _run_pg_restore(database: DatabaseSettings, runtime_directory: Path) -> Iterator[_Running]:
-    passfile = runtime_directory / "restore.pgpass"
-    password = database.superuser_password.reveal().replace("\\", "\\\\").replace(":", "\\:")
-    storage.replace(passfile, f"*:*:*:{SUPERUSER}:{password}\n".encode(), 0o600)
+def _run_pg_restore(settings: BackupSettings) -> Iterator[_Running]:
+    database = settings.database
     reading, writing = os.pipe()
     with (
         os.fdopen(reading, "rb") as archive,
         os.fdopen(writing, "wb", buffering=0) as kept_open,
-        tempfile.TemporaryFile("w+", dir=runtime_directory) as complaints,
+        tempfile.TemporaryFile("w+", dir=settings.runtime_directory) as complaints,
     ):
         process = subprocess.Popen(
             [
@@ -131,7 +114,7 @@ def _run_pg_restore(database: DatabaseSettings, runtime_directory: Path) -> Iter
             ],
             stdin=archive,
             stderr=complaints,
-            env={"PATH": os.environ["PATH"], "PGPASSFILE": str(passfile), "LC_ALL": "C.UTF-8"},
+            env=prepare_client(settings),
         )
         archive.close()
         try:
@@ -139,4 +122,3 @@ def _run_pg_restore(database: DatabaseSettings, runtime_directory: Path) -> Iter
         finally:
             process.kill()
             process.wait()
-            passfile.unlink(missing_ok=True)

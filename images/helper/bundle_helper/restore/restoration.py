@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import psycopg
-
 from ..backup.repository import Repository
 from ..backup.sets import find_set, takeovers
 from ..database import convergence, instance
-from ..database.connection import connect_as_superuser, first_line
+from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import InstanceRecord
 from ..database.role import ensure_role
 from ..errors import HelperError
@@ -25,6 +23,8 @@ from .takeover import choose_epoch, take_over
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    import psycopg
 
     from ..backup.manifest import Manifest
     from ..backup.progress import Progress
@@ -63,15 +63,13 @@ def restore(
     """Restore the set called `name`, or the newest, and return its manifest; HelperError if it cannot be."""
     repository = Repository(settings)
     try:
-        with connect_as_superuser(settings.database, tell=tell) as superuser:
+        with (
+            explain_refusals(),
+            connect_as_superuser(settings.database, tell=tell) as superuser,
+        ):
             convergence.lock(superuser, _LOCK_PATIENCE)
             restoration = _verify(settings, repository, superuser, name, tell)
             _replace(restoration, now())
-    except psycopg.Error as error:
-        raise HelperError(
-            f"PostgreSQL refused a statement: {first_line(error)}. See `docker compose logs postgres`,"
-            " then run this again."
-        ) from error
     finally:
         media.give_back(settings.repository)
     return restoration.manifest
@@ -121,7 +119,7 @@ def _replace(run: _Restoration, now: datetime) -> None:
 def _restore_database(run: _Restoration, cure_at: datetime | None) -> None:
     run.tell("restoring the database")
     loading.create_empty(run.superuser, run.database)
-    loading.load_dump(run.database, run.repository, run.manifest, run.tell.follow("database"))
+    loading.load_dump(run.settings, run.repository, run.manifest, run.tell.follow("database"))
     run.tell("comparing every table with the set")
     if differences := loading.compare_tables(run.database, run.manifest):
         raise HelperError(
