@@ -1,4 +1,4 @@
-"""A sample of the files that the restored database names: is each in the set, with its content?"""
+"""A sample of the files that the restored database names: each is in the set, with its content."""
 
 from __future__ import annotations
 
