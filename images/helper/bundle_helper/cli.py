@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from .backup.commands import backup
+from .interruption import end_when_asked
 from .service import supervisor
+from .settings.backup_settings import BackupSettings
 from .settings.bootstrap_settings import BootstrapSettings
 from .settings.service_settings import ServiceSettings
 
@@ -28,12 +29,56 @@ def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
 
 
+main.add_command(backup)
+
+
+@backup.command()
+@click.option("--undo", is_flag=True, help="Start the server here again.")
+@click.option("--override", metavar="SERVER_NAME", help="Undo without asking the repository.")
+def move(*, undo: bool, override: str | None) -> None:
+    """Shut the server here, and make the set with which it starts on another machine."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .move import departure, homecoming  # noqa: PLC0415
+
+    settings = BackupSettings.from_environ(os.environ)
+    if override not in {None, settings.server_name} or (override and not undo):
+        raise click.UsageError(
+            "--override goes with --undo, and takes the name of this server,"
+            f" {settings.server_name}; nothing was changed"
+        )
+    if undo:
+        homecoming.undo_move(settings, Progress(sys.stderr), override=override is not None)
+    else:
+        departure.move(settings, Progress(sys.stderr), _now)
+
+
+@backup.command()
+def drill() -> None:
+    """Restore the newest set into a database of its own, and compare everything."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import database_drill  # noqa: PLC0415
+
+    database_drill.drill(BackupSettings.from_environ(os.environ), Progress(sys.stderr))
+
+
+@main.command()
+@click.argument("set_name", metavar="[SET]", required=False)
+def restore(set_name: str | None) -> None:
+    """Restore the newest set, or SET, into empty volumes; everything is verified first."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .restore import restoration  # noqa: PLC0415
+
+    end_when_asked()
+    settings = BackupSettings.from_environ(os.environ)
+    restoration.restore(settings, set_name, Progress(sys.stderr), _now)
+
+
 @main.command()
 def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     run_bootstrap(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
@@ -45,7 +90,7 @@ def start_empty(server_name: str) -> None:
 
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
     if server_name != settings.server_name:
         raise click.UsageError(
@@ -69,7 +114,7 @@ def run() -> None:
 @click.pass_context
 def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     """Prove the running bundle hop by hop; exit code 0 only if everything holds."""
-    _end_when_asked()
+    end_when_asked()
     if context.invoked_subcommand:
         if as_json or inside:
             raise click.UsageError(
@@ -123,7 +168,7 @@ def renew(*, force: bool, as_json: bool) -> None:
     """Ask for the certificate now; it is renewed only if it is due."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(force=force)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
@@ -135,7 +180,7 @@ def issue(*, staging: bool, as_json: bool) -> None:
     """Obtain the first certificate now, or rehearse it."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(rehearsal=staging)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
@@ -143,7 +188,7 @@ def issue(*, staging: bool, as_json: bool) -> None:
 @main.group()
 def user() -> None:
     """Manage accounts, without the password of an administrator."""
-    _end_when_asked()
+    end_when_asked()
 
 
 @user.command()
@@ -183,13 +228,3 @@ def _read_certificate() -> CertificateSettings:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _end_when_asked() -> None:
-    # SIGINT too: a shell that starts this in the background has it ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # The generator has the same limits; both packages are held to it by one test.
 _HIGHEST_BYTES: Final = 2**31 - 1
 _LONGEST_USER_ID: Final = 255
-_VERIFY_KEY: Final = re.compile(r"ed25519:[A-Za-z0-9_]+ [A-Za-z0-9+/]{43}")
 _LOCALPART: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 
 
@@ -66,10 +65,10 @@ class ServiceSettings:
             state_directory=certificate.state_directory,
             synapse_url=environment.url("SYNAPSE_URL", ("http",)),
             apache_address=environment.address("APACHE_ADDRESS"),
-            verify_key=environment.read("VERIFY_KEY", _parse_verify_key, ""),
+            verify_key=environment.verify_key("VERIFY_KEY"),
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
-            outside=environment.read("OUTSIDE", _parse_yes_or_no, False),
+            outside=environment.yes_or_no("OUTSIDE"),
             image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
@@ -88,15 +87,3 @@ def parse_localpart(text: str) -> str:
             " and not only digits"
         )
     return text
-
-
-def _parse_verify_key(text: str) -> str:
-    if not _VERIFY_KEY.fullmatch(text):
-        raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
-    return text
-
-
-def _parse_yes_or_no(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise ValueError(f"{text!r} is neither yes nor no")
-    return text == "yes"
