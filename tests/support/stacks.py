@@ -90,11 +90,13 @@ class Stack:
         """
         with BUILDING.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            named = self.compose("config", "--images", check=False).stdout.split()
+            # Those of commands such as `backup` too.
+            profiles = ("--profile", "*")
+            named = self.compose(*profiles, "config", "--images", check=False).stdout.split()
             own = {image for image in named if image.startswith("synapse-bundle/")}
             inspected = try_docker("image", "inspect", *own)
             if own and inspected.returncode:
-                self.compose("build", check=False)
+                self.compose(*profiles, "build", check=False)
 
     def up(self, *options: str) -> None:
         """Start the bundle and wait until every service is healthy."""
