@@ -29,7 +29,7 @@ _ENCRYPTED: Final = (
 )
 # sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
 _KNOWN_HOST: Final = re.compile(
-    r"(@(cert-authority|revoked) +)?[!-~]+ +[a-z0-9@.-]+ +[A-Za-z0-9+/]+=*( .*)?"
+    r"(@(cert-authority|revoked) +)?[!-~]+ +[a-z0-9@.-]+ +AAAA[A-Za-z0-9+/]+=*( .*)?"
 )
 
 
