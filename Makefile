@@ -2,13 +2,15 @@
 PYTHON ?= python3
 OUTPUT ?= bundle
 SETTINGS ?=
+FILE ?= bundle.tar
+BACKUPS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check test lint format bench golden lock images release clean
+.PHONY: help init generate cloudflare up check pack unpack test lint format bench golden lock images release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +29,12 @@ up: $(VENV)/project ## Generate, start, wait until healthy, check
 
 check: $(VENV)/project ## Prove the running bundle hop by hop
 	@$(BIN)/synapse-bundle check --output "$(OUTPUT)"
+
+pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
+	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)
+
+unpack: $(VENV)/project ## Unpack that file here, without a registry (FILE=bundle.tar)
+	@$(BIN)/synapse-bundle unpack "$(FILE)" --output "$(OUTPUT)"
 
 # Two at a time, because most of them wait; a file stays in one process and shares its stack.
 test: $(VENV)/developer ## Run every test this machine can run
