@@ -29,7 +29,10 @@ OWNERS = {
     "cryptography": {"credentials.authority", "credentials.collection"},
     "subprocess": {"engine", "image_transfer"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
-    | {f"commands.{name}" for name in ("check", "generate", "init", "pack", "tunnel", "unpack", "up")},
+    | {
+        f"commands.{name}"
+        for name in ("check", "generate", "init", "pack", "tunnel", "unpack", "up")
+    },
     "yaml": {"planning", "settings.yaml_parser"},
 }
 

@@ -77,9 +77,8 @@ class ArchiveFile:
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[ArchiveFile]:
     """Open an archive; raises SettingsError for a file that is none, is cut off or was altered."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise SettingsError(f"{path} is not a file")
         try:
             archive = _read_archive(path, file)
@@ -88,12 +87,20 @@ def open_archive(path: Path) -> Iterator[ArchiveFile]:
         yield archive
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe would otherwise wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _read_archive(path: Path, file: IO[bytes]) -> ArchiveFile:
     """Return an archive; raises ValueError or TarError for what no run has written."""
     with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="strict") as tar:
         headers = tar.getmembers()
     found = [_read_header(header) for header in headers]
     check_order(found)
+    # Python's own law after ours; Python 3.11.3 and older have none.
+    for header in headers if hasattr(tarfile, "data_filter") else ():
+        tarfile.data_filter(header, "/nonexistent")
     offsets = {each.name: header.offset_data for each, header in zip(found, headers, strict=True)}
     size = os.fstat(file.fileno()).st_size
     if measure_tar(offsets[SUMS] + found[-1].size + -found[-1].size % tarfile.BLOCKSIZE) != size:
@@ -118,9 +125,6 @@ def _read_header(header: tarfile.TarInfo) -> Member:
     kind = _KINDS.get(header.type)
     if kind is None:
         raise MemberError(f"{header.name!r} is not a file, a directory or a link")
-    # Python's own law beside ours; Python 3.11.3 and older have none.
-    if judge := getattr(tarfile, "data_filter", None):
-        judge(header, "/nonexistent")
     modified = int(header.mtime) if kind is Kind.FILE else 0
     return Member(
         name=header.name,

@@ -25,7 +25,10 @@ def require_room(archive: ArchiveFile, directory: Path) -> None:
 
 
 def extract_folder(archive: ArchiveFile, staged: Path) -> None:
-    """Write the folder into an empty directory, and wait until it is on disk."""
+    """Write the folder into an empty directory, and wait until it is on disk.
+
+    Raises SettingsError for a link that leaves the folder by way of another one.
+    """
     directories = []
     for member in archive.folder:
         path = staged / Path(member.name).relative_to(FOLDER)
@@ -36,10 +39,23 @@ def extract_folder(archive: ArchiveFile, staged: Path) -> None:
         else:
             path.mkdir(mode=0o700, exist_ok=path == staged)
             directories.append((path, member.mode))
+    _require_inside(archive, staged)
     # At the end: a directory may be closed even to its owner.
     for path, mode in reversed(directories):
         synchronize(path)
         path.chmod(mode)
+
+
+def _require_inside(archive: ArchiveFile, staged: Path) -> None:
+    root = Path(os.path.realpath(staged))
+    for member in archive.folder:
+        if member.kind is Kind.LINK:
+            path = root / Path(member.name).relative_to(FOLDER)
+            if not Path(os.path.realpath(path)).is_relative_to(root):
+                raise SettingsError(
+                    f"{archive.path} has a link that leaves the folder, {member.name!r}; nothing"
+                    " was changed"
+                )
 
 
 def _write_file(archive: ArchiveFile, member: Member, path: Path) -> None:

@@ -24,10 +24,12 @@ CHUNK: Final = 1 << 20
 class FolderListing:
     """The members of a folder, parents first, and the backup repositories found in it.
 
-    `states` is what tells whether the folder has changed since.
+    Without `with_backups` these are not among the members. `states` tells whether the folder has
+    changed since.
     """
 
     root: Path
+    with_backups: bool
     members: list[Member] = field(default_factory=list)
     states: list[tuple[int, ...]] = field(default_factory=list)
     repositories: list[str] = field(default_factory=list)
@@ -46,8 +48,9 @@ class FolderListing:
             while chunk := file.read(CHUNK):
                 yield chunk
 
-    def require_unchanged(self, other: FolderListing) -> None:
-        """Raise BundleError where a later listing of the same folder differs from this one."""
+    def require_unchanged(self) -> None:
+        """Raise BundleError where the folder is no longer what was listed."""
+        other = list_folder(self.root, with_backups=self.with_backups)
         if (self.members, self.states) != (other.members, other.states):
             raise BundleError(
                 f"{self.root} was changed while it was packed; nothing was written. Try again when"
@@ -60,9 +63,9 @@ def list_folder(bundle: Path, *, with_backups: bool) -> FolderListing:
 
     Raises SettingsError with everything that cannot be packed.
     """
-    listing = FolderListing(root=bundle.resolve())
+    listing = FolderListing(root=bundle.resolve(), with_backups=with_backups)
     try:
-        _add(listing, listing.root, FOLDER, with_backups=with_backups)
+        _add(listing, listing.root, FOLDER)
     except FileNotFoundError as error:
         raise BundleError(f"{error.filename} vanished while it was packed; try again") from error
     if listing.problems:
@@ -70,7 +73,7 @@ def list_folder(bundle: Path, *, with_backups: bool) -> FolderListing:
     return listing
 
 
-def _add(listing: FolderListing, path: Path, name: str, *, with_backups: bool) -> None:
+def _add(listing: FolderListing, path: Path, name: str) -> None:
     """Add what is at a path, and everything below it."""
     found = path.lstat()
     try:
@@ -82,21 +85,21 @@ def _add(listing: FolderListing, path: Path, name: str, *, with_backups: bool) -
     repository = _REPOSITORY.issubset(entries)
     if repository:
         listing.repositories.append(str(path.relative_to(listing.root)))
-        if not with_backups:
+        if not listing.with_backups:
             return
     listing.members.append(member)
     listing.states.append((found.st_ino, found.st_size, found.st_mtime_ns))
     for entry in entries:
-        if not _is_passing(entry, name, repository_of=listing.repositories):
-            _add(listing, path / entry, f"{name}/{entry}", with_backups=with_backups)
+        if not _is_passing(entry, name, listing.repositories):
+            _add(listing, path / entry, f"{name}/{entry}")
 
 
-def _is_passing(entry: str, parent: str, repository_of: list[str]) -> bool:
+def _is_passing(entry: str, parent: str, repositories: list[str]) -> bool:
     """Return whether a file is another run's own, and gone when that ends."""
     if parent == FOLDER and entry == LOCK:
         return True
     folder, _, last = parent.removeprefix(f"{FOLDER}/").rpartition("/")
-    return entry.endswith(STAGED) or (last == _REPOSITORY_LOCKS and folder in repository_of)
+    return entry.endswith(STAGED) or (last == _REPOSITORY_LOCKS and folder in repositories)
 
 
 def _describe(path: Path, name: str, found: os.stat_result, root: Path) -> Member:

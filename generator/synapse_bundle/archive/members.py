@@ -61,6 +61,8 @@ def check_order(members: Iterable[Member]) -> None:
         parent = str(PurePosixPath(member.name).parent)
         if member.name in seen or (parent not in directories and member.name != FOLDER):
             raise MemberError(f"{member.name!r} is in the wrong place")
+        if member.mode & ~0o777:
+            raise MemberError(f"{member.name!r} has a mode that no archive has")
         seen.add(member.name)
         if member.kind is Kind.DIRECTORY:
             directories.add(member.name)
@@ -82,6 +84,8 @@ def check_name(name: str) -> None:
 def check_link(name: str, target: str) -> None:
     """Raise MemberError for a link that leads out of FOLDER."""
     check_name(name)
+    if not target:
+        raise MemberError(f"{name!r} is a link that leads nowhere")
     depth = len(PurePosixPath(name).parts) - 2
     for part in PurePosixPath(target).parts:
         depth += -1 if part == ".." else 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,26 +14,26 @@ from .. import __version__, assets, locking, manifest
 from ..archive import creation, folder, staging
 from ..archive.amount import write_amount
 from ..archive.index import ArchiveIndex
+from ..archive.members import FOLDER, IMAGES
 from ..credentials import file_names
 from ..errors import BundleError, SettingsError
 from ..options import output_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..archive.folder import FolderListing
     from ..archive.index import PackedImage
-    from ..image_transfer import EngineKind
+    from ..image_transfer import ComposeNeeds
 
-_FILE: Final = "bundle.tar"
 # Bytes of the headers and the index, generously.
 _OVERHEAD: Final = 4 << 20
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), default=_FILE)
+@click.argument("file", type=click.Path(path_type=Path), default="bundle.tar")
 @output_option
-@click.option(
-    "--with-backups", is_flag=True, help="Take along the backup repositories in the folder too."
-)
+@click.option("--with-backups", is_flag=True, help="Pack the backup repositories in it too.")
 def pack(file: Path, bundle: Path, *, with_backups: bool) -> None:
     """Pack the bundle and its images into one FILE, for a machine without internet.
 
@@ -45,27 +45,17 @@ def pack(file: Path, bundle: Path, *, with_backups: bool) -> None:
     needs = image_transfer.read_needs(bundle)
     with locking.lock(bundle):
         listing = folder.list_folder(bundle, with_backups=with_backups)
-        _require_repository(listing, bundle, with_backups=with_backups)
-        images = image_transfer.require_images(needs.images)
-        kind = image_transfer.describe_engine()
-        description = _describe(bundle, listing, images, kind, with_backups=with_backups)
-        size = image_transfer.estimate_size(images)
-        _announce(file, listing, needs.outside, size, with_backups=with_backups)
-
-        def confirm() -> None:
-            listing.require_unchanged(folder.list_folder(bundle, with_backups=with_backups))
-            if image_transfer.find_images(needs.images) != images:
-                raise BundleError("an image was replaced while it was packed; try again")
-
-        with click.progressbar(length=listing.size + size, label="Packing") as bar:
-            stream = image_transfer.save_images(images)
-            creation.write_archive(
-                file, listing, stream, description, report=bar.update, confirm=confirm
+        if with_backups and not listing.repositories:
+            raise SettingsError(
+                f"{bundle} holds no backup repository; make a backup first, or leave --with-backups"
+                " out"
             )
-    click.echo(
-        f"create {file} ({write_amount(file.stat().st_size)}, readable only by you)\n\n"
-        f"Next:  copy it to the other machine, and there: {assets.spell('unpack')}"
-    )
+        images = image_transfer.require_images(needs.images)
+        size = listing.size + image_transfer.estimate_size(images)
+        _announce(file, listing, needs, size)
+        _write(file, listing, images, size)
+    click.echo(f"create {file} ({write_amount(file.stat().st_size)}, readable only by you)")
+    click.echo(f"\n{_write_next(shlex.quote(file.name))}")
 
 
 def _require_place(file: Path, bundle: Path) -> None:
@@ -82,58 +72,72 @@ def _require_place(file: Path, bundle: Path) -> None:
         raise SettingsError(f"{file.parent} is not a directory; make it, or choose another FILE")
 
 
-def _require_repository(listing: FolderListing, bundle: Path, *, with_backups: bool) -> None:
-    """Raise SettingsError where backups are wanted and there are none."""
-    if with_backups and not listing.repositories:
+def _announce(file: Path, listing: FolderListing, needs: ComposeNeeds, size: int) -> None:
+    """Say what is going to be written, and what is not; raise SettingsError where it does not fit."""
+    click.echo(
+        f"{file} will have about {write_amount(size)}: the folder ({write_amount(listing.size)})"
+        f" and {len(needs.images)} images.\n"
+        "It will hold every secret of the server, unencrypted: guard it, and delete it after use."
+    )
+    for path in listing.repositories if not listing.with_backups else ():
+        click.echo(f"note      {path} stays here; --with-backups packs it too")
+    for source in needs.outside:
+        click.echo(f"note      {source} is mounted, but is not in the folder, and stays here")
+    free = shutil.disk_usage(file.parent).free
+    if free < size + _OVERHEAD:
         raise SettingsError(
-            f"{bundle} holds no backup repository; leave --with-backups out, or make a backup first"
+            f"{file.absolute().parent} has only {write_amount(free)} free; choose another place"
         )
 
 
-def _describe(
-    bundle: Path,
-    listing: FolderListing,
-    images: Mapping[str, PackedImage],
-    kind: EngineKind,
-    *,
-    with_backups: bool,
-) -> ArchiveIndex:
+def _write(
+    file: Path, listing: FolderListing, images: Mapping[str, PackedImage], size: int
+) -> None:
+    """Write the archive; raise BundleError where folder or images were changed meanwhile."""
+    from .. import image_transfer
+
+    def confirm() -> None:
+        listing.require_unchanged()
+        if image_transfer.find_images(images) != images:
+            raise BundleError("An image was replaced while it was packed; try again.")
+
+    description = _describe(listing, images)
+    with click.progressbar(length=size, label="Packing") as bar:
+        stream = image_transfer.save_images(images)
+        creation.write_archive(
+            file, listing, stream, description, report=bar.update, confirm=confirm
+        )
+
+
+def _describe(listing: FolderListing, images: Mapping[str, PackedImage]) -> ArchiveIndex:
     """Return the archive's index without its members."""
-    known = manifest.read(bundle, force=True)
-    instance = bundle / file_names.DIRECTORY / file_names.INSTANCE
+    from .. import image_transfer
+
+    identity = manifest.read(listing.root, force=True)
+    if not identity:
+        raise SettingsError(f"{listing.root} has a compose.yaml that is not of a bundle")
+    kind = image_transfer.describe_engine()
+    instance = listing.root / file_names.DIRECTORY / file_names.INSTANCE
     return ArchiveIndex(
         version=__version__,
-        server_name=known.server_name if known else "",
-        project=known.project if known else "",
+        server_name=identity.server_name,
+        project=identity.project,
         packed=datetime.now(UTC).isoformat(timespec="seconds"),
         architecture=kind.architecture,
         image_store=kind.image_store,
-        started=instance.is_file() and bool(instance.read_text(encoding="utf-8").strip()),
-        repositories=tuple(listing.repositories) if with_backups else (),
+        started=instance.is_file() and instance.stat().st_size > 1,
+        repositories=tuple(listing.repositories) if listing.with_backups else (),
         images=images,
         members=(),
     )
 
 
-def _announce(
-    file: Path,
-    listing: FolderListing,
-    outside: tuple[str, ...],
-    images: int,
-    *,
-    with_backups: bool,
-) -> None:
-    """Say what is going to be written, and what is not; raise SettingsError where it does not fit."""
-    size = listing.size + images + _OVERHEAD
-    click.echo(
-        f"{file} will have about {write_amount(size)}: the folder {write_amount(listing.size)}, the"
-        f" images {write_amount(images)}.\n"
-        "It holds every secret of the server, unencrypted: keep it as you would keep the keys."
+def _write_next(name: str) -> str:
+    """Return what to type on the other machine, with this program and without."""
+    verb = assets.spell("unpack")
+    option = "FILE=" if verb.startswith("make") else ""
+    return (
+        f"Next:  copy it to the other machine, and there: {verb} {option}{name}\n"
+        f"       Without this program: tar -xpf {name} {FOLDER} && tar -xOf {name} {IMAGES} |"
+        " docker load"
     )
-    for path in () if with_backups else listing.repositories:
-        click.echo(f"note      {path} stays here; --with-backups takes it along")
-    for source in outside:
-        click.echo(f"note      {source} is outside the folder and stays here; the bundle mounts it")
-    free = shutil.disk_usage(file.parent).free
-    if free < size:
-        raise SettingsError(f"{file.parent} has {write_amount(free)} free; choose another place")
