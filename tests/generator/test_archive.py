@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
@@ -179,7 +179,7 @@ def rewrite(packed: Path, *more: tarfile.TarInfo) -> None:
     described["members"] = []
     sums = b""
     for header, content in members:
-        fields = {"name": header.name, "mode": f"{header.mode:04o}"}
+        fields: dict[str, Any] = {"name": header.name, "mode": f"{header.mode:04o}"}
         if header.issym():
             fields |= {"kind": "link", "target": header.linkname}
         elif header.isdir():
@@ -279,8 +279,8 @@ def test_a_newer_format_is_refused(engine: FakeEngine, packed: Path) -> None:
         old = file.read()
     new = old.replace(b'"format": 1', b'"format": 2').replace(b'"0.1.0"', b'"9.9.9"')
     content = packed.read_bytes().replace(old, new)
-    digests = [hashlib.sha256(each).hexdigest().encode() for each in (old, new)]
-    packed.write_bytes(content.replace(*digests))
+    before, after = (hashlib.sha256(each).hexdigest().encode() for each in (old, new))
+    packed.write_bytes(content.replace(before, after))
     assert_refused(
         run("unpack", "--output", "other"), engine, "packed by synapse-bundle 9.9.9, which is newer"
     )
@@ -357,18 +357,19 @@ def test_a_save_that_fails_leaves_no_file(engine: FakeEngine) -> None:
 def break_folder(change: str) -> None:
     """Bring something into the folder that must not be packed."""
     place = Path("bundle/größe ß/bad")
-    actions: dict[str, Callable[[], object]] = {
-        "absolute link": lambda: place.symlink_to("/etc/passwd"),
-        "climbing link": lambda: place.symlink_to("../../other"),
-        "link by way of another": lambda: (
-            Path("bundle/empty/x").symlink_to(".."),
-            place.symlink_to("../empty/x/.."),
-        ),
-        "fifo": lambda: os.mkfifo(place),
-        "name": lambda: Path("bundle/größe ß/bad\n").touch(),
-        "bytes": lambda: Path(os.fsdecode(b"bundle/bad\xff")).touch(),
-    }
-    actions[change]()
+    if change == "absolute link":
+        place.symlink_to("/etc/passwd")
+    elif change == "climbing link":
+        place.symlink_to("../../other")
+    elif change == "link by way of another":
+        Path("bundle/empty/x").symlink_to("..")
+        place.symlink_to("../empty/x/..")
+    elif change == "pipe":
+        os.mkfifo(place)
+    elif change == "line":
+        Path("bundle/größe ß/bad\n").touch()
+    else:
+        Path(os.fsdecode(b"bundle/bad\xff")).touch()
 
 
 @pytest.mark.parametrize(
@@ -377,8 +378,8 @@ def break_folder(change: str) -> None:
         ("absolute link", "is a link that leaves the folder, to '/etc/passwd'"),
         ("climbing link", "is a link that leaves the folder, to '../../other'"),
         ("link by way of another", "is a link that leaves the folder"),
-        ("fifo", "is not a file, a directory or a link"),
-        ("name", "has a control character in its name"),
+        ("pipe", "is not a file, a directory or a link"),
+        ("line", "has a control character in its name"),
         ("bytes", "is not UTF-8"),
     ],
 )

@@ -37,7 +37,7 @@ def engine(tmp_path: Path) -> FakeEngine:
 def run(runner: Runner, engine: FakeEngine, *arguments: str, **options: Any) -> Run:
     """Run a command; a fault strikes before a change in the runner's directory."""
     directory = str(runner.directory)
-    request = {"cwd": directory, "assets": str(runner.assets), "root": directory}
+    request: dict[str, Any] = {"cwd": directory, "assets": str(runner.assets), "root": directory}
     request |= {"arguments": arguments, "path": engine.path, "umask": 0}
     return runner.ask(request | options)
 
