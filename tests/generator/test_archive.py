@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
+import pty
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +103,26 @@ def test_the_file_is_private_and_says_so_before(engine: FakeEngine) -> None:
     assert "tar -xOf 'my file.tar' images.tar | docker load" in after
     assert "hunter2" not in done.output
     assert list_here() == {"bundle", "my file.tar"}
+
+
+def test_a_pipe_gets_plain_lines_and_a_terminal_a_bar(engine: FakeEngine) -> None:
+    """Nothing that moves is written where nobody watches."""
+    said = run("pack").output
+    assert "\nPacking\ncreate bundle.tar" in said
+    assert not {"\r", "%", "\x1b"} & set(said)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "synapse_bundle", "unpack", "--output", "other"]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        # Linux reports the end of a terminal as an error.
+        with contextlib.suppress(OSError):
+            while more := os.read(ours, 4096):
+                seen += more
+        os.close(ours)
+    assert process.returncode == 0, seen
+    assert b"\rVerifying" in seen.replace(b"\x1b[?25l", b"")
+    assert b"100%" in seen
 
 
 def test_tar_and_sha256sum_can_read_it(packed: Path) -> None:

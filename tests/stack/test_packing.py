@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -130,15 +131,19 @@ def test_the_size_is_told_before(journey: Journey) -> None:
     assert abs(float(index) * 1e6 - size) < size / 10
 
 
-def test_plain_tools_can_use_the_file(journey: Journey) -> None:
-    """The commands that `pack` prints for a machine without this program."""
+def test_plain_tools_can_use_the_file(journey: Journey, repository: Path) -> None:
+    """The commands that the document has, and `pack` prints, for a machine without this program."""
     before = journey.read_ids()
     packed = journey.call("pack")
     journey.remove_images()
+    text = (repository / "docs" / "packing.md").read_text().partition("## Without this program")[2]
+    first, second, _, verify = re.findall(r"(?m)^    (.+)$", text)[:4]
     command = packed.stdout.partition("Without this program: ")[2].strip()
+    assert command == f"{first} && {second}"
     with tempfile.TemporaryDirectory() as elsewhere:
         shutil.copy(journey.home / "bundle.tar", Path(elsewhere, "bundle.tar"))
         run(["sh", "-ec", command], cwd=Path(elsewhere))
+        run(["sh", "-ec", f"tar -xf bundle.tar; {verify}"], cwd=Path(elsewhere))
         assert (Path(elsewhere) / "bundle" / "größe" / "hin").read_text() == "angekommen\n"
     assert journey.read_ids() == before
 

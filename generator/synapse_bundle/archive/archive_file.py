@@ -15,7 +15,7 @@ from typing import IO, Final
 from ..errors import SettingsError
 from .folder import CHUNK
 from .index import ArchiveIndex, parse_index, write_sums
-from .members import IMAGES, INDEX, SUMS, Kind, Member, MemberError, check_order
+from .members import IMAGES, INDEX, SUMS, Member, MemberError, MemberKind, check_order
 from .tar_writer import TYPES, measure_tar
 
 _KINDS: Final = {form: kind for kind, form in TYPES.items()}
@@ -69,7 +69,7 @@ class ArchiveFile:
     def verify(self, report: Callable[[int], object]) -> None:
         """Read everything; raises SettingsError where something is not what was packed."""
         for member in self.members:
-            if member.kind is Kind.FILE:
+            if member.kind is MemberKind.FILE:
                 for _ in self.read(member, report):
                     pass
 
@@ -125,7 +125,7 @@ def _read_header(header: tarfile.TarInfo) -> Member:
     kind = _KINDS.get(header.type)
     if kind is None:
         raise MemberError(f"{header.name!r} is not a file, a directory or a link")
-    modified = int(header.mtime) if kind is Kind.FILE else 0
+    modified = int(header.mtime) if kind is MemberKind.FILE else 0
     return Member(
         name=header.name,
         kind=kind,

@@ -10,7 +10,7 @@ from typing import Final
 
 from .folder import FolderListing
 from .index import ArchiveIndex, write_sums
-from .members import IMAGES, INDEX, SUMS, Kind, Member
+from .members import IMAGES, INDEX, SUMS, Member, MemberKind
 from .staging import stage_file
 from .tar_writer import TarWriter
 
@@ -35,7 +35,7 @@ def write_archive(
     with stage_file(target) as file:
         writer, members = TarWriter(file), []
         for member in listing.members:
-            chunks = _count(listing.read(member), report) if member.kind is Kind.FILE else ()
+            chunks = _count(listing.read(member), report) if member.kind is MemberKind.FILE else ()
             members.append(writer.add(member, chunks))
         members.append(writer.add(_name_file(IMAGES), _count(images, report)))
         content = replace(description, members=tuple(members)).serialize()
@@ -46,7 +46,7 @@ def write_archive(
 
 
 def _name_file(name: str) -> Member:
-    return Member(name=name, kind=Kind.FILE, mode=_PRIVATE, modified=int(time.time()))
+    return Member(name=name, kind=MemberKind.FILE, mode=_PRIVATE, modified=int(time.time()))
 
 
 def _count(chunks: Iterable[bytes], report: Callable[[int], object]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import SettingsError
 from .amount import write_amount
 from .archive_file import ArchiveFile
-from .members import FOLDER, Kind, Member
+from .members import FOLDER, Member, MemberKind
 from .staging import synchronize
 
 
@@ -32,9 +32,9 @@ def extract_folder(archive: ArchiveFile, staged: Path) -> None:
     directories = []
     for member in archive.folder:
         path = staged / Path(member.name).relative_to(FOLDER)
-        if member.kind is Kind.LINK:
+        if member.kind is MemberKind.LINK:
             path.symlink_to(member.target)
-        elif member.kind is Kind.FILE:
+        elif member.kind is MemberKind.FILE:
             _write_file(archive, member, path)
         else:
             path.mkdir(mode=0o700, exist_ok=path == staged)
@@ -49,7 +49,7 @@ def extract_folder(archive: ArchiveFile, staged: Path) -> None:
 def _require_inside(archive: ArchiveFile, staged: Path) -> None:
     root = Path(os.path.realpath(staged))
     for member in archive.folder:
-        if member.kind is Kind.LINK:
+        if member.kind is MemberKind.LINK:
             path = root / Path(member.name).relative_to(FOLDER)
             if not Path(os.path.realpath(path)).is_relative_to(root):
                 raise SettingsError(

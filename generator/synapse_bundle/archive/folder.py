@@ -12,7 +12,7 @@ from typing import Final
 from ..errors import BundleError, SettingsError
 from ..locking import LOCK
 from ..output_directory import STAGED
-from .members import FOLDER, Kind, Member, MemberError, check_link, check_name
+from .members import FOLDER, Member, MemberError, MemberKind, check_link, check_name
 
 # What restic makes of a directory; the names are its format's (restic, doc/design.rst).
 _REPOSITORY: Final = frozenset({"config", "data", "index", "keys", "snapshots"})
@@ -81,7 +81,7 @@ def _add(listing: FolderListing, path: Path, name: str) -> None:
     except (MemberError, OSError) as error:
         listing.problems.append(str(error))
         return
-    entries = sorted(os.listdir(path)) if member.kind is Kind.DIRECTORY else []  # noqa: PTH208
+    entries = sorted(os.listdir(path)) if member.kind is MemberKind.DIRECTORY else []  # noqa: PTH208
     repository = _REPOSITORY.issubset(entries)
     if repository:
         listing.repositories.append(str(path.relative_to(listing.root)))
@@ -112,13 +112,13 @@ def _describe(path: Path, name: str, found: os.stat_result, root: Path) -> Membe
         # By way of other links, too.
         if not Path(os.path.realpath(path)).is_relative_to(root):
             raise MemberError(f"{name!r} is a link that leaves the folder, to {target!r}")
-        return Member(name=name, kind=Kind.LINK, mode=0o777, target=target)
+        return Member(name=name, kind=MemberKind.LINK, mode=0o777, target=target)
     needed = os.R_OK | (os.X_OK if stat.S_ISDIR(found.st_mode) else 0)
     if not os.access(path, needed):
         raise MemberError(f"{name!r} cannot be read by you; it belongs to user {found.st_uid}")
     if stat.S_ISDIR(found.st_mode):
-        return Member(name=name, kind=Kind.DIRECTORY, mode=mode)
+        return Member(name=name, kind=MemberKind.DIRECTORY, mode=mode)
     if not stat.S_ISREG(found.st_mode):
         raise MemberError(f"{name!r} is not a file, a directory or a link; move it away")
     modified = int(found.st_mtime)
-    return Member(name=name, kind=Kind.FILE, mode=mode, modified=modified, size=found.st_size)
+    return Member(name=name, kind=MemberKind.FILE, mode=mode, modified=modified, size=found.st_size)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..errors import SettingsError
-from .members import INDEX, Kind, Member
+from .members import INDEX, Member, MemberKind
 
 _FORMAT: Final = 1
 
@@ -80,9 +80,9 @@ def parse_index(content: bytes, source: str) -> ArchiveIndex:
 def _write_member(member: Member) -> dict[str, Any]:
     """Return a member without the fields that its kind does not have."""
     fields = {"name": member.name, "kind": member.kind.value, "mode": f"{member.mode:04o}"}
-    if member.kind is Kind.LINK:
+    if member.kind is MemberKind.LINK:
         return fields | {"target": member.target}
-    if member.kind is Kind.DIRECTORY:
+    if member.kind is MemberKind.DIRECTORY:
         return fields
     more = {"modified": member.modified, "size": member.size, "sha256": member.digest}
     return fields | more
@@ -91,7 +91,7 @@ def _write_member(member: Member) -> dict[str, Any]:
 def _read_member(fields: Mapping[str, Any]) -> Member:
     return Member(
         name=fields["name"],
-        kind=Kind(fields["kind"]),
+        kind=MemberKind(fields["kind"]),
         mode=int(fields["mode"], 8),
         modified=fields.get("modified", 0),
         size=fields.get("size", 0),
@@ -104,7 +104,7 @@ def write_sums(members: Iterable[Member]) -> bytes:
     """Return the digests of all files as GNU's sha256sum writes them."""
     lines = []
     for member in members:
-        if member.kind is Kind.FILE:
+        if member.kind is MemberKind.FILE:
             escaped = member.name.replace("\\", "\\\\")
             mark = "\\" if escaped != member.name else ""
             lines.append(f"{mark}{member.digest}  {escaped}\n")

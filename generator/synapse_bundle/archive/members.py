@@ -17,7 +17,7 @@ SUMS: Final = "SHA256SUMS"
 _ENDING: Final = (IMAGES, INDEX, SUMS)
 
 
-class Kind(StrEnum):
+class MemberKind(StrEnum):
     """What a member is; there are no other kinds."""
 
     FILE = "file"
@@ -33,7 +33,7 @@ class Member:
     """
 
     name: str
-    kind: Kind
+    kind: MemberKind
     mode: int
     modified: int = 0
     size: int = 0
@@ -52,7 +52,7 @@ def check_order(members: Iterable[Member]) -> None:
     """
     whole = list(members)
     ending = whole[-len(_ENDING) :]
-    if [(each.name, each.kind) for each in ending] != [(name, Kind.FILE) for name in _ENDING]:
+    if [(each.name, each.kind) for each in ending] != [(name, MemberKind.FILE) for name in _ENDING]:
         raise MemberError(f"it does not end with {', '.join(_ENDING)}")
     seen: set[str] = set()
     directories: set[str] = set()
@@ -64,9 +64,9 @@ def check_order(members: Iterable[Member]) -> None:
         if member.mode & ~0o777:
             raise MemberError(f"{member.name!r} has a mode that no archive has")
         seen.add(member.name)
-        if member.kind is Kind.DIRECTORY:
+        if member.kind is MemberKind.DIRECTORY:
             directories.add(member.name)
-        if member.kind is Kind.LINK:
+        if member.kind is MemberKind.LINK:
             check_link(member.name, member.target)
     if FOLDER not in directories:
         raise MemberError(f"it has no directory {FOLDER}")

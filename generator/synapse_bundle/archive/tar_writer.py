@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import IO, Final
 
-from .members import Kind, Member
+from .members import Member, MemberKind
 
 # GNU's form has UTF-8 names in the headers themselves: tar, bsdtar and busybox read it alike.
 _FORM: Final = tarfile.GNU_FORMAT
 TYPES: Final = {
-    Kind.FILE: tarfile.REGTYPE,
-    Kind.DIRECTORY: tarfile.DIRTYPE,
-    Kind.LINK: tarfile.SYMTYPE,
+    MemberKind.FILE: tarfile.REGTYPE,
+    MemberKind.DIRECTORY: tarfile.DIRTYPE,
+    MemberKind.LINK: tarfile.SYMTYPE,
 }
 
 
@@ -34,7 +34,7 @@ class TarWriter:
             self._file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-        if member.kind is not Kind.FILE:
+        if member.kind is not MemberKind.FILE:
             return member
         whole = replace(member, size=size, digest=digest.hexdigest())
         self._file.write(bytes(-size % tarfile.BLOCKSIZE))
