@@ -293,6 +293,19 @@ def test_a_link_that_leaves_by_way_of_another_is_not_unpacked(
     assert_refused(run("unpack", "--output", "other"), engine, "leaves the folder", "'bundle/y'")
 
 
+def test_a_header_that_the_index_contradicts_is_refused(engine: FakeEngine, packed: Path) -> None:
+    """A mode has no digest of its own: that of the index holds for it."""
+    with tarfile.open(packed) as tar:
+        header = tar.getmember("bundle/secrets")
+    content = packed.read_bytes()
+    old = content[header.offset : header.offset + 512]
+    header.mode = 0o777
+    new = header.tobuf(tarfile.GNU_FORMAT)
+    assert len(new) == len(old)
+    packed.write_bytes(content.replace(old, new))
+    assert_refused(run("unpack", "--output", "other"), engine, DAMAGED, "describes other members")
+
+
 def test_a_newer_format_is_refused(engine: FakeEngine, packed: Path) -> None:
     """With the version that wrote it, before its contents are looked at."""
     with tarfile.open(packed) as tar:
