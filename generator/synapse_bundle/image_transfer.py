@@ -79,14 +79,19 @@ def describe_engine() -> EngineKind:
 
 
 def find_images(references: Iterable[str]) -> dict[str, PackedImage]:
-    """Return the images that this machine's engine has of these, by their references."""
-    client = engine.open_client(Path())
+    """Return the images that this machine's engine has of these, by their references.
+
+    Raises BundleError where it does not answer.
+    """
     found = {}
     for reference in references:
-        if client.image.exists(reference):
-            image = client.image.inspect(reference)
-            layers = tuple(image.root_fs.layers or ())
-            found[reference] = PackedImage(id=image.id, layers=layers)
+        asked = engine.run_plainly(["docker", "image", "inspect", reference])
+        if not asked.returncode:
+            (image,) = json.loads(asked.stdout)
+            layers = tuple(image["RootFS"].get("Layers") or ())
+            found[reference] = PackedImage(id=image["Id"], layers=layers)
+        elif "no such image" not in asked.stderr.lower():
+            raise BundleError(f"The Docker Engine does not answer: {asked.stderr.strip()}")
     return found
 
 

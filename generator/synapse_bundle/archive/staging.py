@@ -25,7 +25,6 @@ def stage_file(target: Path) -> Iterator[IO[bytes]]:
 
     Raises BundleError where another run is writing the same.
     """
-    require_absent(target)
     staged = _sweep(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with os.fdopen(os.open(staged, flags, 0o600), "w+b") as file:
@@ -48,7 +47,6 @@ def stage_directory(target: Path) -> Iterator[Path]:
 
     Raises BundleError where another run is writing the same.
     """
-    require_absent(target)
     staged = _sweep(target)
     staged.mkdir(mode=0o700)
     handle = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
