@@ -2,6 +2,10 @@
 PYTHON ?= python3
 OUTPUT ?= bundle
 SETTINGS ?=
+FILE ?= bundle.tar
+BACKUPS ?=
+SET ?=
+UNDO ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +13,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move undo test lint format bench golden lock images release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -45,11 +49,14 @@ drill: ## Prove that the newest set can be restored
 restore: ## Bring back the newest set, or SET=name, on an empty machine
 	@$(COMPOSE) run --rm restore $(SET)
 
-move: ## Stop this server for good, with a final set for another machine
-	@$(COMPOSE) run --rm backup move
+move: ## Shut this server, with a final set for another machine (UNDO=yes takes it back)
+	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo)
 
-undo: ## Take a move back
-	@$(COMPOSE) run --rm backup move --undo
+pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
+	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)
+
+unpack: $(VENV)/project ## Unpack that file here, without a registry (FILE=bundle.tar)
+	@$(BIN)/synapse-bundle unpack "$(FILE)" --output "$(OUTPUT)"
 
 # Two at a time, because most of them wait; a file stays in one process and shares its stack.
 test: $(VENV)/developer ## Run every test this machine can run
