@@ -13,6 +13,7 @@ import click
 from .backup.commands import backup
 from .interruption import end_when_asked
 from .service import supervisor
+from .settings.backup_settings import BackupSettings
 from .settings.bootstrap_settings import BootstrapSettings
 from .settings.service_settings import ServiceSettings
 
@@ -29,6 +30,47 @@ def main() -> None:
 
 
 main.add_command(backup)
+
+
+@backup.command()
+@click.option("--undo", is_flag=True, help="Start the server here again.")
+@click.option("--override", metavar="SERVER_NAME", help="Undo without asking the repository.")
+def move(*, undo: bool, override: str | None) -> None:
+    """Shut the server here, and make the set with which it starts on another machine."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .move import departure, homecoming  # noqa: PLC0415
+
+    settings = BackupSettings.from_environ(os.environ)
+    if override not in {None, settings.server_name} or (override and not undo):
+        raise click.UsageError(
+            "--override goes with --undo, and takes the name of this server,"
+            f" {settings.server_name}; nothing was changed"
+        )
+    if undo:
+        homecoming.undo_move(settings, Progress(sys.stderr), override=override is not None)
+    else:
+        departure.move(settings, Progress(sys.stderr), _now)
+
+
+@backup.command()
+def drill() -> None:
+    """Restore the newest set into a database of its own, and compare everything."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import database_drill  # noqa: PLC0415
+
+    database_drill.drill(BackupSettings.from_environ(os.environ), Progress(sys.stderr))
+
+
+@main.command()
+@click.argument("set_name", metavar="[SET]", required=False)
+def restore(set_name: str | None) -> None:
+    """Restore the newest set, or SET, into empty volumes; everything is verified first."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .restore import restoration  # noqa: PLC0415
+
+    end_when_asked()
+    settings = BackupSettings.from_environ(os.environ)
+    restoration.restore(settings, set_name, Progress(sys.stderr), _now)
 
 
 @main.command()

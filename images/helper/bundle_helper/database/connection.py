@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ import psycopg
 from ..errors import HelperError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..settings.database_settings import DatabaseSettings
     from ..settings.environment import Secret
@@ -87,6 +88,18 @@ def password_is_current(settings: DatabaseSettings) -> bool:
             " See `docker compose logs postgres`, then `docker compose up -d`.",
         ) from error
     return True
+
+
+@contextlib.contextmanager
+def explain_refusals() -> Iterator[None]:
+    """Turn what PostgreSQL refuses inside into HelperError."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise HelperError(
+            f"PostgreSQL refused a statement: {first_line(error)}. See `docker compose logs postgres`,"
+            " then run this again."
+        ) from error
 
 
 def first_line(error: Exception) -> str:
