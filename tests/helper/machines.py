@@ -140,7 +140,11 @@ class Machine:
         return (self.folder / "secrets" / "instance").read_text().strip()
 
     def run(
-        self, *command: str, kill: tuple[int, str] | None = None, code: str = "", **environ: str
+        self,
+        *command: str,
+        kill: tuple[int, str] | None = None,
+        code: str = "",
+        environ: dict[str, str] | None = None,
     ) -> tuple[int, str]:
         """Run a command of the helper's in the container; return its exit code and its words.
 
@@ -149,7 +153,7 @@ class Machine:
         killed = [] if kill is None else [str(kill[0]), kill[1]]
         program = (KILLED if killed else "") + code + _MAIN
         container = self._container()
-        settings = self.environ | environ
+        settings = self.environ | (environ or {})
         done = subprocess.run(
             [
                 *("docker", "exec"),
@@ -168,9 +172,9 @@ class Machine:
         assert "Traceback" not in done.stdout, done.stdout
         return done.returncode, done.stdout
 
-    def succeed(self, *command: str, code: str = "", **environ: str) -> str:
+    def succeed(self, *command: str, code: str = "", environ: dict[str, str] | None = None) -> str:
         """Run a command that has to succeed and return its words."""
-        ended, said = self.run(*command, code=code, **environ)
+        ended, said = self.run(*command, code=code, environ=environ)
         assert ended == 0, said
         return said
 
@@ -234,8 +238,7 @@ class Machine:
         """Run the bootstrap, without which Synapse does not start."""
         return self.run(
             "bootstrap",
-            VOLUME_OWNERS="/media=991",
-            REPORT_FILE="/report/database.json",
+            environ={"VOLUME_OWNERS": "/media=991", "REPORT_FILE": "/report/database.json"},
         )
 
     @property

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.engine
 _OTHER_KEY = "ed25519:a_OTHER " + "A" * 43
 
 
-def refuse(machine: Machine, *command: str, **environ: str) -> str:
+def refuse(machine: Machine) -> str:
     """Run a restore that has to be refused without a change and return its words."""
     machine.execute("true")
     before = machine.describe()
-    code, said = machine.run("restore", *command, **environ)
+    code, said = machine.run("restore")
     assert code == 1, said
     assert machine.describe() == before
     return said
