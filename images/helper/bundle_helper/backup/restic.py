@@ -47,9 +47,10 @@ class _Running(NamedTuple):
     complaints: IO[str]
 
     def read_reason(self) -> str:
-        """Return the reason for a failure: the last line, without the words around it."""
-        lines = [text for text, _ in self._read() if text.strip()]
-        return lines[-1].splitlines()[0].removeprefix("Fatal: ").strip() if lines else ""
+        """Return the reason for a failure: the first line with an error, or the last line."""
+        lines = [text.splitlines()[0].strip() for text, _ in self._read() if text.strip()]
+        errors = [line for line in lines if "error:" in line]
+        return (errors or lines[-1:] or [""])[0].removeprefix("Fatal: ")
 
     def read_files(self) -> dict[str, str]:
         """Return the files that restic complained about, each with the reason."""

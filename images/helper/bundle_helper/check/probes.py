@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ..synapse import prove_database
 from . import outside
 from .administrator import probe_admin
+from .backups import probe_backup, probe_drill
 from .client_address import probe_address
 from .database_proof import probe_proof
 from .discovery_documents import probe_client, probe_server, probe_support
@@ -21,6 +22,7 @@ from .signing_key import probe_signing
 
 if TYPE_CHECKING:
     from ..federation.network import Network
+    from ..settings.service_settings import ServiceSettings
 
 PROBES: Final[tuple[Probe, ...]] = (
     Probe("database role, locale and owner", probe_proof),
@@ -40,6 +42,14 @@ PROBES: Final[tuple[Probe, ...]] = (
     Probe("age of the images", probe_ages),
     Probe("room on the disk, heartbeat", probe_watch),
 )
+
+
+def backup_probes(settings: ServiceSettings) -> tuple[Probe, ...]:
+    """Return the probes of the schedule of backups, where there is one."""
+    if settings.backup_at is None:
+        return ()
+    drill = () if settings.backup_drill is None else (Probe("drill", probe_drill),)
+    return (Probe("backup", probe_backup), *drill)
 
 
 def outside_probes(network: Network) -> tuple[Probe, ...]:

@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from datetime import time, timedelta
 from typing import TYPE_CHECKING, Final
 
+from .backup_schedule import NONE, parse_at, parse_drill
 from .database_settings import DatabaseSettings, read_database
 from .environment import Environment, parse_path, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import time, timedelta
     from pathlib import Path
 
 _HIGHEST_ID: Final = 2**31 - 1
 _LONGEST_CYCLE: Final = 365
-NONE: Final = "none"
-DRILL_PERIODS: Final[Mapping[str, timedelta | None]] = {
-    NONE: None,
-    "daily": timedelta(days=1),
-    "weekly": timedelta(days=7),
-    "monthly": timedelta(days=31),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,22 +122,6 @@ def _read_repository(environment: Environment) -> RepositorySettings:
         ssh_key_file=environment.optional_file("BACKUP_SSH_KEY_FILE", without=NONE),
         known_hosts_file=environment.optional_file("BACKUP_KNOWN_HOSTS_FILE", without=NONE),
     )
-
-
-def parse_at(text: str) -> time | None:
-    """Return the time of day that `HH:MM` means, None for `none`; ValueError otherwise."""
-    if text == NONE:
-        return None
-    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise ValueError(f"{text!r} is not a time of day such as 03:30")
-    return time.fromisoformat(text)
-
-
-def parse_drill(text: str) -> timedelta | None:
-    """Return the period of drills, None for `none`; ValueError otherwise."""
-    if text not in DRILL_PERIODS:
-        raise ValueError(f"{text!r} is not one of {', '.join(DRILL_PERIODS)}")
-    return DRILL_PERIODS[text]
 
 
 def _parse_keep(text: str) -> Retention:

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .backup_schedule import parse_at, parse_drill
 from .certificate_settings import CertificateSettings, read_certificate
 from .environment import Environment, Secret
 from .image_pins import ImagePin, parse_pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import time, timedelta
     from pathlib import Path
 
 # The generator has the same limits; both packages are held to it by one test.
@@ -24,7 +26,8 @@ _LOCALPART: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 class ServiceSettings:
     """What `bundle-helper run` and `check` need.
 
-    `outside` says whether the public names lead here, by way of the tunnel.
+    `outside` says whether the public names lead here, by way of the tunnel; `backup_at` when the
+    service `backup` makes a set, None where sets are made by hand alone.
     """
 
     server_name: str
@@ -45,6 +48,9 @@ class ServiceSettings:
     upload_limit: int
     outside: bool
     image_pins: tuple[ImagePin, ...]
+    backup_at: time | None
+    backup_drill: timedelta | None
+    backup_report_file: Path
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -70,6 +76,9 @@ class ServiceSettings:
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.yes_or_no("OUTSIDE"),
             image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
+            backup_at=environment.read("BACKUP_AT", parse_at, None),
+            backup_drill=environment.read("BACKUP_DRILL", parse_drill, None),
+            backup_report_file=environment.path("BACKUP_REPORT_FILE"),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(
