@@ -1,7 +1,13 @@
-"""A server with sets of its data, and a machine to restore them on."""
+"""The machines of the tests."""
 
 from __future__ import annotations
 
-from tests.helper.machine_fixtures import backup_image, new_machine, old_machine
+from tests.helper.machine_fixtures import (
+    backup_image,
+    new_machine,
+    old_machine,
+    saved_machine,
+    target,
+)
 
-__all__ = ["backup_image", "new_machine", "old_machine"]
+__all__ = ["backup_image", "new_machine", "old_machine", "saved_machine", "target"]

@@ -23,7 +23,6 @@ from .private_server import run_private_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ..backup.manifest import Manifest
     from ..backup.progress import Progress
@@ -39,18 +38,13 @@ def drill(settings: BackupSettings, tell: Progress) -> Manifest:
 
     HelperError, with everything that was found, if it cannot.
     """
-    name, problem = None, "it was interrupted"
     try:
         manifest = _perform(settings, tell)
     except HelperError as error:
-        problem = error.message
+        _note(settings, None, error.message)
         raise
-    else:
-        name, problem = manifest.set, ""
-        return manifest
-    finally:
-        if settings.report_directory is not None:
-            report.note_drill(settings.report_directory, name, problem or None, datetime.now(UTC))
+    _note(settings, manifest.set, None)
+    return manifest
 
 
 def try_to_drill(settings: BackupSettings, tell: Progress) -> bool:
@@ -61,6 +55,11 @@ def try_to_drill(settings: BackupSettings, tell: Progress) -> bool:
         tell(error.message)
         return False
     return True
+
+
+def _note(settings: BackupSettings, name: str | None, problem: str | None) -> None:
+    if settings.report_directory is not None:
+        report.note_drill(settings.report_directory, name, problem, datetime.now(UTC))
 
 
 def _perform(settings: BackupSettings, tell: Progress) -> Manifest:

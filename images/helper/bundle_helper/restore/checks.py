@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from .loading import connect_to_data
 from .media import find_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psycopg
 
     from ..backup.manifest import Manifest
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 # Measured: 0.83 GB of dump became 1.3 GB of database; the rest is the write-ahead log meanwhile.
 _DATABASE_PER_DUMP: Final = 2.5
-_TELLING: Final = (RepositoryMissingError, RepositoryLockedError, WrongPasswordError)
 
 
 def require_same_server(settings: BackupSettings, manifest: Manifest) -> None:
@@ -147,27 +149,32 @@ def _find_existing(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
+@contextlib.contextmanager
+def explain_damage() -> Iterator[None]:
+    """Say of what the repository refuses inside that nothing was changed, and what may help."""
+    try:
+        yield
+    except (RepositoryMissingError, RepositoryLockedError, WrongPasswordError):
+        raise
+    except RepositoryError as error:
+        raise HelperError(
+            f"{error.message}\nNothing was changed. If the repository is damaged, choose another set,"
+            " which `docker compose run --rm backup list` shows, or copy the repository here again."
+        ) from error
+
+
 def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress) -> None:
-    """HelperError if what the set needs is damaged.
+    """RepositoryError or HelperError if what the set needs is damaged.
 
     Every byte is read where that is cheap, in a folder; elsewhere while it is restored.
     """
-    try:
-        repository.check()
-        if repository.settings.repository.is_folder:
-            with Path(os.devnull).open("wb") as nowhere:
-                follow = tell.follow("reading the dump")
-                stream_dump(repository, chosen.manifest, nowhere.fileno(), follow)
-                Restic(repository.settings).write_to(
-                    nowhere.fileno(), "dump", "--archive", "tar", chosen.snapshot, "/"
-                )
-    except _TELLING:
-        raise
-    except HelperError as error:
-        damaged = isinstance(error, RepositoryError)
-        place = f"the repository at {repository.settings.repository.name}" if damaged else "it"
-        raise HelperError(
-            f"the set {chosen.manifest.set} cannot be restored, because {place} is damaged:"
-            f" {error.message}\nNothing was changed. Choose another set, which `docker compose run --rm"
-            " backup list` shows, or copy the repository here again."
-        ) from error
+    settings = repository.settings
+    restic = Restic(settings)
+    # Without a lock: one that a killed restore left behind would forbid the next for half an hour.
+    restic.ask("check", "--no-lock")
+    if settings.repository.is_folder:
+        with Path(os.devnull).open("wb") as nowhere:
+            output = nowhere.fileno()
+            stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
+            media = str(settings.media_directory)
+            restic.write_to(output, "dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)

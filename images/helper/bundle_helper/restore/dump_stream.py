@@ -10,8 +10,6 @@ from ..backup.sets import DUMP_FILE
 from ..errors import HelperError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from ..backup.manifest import Manifest
     from ..backup.progress import Report
     from ..backup.repository import Repository
@@ -32,7 +30,8 @@ def stream_dump(repository: Repository, manifest: Manifest, target: int, report:
         finally:
             # Ends restic, if nobody reads any further.
             os.close(reading)
-        _require_whole(dump, done, manifest.dump_bytes)
+        dump.result()
+        _require_whole(done, manifest)
 
 
 def _dump(repository: Repository, snapshot: str, writing: int) -> None:
@@ -50,7 +49,9 @@ def _pass_on(reading: int, target: int, size: int, report: Report) -> int:
     return done
 
 
-def _require_whole(dump: Future[None], done: int, size: int) -> None:
-    dump.result()
-    if done != size:
-        raise HelperError(f"the dump in this set has {done} bytes, not {size}")
+def _require_whole(done: int, manifest: Manifest) -> None:
+    if done != manifest.dump_bytes:
+        raise HelperError(
+            f"the dump of the set {manifest.set} has {done} bytes, not {manifest.dump_bytes}. Choose"
+            " another set, which `docker compose run --rm backup list` shows."
+        )

@@ -68,7 +68,8 @@ def restore(
             connect_as_superuser(settings.database, tell=tell) as superuser,
         ):
             convergence.lock(superuser, _LOCK_PATIENCE)
-            restoration = _verify(settings, repository, superuser, name, tell)
+            with checks.explain_damage():
+                restoration = _verify(settings, repository, superuser, name, tell)
             _replace(restoration, now())
     finally:
         media.give_back(settings.repository)
