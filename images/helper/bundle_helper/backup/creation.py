@@ -50,7 +50,7 @@ def make_set(
     HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
     file cannot be read, the database or the repository failed.
     """
-    with _lock(settings, progress) as record:
+    with _lock(settings, kind, progress) as record:
         require_own(repository, record)
         unreadable = find_unreadable(settings)
         if unreadable is not None:
@@ -65,7 +65,7 @@ def make_set(
 
 
 @contextmanager
-def _lock(settings: BackupSettings, progress: Progress) -> Iterator[InstanceRecord]:
+def _lock(settings: BackupSettings, kind: Kind, progress: Progress) -> Iterator[InstanceRecord]:
     """Be the only backup of this server, and return whose data it is."""
     with connect_as_superuser(settings.database, tell=progress) as superuser:
         row = superuser.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
@@ -74,17 +74,28 @@ def _lock(settings: BackupSettings, progress: Progress) -> Iterator[InstanceReco
                 "another backup of this server is running; wait until it has ended, then repeat"
             )
         record = read_record(superuser, settings.database.database_name)
-        if record is None:
-            raise HelperError(
-                "this server has not been started yet, so there is nothing to back up:"
-                " `docker compose up -d --wait`, then repeat"
-            )
-        if record.moved is not None:
-            raise HelperError(
-                "this server has moved to another machine, so there is nothing to back up. The way"
-                " back: `docker compose run --rm backup move --undo`"
-            )
-        yield record
+        yield _require_whole(record, kind)
+
+
+def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
+    """Return the record; HelperError unless it is that of a server that is here and whole."""
+    if record is None:
+        raise HelperError(
+            "this server has not been started yet, so there is nothing to back up:"
+            " `docker compose up -d --wait`, then repeat"
+        )
+    if record.restoring is not None:
+        raise HelperError(
+            "a restore was interrupted, so there is nothing to back up: run"
+            " `docker compose run --rm restore` again"
+        )
+    # A set of a fenced server would be newer than its last one, and be what `restore` takes.
+    if record.moved is not None and kind != "final":
+        raise HelperError(
+            "this server has moved to another machine, so there is nothing to back up. The way"
+            " back: `docker compose run --rm backup move --undo`"
+        )
+    return record
 
 
 def _store_database(

@@ -39,18 +39,13 @@ def drill(settings: BackupSettings, tell: Progress) -> Manifest:
 
     HelperError, with everything that was found, if it cannot.
     """
-    name, problem = None, "it was interrupted"
     try:
         manifest = _perform(settings, tell)
     except HelperError as error:
-        problem = error.message
+        _note(settings, None, error.message)
         raise
-    else:
-        name, problem = manifest.set, ""
-        return manifest
-    finally:
-        if settings.report_directory is not None:
-            report.note_drill(settings.report_directory, name, problem or None, datetime.now(UTC))
+    _note(settings, manifest.set, None)
+    return manifest
 
 
 def try_to_drill(settings: BackupSettings, tell: Progress) -> bool:
@@ -61,6 +56,11 @@ def try_to_drill(settings: BackupSettings, tell: Progress) -> bool:
         tell(error.message)
         return False
     return True
+
+
+def _note(settings: BackupSettings, name: str | None, problem: str | None) -> None:
+    if settings.report_directory is not None:
+        report.note_drill(settings.report_directory, name, problem, datetime.now(UTC))
 
 
 def _perform(settings: BackupSettings, tell: Progress) -> Manifest:
