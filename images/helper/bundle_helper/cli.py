@@ -32,6 +32,26 @@ def main() -> None:
 main.add_command(backup)
 
 
+@backup.command("run")
+def run_schedule() -> None:
+    """Make a set each day at the time in the settings, and drills; until asked to stop."""
+    from .backup import routine, schedule  # noqa: PLC0415
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import database_drill  # noqa: PLC0415
+
+    settings, tell = BackupSettings.from_environ(os.environ), Progress(sys.stderr)
+    if settings.at is None or settings.report_directory is None:
+        raise click.UsageError(
+            'no time is set for backups: write `backup: {at: "03:30"}` into settings.yaml, then'
+            " `make generate`; or make a set now with `docker compose run --rm backup now`"
+        )
+    work = schedule.Work(
+        partial(routine.try_to_perform, settings, tell),
+        partial(database_drill.try_to_drill, settings, tell),
+    )
+    schedule.keep_schedule(settings.report_directory, settings.at, settings.drill, work)
+
+
 @backup.command()
 @click.option("--undo", is_flag=True, help="Start the server here again.")
 @click.option("--override", metavar="SERVER_NAME", help="Undo without asking the repository.")

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from .. import storage
 from ..errors import HelperError
+from .identity import name_user
 
 if TYPE_CHECKING:
     from ..settings.backup_settings import BackupSettings
@@ -67,6 +68,8 @@ def prepare_environment(settings: BackupSettings) -> dict[str, str]:
         profile = directory / "object_storage"
         _write(profile, "\n".join(["[default]", *(f"{k} = {v}" for k, v in keys.items())]))
         environment["AWS_SHARED_CREDENTIALS_FILE"] = str(profile)
+    if repository.ssh_key_file is not None:
+        environment |= name_user(directory)
     if _REGION in credentials:
         environment[_REGION] = credentials[_REGION]
     return environment

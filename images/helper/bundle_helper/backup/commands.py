@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 
 import click
 
@@ -20,24 +19,6 @@ def backup() -> None:
     """Make sets of the server's data, and show them."""
     end_when_asked()
     become_owner(os.environ)
-
-
-@backup.command()
-def run() -> None:
-    """Make a set each day at the time in the settings, until asked to stop."""
-    from . import routine, schedule  # noqa: PLC0415
-    from .progress import Progress  # noqa: PLC0415
-
-    settings = BackupSettings.from_environ(os.environ)
-    if settings.at is None or settings.report_directory is None:
-        raise click.UsageError(
-            'no time is set for backups: write `backup: {at: "03:30"}` into settings.yaml, then'
-            " `make generate`; or make a set now with `docker compose run --rm backup now`"
-        )
-    make = partial(routine.try_to_perform, settings, Progress(sys.stderr))
-    schedule.keep_schedule(
-        settings.report_directory, settings.at, settings.drill, schedule.Work(make, None)
-    )
 
 
 @backup.command()

@@ -6,9 +6,11 @@ That user may read everything in the folder, and the repository's files can be c
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import storage
 from ..errors import HelperError
 from ..settings.environment import Environment
 
@@ -57,3 +59,23 @@ def _become(owner: os.stat_result) -> None:
     os.setgroups([])
     os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
     os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+
+
+def name_user(directory: Path) -> dict[str, str]:
+    """Return the environment in which this user has a name, which programs such as ssh demand.
+
+    The owner of a folder has none in this image, so libnss_wrapper reads it from files in `directory`.
+    """
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        users, groups = directory / "passwd", directory / "group"
+        line = f"owner:x:{os.geteuid()}:{os.getegid()}::{directory}:/bin/false\n"
+        storage.replace(users, line.encode(), 0o600)
+        storage.replace(groups, f"owner:x:{os.getegid()}:\n".encode(), 0o600)
+        return {
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_PASSWD": str(users),
+            "NSS_WRAPPER_GROUP": str(groups),
+        }
+    return {}

@@ -22,8 +22,8 @@ _PRUNE_PERIOD: Final = timedelta(days=7)
 _MOST_PARTS: Final = 256
 
 
-def maintain(repository: Repository, made: str, now: datetime, progress: Progress) -> None:
-    """Delete what is due after the set called `made`, and check the next part of the repository.
+def maintain(repository: Repository, now: datetime, progress: Progress) -> None:
+    """Delete what is due, and check the next part of the repository.
 
     RepositoryError if the repository is damaged. Where another restic works on it, everything waits
     until the next set.
@@ -31,15 +31,15 @@ def maintain(repository: Repository, made: str, now: datetime, progress: Progres
     try:
         repository.unlock()
         if not repository.settings.append_only:
-            _delete(repository, made, now, progress)
+            _delete(repository, now, progress)
         _check(repository, now, progress)
     except RepositoryLockedError as error:
         progress(f"old sets stay, and nothing is checked, until the next set: {error.message}")
 
 
-def _delete(repository: Repository, made: str, now: datetime, progress: Progress) -> None:
+def _delete(repository: Repository, now: datetime, progress: Progress) -> None:
     settings = repository.settings
-    forgotten = choose_forgotten(repository.snapshots(), settings.keep, now, made)
+    forgotten = choose_forgotten(repository.snapshots(), settings.keep, now)
     repository.forget(forgotten)
     state = _read(_locate(repository))
     pruned = state.get("pruned")

@@ -14,30 +14,29 @@ if TYPE_CHECKING:
     from ..settings.backup_settings import Retention
     from .repository import Snapshot
 
-# A backup that is still running may be this old.
-_REMNANT_AGE: Final = timedelta(days=2)
+# Of what is younger nothing goes: a set made by hand or before an update, a backup that still runs.
+_YOUNG: Final = timedelta(days=2)
 _FINAL: Final = "final"
 _OURS: Final = frozenset({SET, DUMP, VOID})
 
 
 def choose_forgotten(
-    snapshots: tuple[Snapshot, ...], keep: Retention, now: datetime, made: str | None = None
+    snapshots: tuple[Snapshot, ...], keep: Retention, now: datetime
 ) -> frozenset[str]:
-    """Return the ids of the snapshots to delete.
+    """Return the ids of the snapshots to delete, of those that are older than two days.
 
     Of complete sets the newest of each of so many days, weeks and months stays, counted in days that
-    have a set, so a clock that jumps costs nothing; the newest, the last set of a move and the set
-    just `made` always stay. What never became a set, or was revoked, goes after two days.
+    have a set, so a clock that jumps costs nothing; the newest of all and the last set of a move
+    always stay. What never became a set, or was revoked, goes.
     """
     complete = choose_complete(snapshots)
-    named = {read_name(snapshot) for snapshot in complete}
-    stay = {read_name(snapshot) for snapshot in _choose_kept(complete, keep)} | {made}
+    stay = {read_name(snapshot) for snapshot in _choose_kept(complete, keep)}
     return frozenset(
         snapshot.id
         for snapshot in snapshots
         if snapshot.tags & _OURS
         and read_name(snapshot) not in stay
-        and (read_name(snapshot) in named or now - snapshot.time > _REMNANT_AGE)
+        and now - snapshot.time > _YOUNG
     )
 
 

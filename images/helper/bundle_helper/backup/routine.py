@@ -9,6 +9,7 @@ from ..errors import HelperError
 from . import report
 from .creation import BackupRunningError, make_set
 from .maintenance import maintain
+from .manifest import COMPLETE_KINDS
 from .ownership import open_repository
 from .repository import Repository
 
@@ -54,7 +55,9 @@ def _make(
     manifest = make_set(settings, repository, kind, progress)
     if settings.report_directory is not None:
         report.note_set(settings.report_directory, manifest, datetime.now(UTC))
-    maintain(repository, manifest.set, datetime.now(UTC), progress)
+    if kind not in COMPLETE_KINDS:
+        # While those are made, the server stands still.
+        maintain(repository, datetime.now(UTC), progress)
     return manifest
 
 
