@@ -22,7 +22,10 @@ def test_a_kill_at_any_step_is_completed_by_the_next_run(target: Machine) -> Non
         if code == KILL_CODE:
             with target.superuser() as superuser:
                 record = read_record(superuser, target.database)
-            assert record is not None
+            if record is None:
+                # Before its first change was committed: all is as it was.
+                assert "the volumes here are empty" in target.start_server()[1]
+                continue
             ids.add(record.id)
             if record.restoring:
                 refused, why = target.start_server()
