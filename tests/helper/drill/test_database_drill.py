@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.helper.machines import Machine, describe_files
+from tests.helper.machines import KILL_CODE, Machine, describe_files
 from tests.helper.repositories import flip_byte, forge, list_snapshots, read_manifest
 
 pytestmark = pytest.mark.engine
@@ -36,7 +36,7 @@ def read_report(machine: Machine) -> dict[str, object]:
 def test_a_good_set(saved_machine: Machine) -> None:
     """Every table is equal, every file is there; the report says so."""
     code, said = drill(saved_machine)
-    assert (code, "can be restored: 9 tables are equal" in said) == (0, True), said
+    assert (code, "can be restored: 7 tables are equal" in said) == (0, True), said
     report = read_report(saved_machine)
     assert report["drill_problem"] is None
     assert report["last_drill"]
@@ -59,7 +59,7 @@ def test_what_a_killed_drill_left(saved_machine: Machine) -> None:
     """The next drill removes it first."""
     saved_machine.execute("true")
     code, _ = saved_machine.run("backup", "drill", kill=(20, "start"))
-    assert code == 137
+    assert code == KILL_CODE
     code, said = drill(saved_machine)
     assert code == 0, said
 

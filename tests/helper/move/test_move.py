@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from bundle_helper.database.instance import InstanceRecord, read_record
-from tests.helper.machines import Machine
+from tests.helper.machines import KILL_CODE, Machine
 from tests.helper.repositories import list_snapshots, read_manifest
 
 pytestmark = pytest.mark.engine
@@ -147,12 +147,12 @@ creation._store_files = fail
 
 def test_a_kill_at_any_step_of_a_move(old_machine: Machine) -> None:
     """Either side can be started, never both, and the move can be completed."""
-    event, code = 0, 137
-    while code == 137:
+    event, code = 0, KILL_CODE
+    while code == KILL_CODE:
         event += 1
         assert event < 100
         code, said = old_machine.run("backup", "move", kill=(event, "record"))
-        assert code in {0, 137}, said
+        assert code in {0, KILL_CODE}, said
         assert not old_machine.can_start
     assert event > 8
     assert has_final_set(old_machine)
@@ -162,12 +162,12 @@ def test_a_kill_at_any_step_of_a_move(old_machine: Machine) -> None:
 def test_a_kill_at_any_step_of_the_way_back(old_machine: Machine) -> None:
     """Until the fence is lifted the final set is void or the old side is shut."""
     old_machine.succeed("backup", "move")
-    event, code = 0, 137
-    while code == 137:
+    event, code = 0, KILL_CODE
+    while code == KILL_CODE:
         event += 1
         assert event < 60
         code, said = old_machine.run("backup", "move", "--undo", kill=(event, "start"))
-        assert code in {0, 137}, said
+        assert code in {0, KILL_CODE}, said
         assert not (has_final_set(old_machine) and old_machine.can_start)
     assert event > 8
     assert old_machine.can_start
