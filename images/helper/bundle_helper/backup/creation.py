@@ -35,11 +35,20 @@ if TYPE_CHECKING:
 # Any number, as long as it stays the same: backups of one server exclude each other by it.
 _LOCK: Final = 0x53796E4261636B75
 _CANCEL_SECONDS: Final = 0.2
+# A new server changes its tables for a minute, one after the other.
+_ATTEMPTS: Final = 10
+# What a change of tables does to a transaction that has not locked them all.
+_CHANGES: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable)
+_LOCK_WAITED: Final = "canceling statement due to statement timeout"
 _Hashes = tuple[dict[str, TableHash], dict[str, int]]
 
 
 class BackupRunningError(HelperError):
     """Another backup of this server has not ended yet."""
+
+
+class _TablesChangeError(HelperError):
+    """pg_dump waited too long for a table that is being changed."""
 
 
 def make_set(
@@ -55,10 +64,7 @@ def make_set(
         unreadable = find_unreadable(settings)
         if unreadable is not None:
             raise HelperError(explain_unreadable(settings, [unreadable]))
-        try:
-            manifest = _store_database(repository, record, kind, progress)
-        except psycopg.Error as error:
-            raise describe_failure(error) from error
+        manifest = _store_database_patiently(repository, record, kind, progress)
         _store_files(repository, manifest, progress)
     progress(f"the set {manifest.set} is complete")
     return manifest
@@ -96,6 +102,21 @@ def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
             " back: `docker compose run --rm backup move --undo`"
         )
     return record
+
+
+def _store_database_patiently(
+    repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
+) -> Manifest:
+    """Store the database; begin again where Synapse has changed a table meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _store_database(repository, record, kind, progress)
+        except (_TablesChangeError, *_CHANGES):
+            progress("Synapse is changing its tables; trying again")
+    try:
+        return _store_database(repository, record, kind, progress)
+    except psycopg.Error as error:
+        raise describe_failure(error) from error
 
 
 def _store_database(
@@ -156,7 +177,8 @@ def _hash(connection: psycopg.Connection, skip: tuple[str, ...]) -> _Hashes:
 
 
 def _explain_dump(error: ProducerError) -> HelperError:
-    return HelperError(
+    kind = _TablesChangeError if _LOCK_WAITED in error.message else HelperError
+    return kind(
         f"the database was not dumped to its end, so no set was made: pg_dump: {error.message}."
         " See `docker compose logs postgres`, then repeat."
     )

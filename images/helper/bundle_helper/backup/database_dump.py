@@ -1,4 +1,10 @@
-"""The database of a set: one snapshot of PostgreSQL's, which is hashed and dumped at the same time."""
+"""The database of a set: one snapshot of PostgreSQL's, which is hashed and dumped at the same time.
+
+Synapse changes its tables while it runs: after an upgrade, and in the background. Such a change waits for
+the first of the two transactions here, and the second one waits behind it, for ever. So the first
+transaction locks every table before it sees anything, the second one waits only for seconds, and then
+both give way and the set is begun again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import os
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg import sql
@@ -16,11 +22,16 @@ from ..database.connection import SUPERUSER, connect, first_line
 from ..errors import HelperError
 from .manifest import ONE_TIME_KEYS
 from .restic import Producer
+from .table_hashes import list_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..settings.backup_settings import BackupSettings
+
+
+# Milliseconds: longer than any change of a table that finds it free.
+LOCK_WAIT: Final = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,12 @@ def freeze(settings: BackupSettings) -> Iterator[Frozen]:
     with connect(
         database, SUPERUSER, database.superuser_password, database.database_name
     ) as connection:
+        tables = list_tables(connection)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT))
+        if tables:
+            names = sql.SQL(", ").join(sql.Identifier("public", name) for name in tables)
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
         row = connection.execute(
             "SELECT pg_export_snapshot(), current_setting('server_version'),"
             " to_regclass('public.schema_version') IS NOT NULL"
@@ -89,7 +105,7 @@ def prepare_dump(settings: BackupSettings, frozen: Frozen, *, one_time_keys: boo
     left_out = [] if one_time_keys else [f"--exclude-table-data=public.{ONE_TIME_KEYS}"]
     arguments = [
         *("pg_dump", "--format=custom", "--compress=0", f"--snapshot={frozen.snapshot}"),
-        *("--lock-wait-timeout=60s", "--no-password", *left_out),
+        *(f"--lock-wait-timeout={LOCK_WAIT}", "--no-password", *left_out),
         *("--host", database.database_host, "--port", str(database.database_port)),
         *("--username", SUPERUSER, "--dbname", database.database_name),
     ]

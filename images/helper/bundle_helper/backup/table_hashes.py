@@ -38,11 +38,18 @@ def hash_tables(connection: psycopg.Connection, skip: Collection[str] = ()) -> d
     """
     for name, value in _FORMATS.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    names = connection.execute(
+    return {
+        name: _hash_table(connection, name) for name in list_tables(connection) if name not in skip
+    }
+
+
+def list_tables(connection: psycopg.Connection) -> list[str]:
+    """Return the names of all tables of the schema `public`, sorted."""
+    rows = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')"
         " AND relnamespace = 'public'::regnamespace ORDER BY relname"
     ).fetchall()
-    return {name: _hash_table(connection, name) for (name,) in names if name not in skip}
+    return [name for (name,) in rows]
 
 
 def _hash_table(connection: psycopg.Connection, name: str) -> TableHash:

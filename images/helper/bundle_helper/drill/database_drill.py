@@ -23,6 +23,7 @@ from .private_server import run_private_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ..backup.manifest import Manifest
     from ..backup.progress import Progress
