@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from .backup.commands import backup
+from .backup.command_group import backup
 from .interruption import end_when_asked
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
@@ -35,7 +35,7 @@ main.add_command(backup)
 @backup.command("run")
 def run_schedule() -> None:
     """Make a set each day at the time in the settings, and drills; until asked to stop."""
-    from .backup import routine, schedule  # noqa: PLC0415
+    from .backup import routine, timetable  # noqa: PLC0415
     from .backup.progress import Progress  # noqa: PLC0415
     from .drill import database_drill  # noqa: PLC0415
 
@@ -45,11 +45,11 @@ def run_schedule() -> None:
             'no time is set for backups: write `backup: {at: "03:30"}` into settings.yaml, then'
             " `make generate`; or make a set now with `docker compose run --rm backup now`"
         )
-    work = schedule.Work(
+    work = timetable.Work(
         partial(routine.try_to_perform, settings, tell),
         partial(database_drill.try_to_drill, settings, tell),
     )
-    schedule.keep_schedule(settings.report_directory, settings.at, settings.drill, work)
+    timetable.keep_schedule(settings.report_directory, settings.at, settings.drill, work)
 
 
 @backup.command()

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundle_helper.backup import commands
+from bundle_helper.backup import command_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PACKAGES = str(Path(commands.__file__).parents[2])
+_PACKAGES = str(Path(command_group.__file__).parents[2])
 _MAIN = "from bundle_helper.cli import main; main()"
 # Without these, root may read no more than anybody else.
 _CAPABILITIES = "-dac_override,-dac_read_search"

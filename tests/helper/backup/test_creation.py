@@ -222,16 +222,30 @@ def test_set_of_a_successor(place: Place) -> None:
             make(place)
 
 
-def test_moved(place: Place) -> None:
-    """A server that has moved makes no sets, and says the way back."""
+@pytest.mark.parametrize(
+    ("column", "kind", "sentence"),
+    [
+        ("moved", "manual", "move --undo"),
+        ("moved", "final", None),
+        ("restoring", "final", "a restore was interrupted"),
+    ],
+)
+def test_not_here(place: Place, column: str, kind: Kind, sentence: str | None) -> None:
+    """A server that has moved, or is half restored, makes no set; the last one of a move it does."""
+    content = '{"time": "2026-11-27T03:30:00+00:00", "set": ""}' if column == "moved" else "name"
     with place.connect("postgres") as superuser:
-        superuser.execute("ALTER TABLE synapse_bundle_instance ADD COLUMN IF NOT EXISTS moved text")
         superuser.execute(
-            "UPDATE synapse_bundle_instance SET moved = '{}' WHERE database = %s",
-            (place.settings.database.database_name,),
+            f"ALTER TABLE synapse_bundle_instance ADD COLUMN IF NOT EXISTS {column} text"
         )
-    with pytest.raises(HelperError, match="move --undo"):
-        make(place)
+        superuser.execute(
+            f"UPDATE synapse_bundle_instance SET {column} = %s WHERE database = %s",  # noqa: S608
+            (content, place.settings.database.database_name),
+        )
+    if sentence is None:
+        assert make(place, kind).kind == "final"
+    else:
+        with pytest.raises(HelperError, match=sentence):
+            make(place, kind)
 
 
 def test_before_the_first_start(place: Place) -> None:

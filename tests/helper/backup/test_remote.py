@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundle_helper.backup import repository
 from bundle_helper.backup.access import prepare_environment, read_credentials
 from bundle_helper.backup.repository_errors import RepositoryError
 from bundle_helper.backup.restic import Producer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.helper.backup.conftest import Place
+
+pytestmark = pytest.mark.engine
 
 
 def store(folder: Place) -> str:
@@ -47,7 +50,7 @@ def store(folder: Place) -> str:
     return seen[0]
 
 
-def test_object_storage(folder: Place) -> None:
+def test_object_storage(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request is signed with the key in the file; with another one nothing is said of it."""
     secret = secrets.token_urlsafe(30)
     credentials = folder.root / "bundle/secrets/backup_credentials"
@@ -63,8 +66,9 @@ def test_object_storage(folder: Place) -> None:
         assert KEY_ID not in shown
         assert (storage.answered > 5, storage.refused) == (True, 0)
         credentials.write_text(f"AWS_ACCESS_KEY_ID={KEY_ID}\nAWS_SECRET_ACCESS_KEY=another\n")
-        with pytest.raises(RepositoryError) as caught:
-            folder.repository.snapshots()
+        monkeypatch.setattr(repository, "_PATIENCE_SECONDS", 5.0)
+        with pytest.raises(RepositoryError, match=r"cannot be used: .*no") as caught:
+            folder.repository.read_id()
         assert storage.refused
         assert "another" not in caught.value.message
 
@@ -107,7 +111,6 @@ def _read_log(container: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.engine
 def test_sftp(folder: Place, ssh_server: str) -> None:
     """The key may have any mode, only the known host is talked to, and nothing is asked."""
     folder.repository.init()
@@ -124,7 +127,7 @@ def test_sftp(folder: Place, ssh_server: str) -> None:
     kind, key = (folder.root / "other.pub").read_text().split()[:2]
     hosts.write_text(f"{hosts.read_text().split()[0]} {kind} {key}\n")
     with pytest.raises(RepositoryError, match=r"\./backups cannot be used"):
-        folder.repository.snapshots()
+        folder.repository.read_id()
 
 
 def test_rest_login(folder: Place) -> None:

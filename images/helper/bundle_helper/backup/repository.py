@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .progress import Report, ignore_progress
 from .restic import Producer, Restic
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..settings.backup_settings import BackupSettings
+
+
+# For the first answer of a repository, however far away it is.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +52,12 @@ class Repository:
         self._restic.ask("init")
 
     def read_id(self) -> str:
-        """Return the id that the repository got when it was made."""
-        return str(json.loads(self._restic.ask("cat", "config", "--no-lock"))["id"])
+        """Return the id that the repository got when it was made; it must answer within a minute."""
+        return str(
+            json.loads(self._restic.ask("cat", "config", "--no-lock", patience=_PATIENCE_SECONDS))[
+                "id"
+            ]
+        )
 
     def snapshots(self, *tags: str) -> tuple[Snapshot, ...]:
         """Return the snapshots that have all of `tags`, newest first."""

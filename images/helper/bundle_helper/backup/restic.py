@@ -40,7 +40,7 @@ class Producer(NamedTuple):
     environment: Mapping[str, str]
 
 
-class _Running(NamedTuple):
+class _Child(NamedTuple):
     """A process, and the file with what it wrote to standard error."""
 
     process: subprocess.Popen[str]
@@ -69,10 +69,15 @@ class Restic:
         self._environment: dict[str, str] = {}
         self._options: list[str] = []
 
-    def ask(self, *arguments: str) -> str:
-        """Run restic to its end and return what it printed."""
+    def ask(self, *arguments: str, patience: float | None = None) -> str:
+        """Run restic to its end, or for so many seconds, and return what it printed."""
         with self._start(arguments) as running:
-            printed = running.process.communicate()[0]
+            try:
+                printed = running.process.communicate(timeout=patience)[0]
+            except subprocess.TimeoutExpired:
+                # It repeats what fails for a quarter of an hour, and says meanwhile why.
+                reason = running.read_reason() or f"no answer within {patience:.0f} s"
+                raise describe_refusal(1, self._settings.repository.name, reason) from None
             self._judge(running)
             return str(printed)
 
@@ -132,7 +137,7 @@ class Restic:
         *,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
-    ) -> Iterator[_Running]:
+    ) -> Iterator[_Child]:
         if not self._environment:
             self._environment = prepare_environment(self._settings)
             self._options = list_options(self._settings)
@@ -148,7 +153,7 @@ class Restic:
         *,
         stdin: int = subprocess.DEVNULL,
         stdout: int,
-    ) -> Iterator[_Running]:
+    ) -> Iterator[_Child]:
         directory = self._settings.runtime_directory
         with tempfile.TemporaryFile("w+", dir=directory, encoding="utf-8") as complaints:
             process = subprocess.Popen(
@@ -160,11 +165,11 @@ class Restic:
                 text=True,
             )
             try:
-                yield _Running(process, complaints)
+                yield _Child(process, complaints)
             finally:
                 _stop(process)
 
-    def _judge(self, running: _Running, summary: Mapping[str, Any] | None = None) -> None:
+    def _judge(self, running: _Child, summary: Mapping[str, Any] | None = None) -> None:
         code = running.process.wait()
         if code == _UNREADABLE:
             raise UnreadableSourceError(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..findings import Finding, failed, passed
-from ..monitoring.backups import check_backup, check_drill, describe
+from ..monitoring.backup_report import check_backup, check_drill, describe
 
 if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings

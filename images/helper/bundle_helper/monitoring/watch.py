@@ -15,7 +15,7 @@ from ..errors import HelperError
 from ..exchange import OK, Endpoint, ExchangeError, Request, ask, ask_url
 from ..status import CERTIFICATE, WATCH
 from . import notification
-from .backups import BACKUP, DRILL, check_backup, check_drill
+from .backup_report import BACKUP, DRILL, check_backup, check_drill
 from .disk import check_disk
 from .heartbeat import call_heartbeat
 

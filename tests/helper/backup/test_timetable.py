@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle_helper.backup import report
-from bundle_helper.backup.schedule import Work, find_due, keep_schedule
+from bundle_helper.backup.timetable import Work, find_due, keep_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
