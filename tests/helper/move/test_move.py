@@ -153,9 +153,12 @@ def test_a_kill_at_any_step_of_a_move(old_machine: Machine) -> None:
         assert event < 100
         code, said = old_machine.run("backup", "move", kill=(event, "record"))
         assert code in {0, KILL_CODE}, said
-        assert not old_machine.can_start
+        # Before its first change was committed all is as it was.
+        assert old_machine.can_start == (read(old_machine).moved is None)
+        assert not (has_final_set(old_machine) and old_machine.can_start)
     assert event > 8
     assert has_final_set(old_machine)
+    assert not old_machine.can_start
     assert len(list_snapshots(old_machine, "final")) >= 2
 
 
