@@ -43,14 +43,15 @@ sets: ## List the sets
 card: ## Show the recovery card
 	@$(COMPOSE) run --rm backup card
 
-drill: ## Prove that the newest set can be restored
-	@$(COMPOSE) run --rm backup drill
 
 restore: ## Bring back the newest set, or SET=name, on an empty machine
 	@$(COMPOSE) run --rm restore $(SET)
 
 move: ## Shut this server, with a final set for another machine (UNDO=yes takes it back)
 	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo)
+
+drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, and use it
+	@$(BIN)/synapse-bundle drill $(SET) --output "$(OUTPUT)"
 
 pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
 	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)

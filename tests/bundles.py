@@ -24,6 +24,14 @@ STAND_INS: Final = {name: f"<{name}>" for name in MAKERS} | {
 }
 
 
+class DrillLoader(yaml.SafeLoader):
+    """Reads what Compose merges: a value that replaces another, or removes it."""
+
+
+DrillLoader.add_constructor("!reset", lambda *_: None)
+DrillLoader.add_constructor("!override", yaml.SafeLoader.construct_yaml_seq)
+
+
 def fake_credentials(settings: Settings) -> Credentials:
     """Return credentials that are the same in every run."""
     tunnel = (DIRECTORY / "tunnel.json").read_text(encoding="utf-8").rstrip("\n")

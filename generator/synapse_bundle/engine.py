@@ -38,6 +38,14 @@ def open_client(bundle: Path) -> DockerClient:
     return DockerClient(compose_files=[f for f in files if f.exists()])
 
 
+def open_drill(bundle: Path, project: str) -> DockerClient:
+    """Return a client for the drill of a bundle, which has none of the operator's overrides."""
+    return DockerClient(
+        compose_files=[bundle / "compose.yaml", bundle / "drill.yaml"],
+        compose_project_name=project,
+    )
+
+
 def review(compose: bytes, bundle: Path) -> list[str]:
     """Let Compose read a compose.yaml before it is written; return notes for the operator.
 
@@ -163,6 +171,18 @@ def _find_owner(port: int) -> str:
         return ""
 
 
+def require_bundle(bundle: Path) -> None:
+    """Raise BundleError where there is no bundle.
+
+    Without a file, Compose would take the project of the current directory instead.
+    """
+    if not (bundle / "compose.yaml").is_file():
+        raise BundleError(
+            f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
+            " or name it with --output"
+        )
+
+
 def require_docker() -> None:
     """Raise BundleError where nothing can be started here, with what to do."""
     _require(_describe_docker())
@@ -179,12 +199,7 @@ def check(bundle: Path, arguments: list[str]) -> int:
 
     Raises BundleError where there is no bundle, or Docker does not answer.
     """
-    # Without a file, Compose would take the project of the current directory instead.
-    if not (bundle / "compose.yaml").is_file():
-        raise BundleError(
-            f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
-            " or name it with --output"
-        )
+    require_bundle(bundle)
     require_docker()
     command = open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]

@@ -28,6 +28,7 @@ from .settings.model import Settings
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
+DRILL: Final = PurePosixPath("drill.yaml")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
@@ -133,6 +134,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },
+        "drill_project": topology.name_drill(settings.project),
         "version": __version__,
     }
 
@@ -163,6 +165,7 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
         if target == COMPOSE:
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
+        content = content.replace(b"$", b"$$") if target == DRILL else content
         if content.strip():
             yield PlannedFile(
                 path=target,

@@ -74,7 +74,8 @@ class Backup(Service):
     """Backup and restore: started as root (0), it serves no port (0).
 
     `bundle` is the whole folder, `state` restic's cache and scratch space, `runtime` a tmpfs,
-    `report` is inside the volume of that name, `repository` where a folder of backups is mounted.
+    `report` is inside the volume of that name, `repository` where a folder of backups is mounted; in `drill_file`
+    the restore of a drill says what it restored.
     """
 
     bundle: str
@@ -83,6 +84,7 @@ class Backup(Service):
     runtime: str
     report: str
     repository: str
+    drill_file: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +184,7 @@ BACKUP: Final = Backup(
     runtime="/run/backup",
     report=f"{HELPER.report}/backup",
     repository="/repository",
+    drill_file=f"{HELPER.report}/drill.json",
 )
 APACHE: Final = Apache(
     host="apache",
@@ -202,8 +205,15 @@ CLOUDFLARED: Final = Cloudflared(
     shell_directory="/srv/shell",
 )
 
+# No bundle has a project whose name begins so: a drill removes its project with all volumes.
+DRILL_PREFIX: Final = "drill-of-"
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
 COMPATIBILITY_DATE: Final = "2026-11-17"
+
+
+def name_drill(project: str) -> str:
+    """Return the Compose project of a full drill."""
+    return DRILL_PREFIX + project
 
 
 def derive_tunnel_subnet(project: str) -> IPv4Network:

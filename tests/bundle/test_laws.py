@@ -17,7 +17,7 @@ from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from synapse_bundle.settings.names import TRIAL
-from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
+from tests.bundles import STAND_INS, DrillLoader, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 
 # Why each service may have what the others may not.
@@ -34,7 +34,7 @@ RUNS_ONCE = {"bootstrap", "restore"}
 BACKUP = "backup"
 SEES_THE_FOLDER = {"backup", "restore"}
 WRITES_THE_INSTANCE = {"bootstrap", "restore"}
-HOST_ONLY = {"compose.yaml", "compose.override.yaml", "README.md"}
+HOST_ONLY = {"compose.yaml", "compose.override.yaml", "drill.yaml", "README.md"}
 # What runs at Cloudflare; only this machine asks for localhost.
 ELSEWHERE = {"worker/worker.js", "worker/wrangler.json"}
 
@@ -414,8 +414,9 @@ def test_secret_files_are_readable_by_containers_and_nothing_else_is_executable(
 
 def test_nothing_is_left_to_substitute(contents: dict[str, str]) -> None:
     """No single `$` in compose.yaml: no environment and no .env can change the bundle."""
-    assert "$" not in contents["compose.yaml"].replace("$$", "")
-    for path in ("compose.yaml", "synapse/homeserver.yaml", "apache/httpd.conf"):
+    for path in ("compose.yaml", "drill.yaml"):
+        assert "$" not in contents[path].replace("$$", "")
+    for path in ("compose.yaml", "drill.yaml", "synapse/homeserver.yaml", "apache/httpd.conf"):
         assert "{{" not in contents[path]
         assert "{%" not in contents[path]
 
@@ -426,7 +427,7 @@ def test_every_file_parses_and_ends_with_one_newline(contents: dict[str, str]) -
         assert text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
         if path.endswith(".yaml"):
-            yaml.safe_load(text)
+            yaml.load(text, Loader=DrillLoader)  # noqa: S506
         if path.endswith(".json"):
             json.loads(text)
 

@@ -29,11 +29,11 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.collection"},
-    "subprocess": {"engine", "image_transfer"},
+    "subprocess": {"engine", "image_transfer", "drill_project"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
-        for name in ("check", "generate", "init", "pack", "tunnel", "unpack", "up")
+        for name in ("check", "drill", "generate", "init", "pack", "tunnel", "unpack", "up")
     },
     "yaml": {"planning", "settings.yaml_parser"},
 }

@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
+from ..topology import DRILL_PREFIX
+
 TRIAL: Final = "localhost"
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
@@ -79,6 +81,8 @@ def _check_localpart(text: str) -> str:
 def _check_project(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", text):
         raise ValueError("is not a Compose project name: only lowercase letters, digits, _ and -")
+    if text.startswith(DRILL_PREFIX):
+        raise ValueError("is a name that only a drill may have; choose another")
     return text
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from .accounts.account_commands import user
 from .backup.command_group import backup
 from .interruption import end_when_asked
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
 from .settings.bootstrap_settings import BootstrapSettings
+from .settings.drill_settings import DrillSettings
 from .settings.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def main() -> None:
 
 
 main.add_command(backup)
+main.add_command(user)
 
 
 @backup.command("run")
@@ -86,11 +89,24 @@ def drill() -> None:
 def restore(set_name: str | None) -> None:
     """Restore the newest set, or SET, into empty volumes; everything is verified first."""
     from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import rehearsal  # noqa: PLC0415
     from .restore import restoration  # noqa: PLC0415
 
     end_when_asked()
-    settings = BackupSettings.from_environ(os.environ)
-    restoration.restore(settings, set_name, Progress(sys.stderr), _now)
+    settings, tell = BackupSettings.from_environ(os.environ), Progress(sys.stderr)
+    if settings.drill_file is None:
+        restoration.restore(settings, set_name, tell, _now)
+    else:
+        rehearsal.rehearse(settings, settings.drill_file, set_name, tell, _now)
+
+
+@main.command("drill")
+def prove_drill() -> None:
+    """Use a restored server as a client does, where drill.yaml has restored one."""
+    from .drill import restored_server  # noqa: PLC0415
+
+    end_when_asked()
+    restored_server.prove(DrillSettings.from_environ(os.environ), click.echo)
 
 
 @main.command()
@@ -203,43 +219,6 @@ def issue(*, staging: bool, as_json: bool) -> None:
     end_when_asked()
     attempt = certbot.Attempt(rehearsal=staging)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
-
-
-@main.group()
-def user() -> None:
-    """Manage accounts, without the password of an administrator."""
-    end_when_asked()
-
-
-@user.command()
-@click.argument("name")
-@click.option("--admin", is_flag=True, help="Make an administrator of the server.")
-def add(name: str, *, admin: bool) -> None:
-    """Make an account and print its first password."""
-    from .accounts import users  # noqa: PLC0415
-
-    settings = ServiceSettings.from_environ(os.environ)
-    click.echo(users.add(settings, name, admin=admin).reveal())
-
-
-@user.command()
-@click.argument("name")
-def password(name: str) -> None:
-    """Give an account a new password, print it, and end every session of the account."""
-    from .accounts import users  # noqa: PLC0415
-
-    renewed = users.renew_password(ServiceSettings.from_environ(os.environ), name)
-    click.echo(renewed.reveal() if renewed else "the account of `check` has its password again")
-
-
-@user.command("list")
-def list_users() -> None:
-    """Print every account that can sign in, and which are administrators."""
-    from .accounts import users  # noqa: PLC0415
-
-    for found in users.find_users(ServiceSettings.from_environ(os.environ)):
-        words = [found.user_id, *["administrator"] * found.admin, *["locked"] * found.locked]
-        click.echo("  ".join(words))
 
 
 def _read_certificate() -> CertificateSettings:

@@ -11,16 +11,16 @@ from .exchange import Endpoint, Request, ask
 from .findings import Finding, failed, passed
 
 if TYPE_CHECKING:
-    from .settings.service_settings import ServiceSettings
+    from .settings.homeserver_settings import HomeserverSettings
 
 
-def endpoint(settings: ServiceSettings) -> Endpoint:
+def endpoint(settings: HomeserverSettings) -> Endpoint:
     """Return Synapse itself, past Apache."""
     host, _, port = settings.synapse_url.removeprefix("http://").partition(":")
     return Endpoint(service="synapse", address=(host, int(port or "80")), host=settings.homeserver)
 
 
-def prove_database(settings: ServiceSettings) -> Finding:
+def prove_database(settings: HomeserverSettings) -> Finding:
     """Look up an alias that cannot exist: 404 comes from the database, 500 without one.
 
     `/health` and `/versions` never touch the database, so they prove nothing here.

@@ -18,6 +18,7 @@ from ..exchange import Answer, Request, ask
 from ..settings.environment import Secret
 
 if TYPE_CHECKING:
+    from ..settings.homeserver_settings import HomeserverSettings
     from ..settings.service_settings import ServiceSettings
 
 CHECK_USER: Final = "synapse-bundle-check"
@@ -46,7 +47,7 @@ def _wanted_accounts(settings: ServiceSettings) -> tuple[Account, ...]:
     )
 
 
-def check_password(settings: ServiceSettings) -> Secret:
+def check_password(settings: HomeserverSettings) -> Secret:
     """Return the password of the checks' account: derived, so that it needs no file."""
     return Secret(
         hmac.new(

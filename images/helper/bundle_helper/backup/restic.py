@@ -141,6 +141,7 @@ class Restic:
         if not self._environment:
             self._environment = prepare_environment(self._settings)
             self._options = list_options(self._settings)
+            self._options += ["--no-lock"] if self._settings.repository.read_only else []
         command = ["restic", *self._options, *arguments]
         with self._run(command, self._environment, stdin=stdin, stdout=stdout) as running:
             yield running

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..exchange import Answer, Endpoint
-    from ..settings.environment import Secret
+    from ..settings.homeserver_settings import HomeserverSettings
     from ..settings.service_settings import ServiceSettings
 
 _TOKEN_FILE: Final = "check.token"  # noqa: S105 (a file's name)
+_PATIENCE_SECONDS: Final = 5.0
 # One device forever, so that the account does not gather one per run.
 DEVICE: Final = "synapse-bundle-check"
 
@@ -51,16 +52,17 @@ def _token(settings: ServiceSettings, *, ended: str) -> str:
     with locks.lock_directory(settings.state_directory):
         token = kept.read_text(encoding="utf-8") if kept.exists() else ""
         if token in {"", ended}:
-            token = _sign_in(settings, check_password(settings))
+            token = open_session(settings)
             storage.replace(kept, token.encode(), 0o600)
         return token
 
 
-def _sign_in(settings: ServiceSettings, password: Secret) -> str:
+def open_session(settings: HomeserverSettings, patience: float = _PATIENCE_SECONDS) -> str:
+    """Sign in and return the token; SignInError if Synapse refuses, ExchangeError if it is silent."""
     body = {
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": CHECK_USER},
-        "password": password.reveal(),
+        "password": check_password(settings).reveal(),
         "device_id": DEVICE,
         "initial_device_display_name": "synapse-bundle check",
     }
@@ -68,7 +70,7 @@ def _sign_in(settings: ServiceSettings, password: Secret) -> str:
     request = Request(
         method="POST", target="/_matrix/client/v3/login", body=json.dumps(body).encode()
     )
-    answer = ask(synapse.endpoint(settings), request)
+    answer = ask(synapse.endpoint(settings), request, patience)
     token = answer.json().get("access_token")
     if answer.status != HTTPStatus.OK or not isinstance(token, str):
         raise SignInError(f"the account {CHECK_USER} cannot sign in: {_find_reason(answer)}")

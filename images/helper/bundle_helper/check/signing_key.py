@@ -15,6 +15,7 @@ from .front_door import apache, ask_through
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..settings.homeserver_settings import HomeserverSettings
     from ..settings.service_settings import ServiceSettings
 
 
@@ -32,12 +33,12 @@ def probe_signing(settings: ServiceSettings) -> Finding:
     )
 
 
-def key_id(settings: ServiceSettings) -> str:
+def key_id(settings: HomeserverSettings) -> str:
     """Return the name of this bundle's signing key."""
     return settings.verify_key.partition(" ")[0]
 
 
-def find_problems(document: dict[str, Any], settings: ServiceSettings) -> Iterable[str]:
+def find_problems(document: dict[str, Any], settings: HomeserverSettings) -> Iterable[str]:
     """Yield what keeps a document of published keys from being this bundle's."""
     keys = read_keys(document, settings.server_name, time.time())
     yield from keys.problems

@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from signedjson.key import encode_verify_key_base64, get_verify_key, read_signing_keys
-
 from .. import locks
 from ..backup import report
 from ..backup.progress import format_size
@@ -18,12 +16,12 @@ from ..backup.sets import find_set
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..errors import HelperError
 from ..restore.loading import compare_tables, connect_to_data, create_empty, load_dump
+from .key_comparison import list_key_faults
 from .media_sample import list_media_faults
 from .private_server import run_private_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ..backup.manifest import Manifest
     from ..backup.progress import Progress
@@ -70,7 +68,7 @@ def _perform(settings: BackupSettings, tell: Progress) -> Manifest:
         manifest = chosen.manifest
         tell(f"drill with the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
         _require_room(settings, manifest)
-        faults = _list_key_faults(repository, chosen)
+        faults = list_key_faults(repository, chosen)
         faults += _list_content_faults(repository, chosen, tell)
     if faults:
         raise HelperError(
@@ -114,34 +112,3 @@ def _list_content_faults(repository: Repository, chosen: BackupSet, tell: Progre
         faults = compare_tables(database, manifest)
         with connect_to_data(database) as connection:
             return faults + list_media_faults(repository, chosen, connection)
-
-
-def _list_key_faults(repository: Repository, chosen: BackupSet) -> list[str]:
-    """Compare the signing key in the set with the one that the server here has."""
-    settings, manifest = repository.settings, chosen.manifest
-    key = settings.verify_key
-    if manifest.verify_key != key:
-        return [f"the set has the signing key {manifest.verify_key}, and the server here {key}"]
-    folder = settings.repository.password_file.parent
-    files = [path for path in sorted(folder.iterdir()) if key in _read_keys(_read_here(path))]
-    if not files:
-        return [f"no file in secrets/ holds the signing key of the server here, {key}"]
-    if key not in _read_keys(repository.read(chosen.snapshot, str(files[0]))):
-        return [f"secrets/{files[0].name} in the set holds another signing key than {key}"]
-    return []
-
-
-def _read_here(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _read_keys(text: str) -> list[str]:
-    """Return the public keys of the signing keys in `text`, as Synapse writes them."""
-    try:
-        keys = [get_verify_key(key) for key in read_signing_keys(text.splitlines())]
-    except (ValueError, KeyError):
-        return []
-    return [f"{key.alg}:{key.version} {encode_verify_key_base64(key)}" for key in keys]

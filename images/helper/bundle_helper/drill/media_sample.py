@@ -20,7 +20,9 @@ _LARGEST: Final = 50_000_000
 _STORE: Final = "media_store/local_content"
 
 
-class _Media(NamedTuple):
+class Media(NamedTuple):
+    """One file that a user uploaded, as the database knows it."""
+
     id: str
     length: int
     # Of the content; Synapse notes it since its schema version 90.
@@ -28,6 +30,7 @@ class _Media(NamedTuple):
 
     @property
     def path(self) -> str:
+        """Where it is, below the directory of what this server's users upload."""
         return f"{self.id[:2]}/{self.id[2:4]}/{self.id[4:]}"
 
 
@@ -36,7 +39,7 @@ def list_media_faults(
 ) -> list[str]:
     """Return one line for each file of the sample that the set does not hold as the database says."""
     settings = repository.settings
-    if not (sample := _choose(connection)):
+    if not (sample := choose_media(connection, _LARGEST)):
         return []
     target = settings.state_directory / "drill-media"
     shutil.rmtree(target, ignore_errors=True)
@@ -54,7 +57,8 @@ def list_media_faults(
         shutil.rmtree(target, ignore_errors=True)
 
 
-def _choose(connection: psycopg.Connection) -> list[_Media]:
+def choose_media(connection: psycopg.Connection, largest: int) -> list[Media]:
+    """Return a few files that can be downloaded, of at most `largest` bytes each."""
     row = connection.execute("SELECT to_regclass('public.local_media_repository')").fetchone()
     if row is None or row[0] is None:
         return []
@@ -62,13 +66,14 @@ def _choose(connection: psycopg.Connection) -> list[_Media]:
     rows = connection.execute(
         "SELECT media_id, media_length, to_jsonb(m) ->> 'sha256' FROM public.local_media_repository"
         " AS m WHERE media_length <= %s AND to_jsonb(m) ->> 'url_cache' IS NULL"
+        " AND to_jsonb(m) ->> 'quarantined_by' IS NULL"
         " ORDER BY random() LIMIT %s",
-        (_LARGEST, _SAMPLE),
+        (largest, _SAMPLE),
     )
-    return [_Media(*row) for row in rows]
+    return [Media(*row) for row in rows]
 
 
-def _find_fault(media: _Media, restored: Path, here: Path) -> str | None:
+def _find_fault(media: Media, restored: Path, here: Path) -> str | None:
     path = restored / media.path
     if not path.is_file():
         # What an administrator deleted while the set was made is gone here too.

@@ -7,6 +7,7 @@ an empty database and empty media, which only then may be deleted.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from . import checks, cures, loading, media
 from .takeover import choose_epoch, take_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     import psycopg
@@ -36,7 +37,7 @@ _LOCK_PATIENCE: Final = "1s"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Restoration:
+class Restoration:
     """One restore, of which everything has been verified."""
 
     settings: BackupSettings
@@ -61,19 +62,26 @@ def restore(
     settings: BackupSettings, name: str | None, tell: Progress, now: Callable[[], datetime]
 ) -> Manifest:
     """Restore the set called `name`, or the newest, and return its manifest; HelperError if it cannot be."""
-    repository = Repository(settings)
     try:
-        with (
-            explain_refusals(),
-            connect_as_superuser(settings.database, tell=tell) as superuser,
-        ):
-            convergence.lock(superuser, _LOCK_PATIENCE)
-            with checks.explain_damage():
-                restoration = _verify(settings, repository, superuser, name, tell)
+        with verify_set(settings, name, tell) as restoration:
             _replace(restoration, now())
     finally:
         media.give_back(settings.repository)
     return restoration.manifest
+
+
+@contextlib.contextmanager
+def verify_set(settings: BackupSettings, name: str | None, tell: Progress) -> Iterator[Restoration]:
+    """Yield the restore of the set called `name`, or of the newest, when all of it has been verified.
+
+    Nothing has been changed until then. HelperError if it cannot be restored here.
+    """
+    repository = Repository(settings)
+    with explain_refusals(), connect_as_superuser(settings.database, tell=tell) as superuser:
+        convergence.lock(superuser, _LOCK_PATIENCE)
+        with checks.explain_damage():
+            restoration = _verify(settings, repository, superuser, name, tell)
+        yield restoration
 
 
 def _verify(
@@ -82,7 +90,7 @@ def _verify(
     superuser: psycopg.Connection,
     name: str | None,
     tell: Progress,
-) -> _Restoration:
+) -> Restoration:
     record = instance.read_record(superuser, settings.database.database_name)
     chosen = find_set(repository, name)
     manifest = chosen.manifest
@@ -97,7 +105,7 @@ def _verify(
     resumed = record is not None and record.restoring == manifest.set
     chosen_id = record.id if record is not None and resumed else instance.create_id()
     epoch = choose_epoch(manifest, takeovers(repository), chosen_id)
-    return _Restoration(
+    return Restoration(
         settings=settings,
         repository=repository,
         superuser=superuser,
@@ -107,17 +115,18 @@ def _verify(
     )
 
 
-def _replace(run: _Restoration, now: datetime) -> None:
+def _replace(run: Restoration, now: datetime) -> None:
     instance.write_record(run.superuser, run.database.database_name, run.record)
     # Before a byte of the set is used: whoever asks from now on learns that it is taken.
     is_newest = take_over(run.repository, run.manifest, run.record.id, run.record.epoch, run.tell)
-    _restore_database(run, None if is_newest else now)
+    restore_database(run, None if is_newest else now)
     run.tell("restoring the files")
     media.restore_media(run.repository, run.chosen, run.tell.follow("files"))
     _admit_synapse(run)
 
 
-def _restore_database(run: _Restoration, cure_at: datetime | None) -> None:
+def restore_database(run: Restoration, cure_at: datetime | None) -> None:
+    """Load the dump and compare it; cure what is older than its clients, if the time is given."""
     run.tell("restoring the database")
     loading.create_empty(run.superuser, run.database)
     loading.load_dump(run.settings, run.repository, run.manifest, run.tell.follow("database"))
@@ -135,7 +144,7 @@ def _restore_database(run: _Restoration, cure_at: datetime | None) -> None:
         connection.execute("ANALYZE")
 
 
-def _cure(run: _Restoration, connection: psycopg.Connection, now: datetime) -> None:
+def _cure(run: Restoration, connection: psycopg.Connection, now: datetime) -> None:
     for change in cures.cure(connection, run.manifest, now):
         run.tell(change)
     run.tell(
@@ -144,12 +153,17 @@ def _cure(run: _Restoration, connection: psycopg.Connection, now: datetime) -> N
     )
 
 
-def _admit_synapse(run: _Restoration) -> None:
+def _admit_synapse(run: Restoration) -> None:
     """Make the restored data this folder's own; the very last step says that it is whole."""
     instance.write_folder(run.database, run.record.id)
+    open_database(run)
+    run.tell(f"restored the set {run.manifest.set}; start the server with `docker compose up -d`")
+
+
+def open_database(run: Restoration) -> None:
+    """Let Synapse log in, and say that the restored data is whole."""
     ensure_role(run.superuser, run.database)
     convergence.revoke_public(run.superuser, run.database)
     convergence.prove(run.database)
     done = replace(run.record, restoring=None)
     instance.write_record(run.superuser, run.database.database_name, done)
-    run.tell(f"restored the set {run.manifest.set}; start the server with `docker compose up -d`")

@@ -30,6 +30,8 @@ class RepositorySettings:
     credentials_file: Path | None
     ssh_key_file: Path | None
     known_hosts_file: Path | None
+    # Then it is not locked either: a lock is a file in it.
+    read_only: bool
 
     @property
     def is_folder(self) -> bool:
@@ -52,7 +54,8 @@ class BackupSettings:
 
     `at` is the time of day in UTC at which a set is made, None where sets are made by hand alone;
     `verify` the days in which the whole repository is read once; `exclude` the folder of the
-    repository, where it is inside the bundle. Only the service `backup` has a report directory.
+    repository, where it is inside the bundle. Only the service `backup` has a report directory, and only a
+    restore for a full drill a `drill_file`, in which it says what it restored.
     """
 
     database: DatabaseSettings
@@ -65,6 +68,7 @@ class BackupSettings:
     state_directory: Path
     runtime_directory: Path
     report_directory: Path | None
+    drill_file: Path | None
     repository: RepositorySettings
     at: time | None
     keep: Retention
@@ -86,7 +90,7 @@ class BackupSettings:
         Each user has a directory of its own in the state directory.
         """
         environment = Environment(environ)
-        reports = "REPORT_DIRECTORY" in environ
+        reports, drills = "REPORT_DIRECTORY" in environ, "DRILL_FILE" in environ
         settings = cls(
             database=DatabaseSettings(**read_database(environment)),
             verify_key=environment.verify_key("VERIFY_KEY"),
@@ -98,7 +102,8 @@ class BackupSettings:
             state_directory=environment.path("STATE_DIRECTORY") / str(os.geteuid()),
             runtime_directory=environment.path("RUNTIME_DIRECTORY"),
             report_directory=environment.path("REPORT_DIRECTORY") if reports else None,
-            repository=_read_repository(environment),
+            drill_file=environment.path("DRILL_FILE") if drills else None,
+            repository=_read_repository(environment, read_only=drills),
             at=environment.read("BACKUP_AT", parse_at, None),
             keep=environment.read(
                 "BACKUP_KEEP", _parse_keep, Retention(daily=1, weekly=0, monthly=0)
@@ -113,7 +118,7 @@ class BackupSettings:
         return settings
 
 
-def _read_repository(environment: Environment) -> RepositorySettings:
+def _read_repository(environment: Environment, *, read_only: bool) -> RepositorySettings:
     return RepositorySettings(
         location=environment.text("BACKUP_REPOSITORY"),
         name=environment.text("BACKUP_REPOSITORY_NAME"),
@@ -121,6 +126,7 @@ def _read_repository(environment: Environment) -> RepositorySettings:
         credentials_file=environment.optional_file("BACKUP_CREDENTIALS_FILE", without=NONE),
         ssh_key_file=environment.optional_file("BACKUP_SSH_KEY_FILE", without=NONE),
         known_hosts_file=environment.optional_file("BACKUP_KNOWN_HOSTS_FILE", without=NONE),
+        read_only=read_only,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .backup_schedule import parse_at, parse_drill
 from .certificate_settings import CertificateSettings, read_certificate
 from .environment import Environment, Secret
+from .homeserver_settings import HomeserverSettings
 from .image_pins import ImagePin, parse_pins
 
 if TYPE_CHECKING:
@@ -23,27 +24,22 @@ _LOCALPART: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceSettings:
+class ServiceSettings(HomeserverSettings):
     """What `bundle-helper run` and `check` need.
 
     `outside` says whether the public names lead here, by way of the tunnel; `backup_at` when the
     service `backup` makes a set, None where sets are made by hand alone.
     """
 
-    server_name: str
-    homeserver: str
     base_url: str
     federation_address: str
     admin: str
     admin_password: Secret
-    registration_shared_secret: Secret
     certificate: CertificateSettings
     notification_file: Path | None
     heartbeat_file: Path | None
     state_directory: Path
-    synapse_url: str
     apache_address: tuple[str, int]
-    verify_key: str
     database_report_file: Path
     upload_limit: int
     outside: bool

@@ -1,0 +1,71 @@
+"""The restore of a full drill: into volumes of its own, beside the server that runs.
+
+It is a restore but for what others would see: the id in the folder stays, nobody is told of a takeover,
+and the repository is only read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..database import instance
+from ..errors import HelperError
+from ..restore import media, restoration
+from ..restore.loading import connect_to_data
+from .expectation import LARGEST, Expectation
+from .key_comparison import list_key_faults
+from .media_sample import choose_media
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from ..backup.progress import Progress
+    from ..restore.restoration import Restoration
+    from ..settings.backup_settings import BackupSettings
+
+
+def rehearse(
+    settings: BackupSettings,
+    drill_file: Path,
+    name: str | None,
+    tell: Progress,
+    now: Callable[[], datetime],
+) -> None:
+    """Restore the set called `name`, or the newest, for a drill; HelperError if it cannot be.
+
+    What the restored server must hold is written into `drill_file`.
+    """
+    with restoration.verify_set(settings, name, tell) as verified:
+        run = replace(verified, record=replace(verified.record, id=_read_id(settings)))
+        _require_key(run)
+        instance.write_record(run.superuser, run.database.database_name, run.record)
+        restoration.restore_database(run, now())
+        tell("restoring the files")
+        media.restore_media(run.repository, run.chosen, tell.follow("files"))
+        with connect_to_data(run.database) as connection:
+            sample = choose_media(connection, LARGEST)
+        Expectation(set=run.manifest.set, media=tuple(sample)).write(drill_file)
+        restoration.open_database(run)
+        tell(f"restored the set {run.manifest.set} beside the server")
+
+
+def _read_id(settings: BackupSettings) -> str:
+    """Return the id of the folder, which Synapse's database gets too."""
+    if found := instance.read_folder(settings.database):
+        return found
+    raise HelperError(
+        "the server of this folder was never started, so there is nothing to drill for. Start it with"
+        " `docker compose up -d`, or restore it with `docker compose run --rm restore`."
+    )
+
+
+def _require_key(run: Restoration) -> None:
+    if faults := list_key_faults(run.repository, run.chosen):
+        raise HelperError(
+            f"the set {run.manifest.set} would become another server: {faults[0]}. Nothing was"
+            " restored. Put the right signing key back into secrets/, make a new set with"
+            " `docker compose run --rm backup now`, then drill again."
+        )
