@@ -28,8 +28,13 @@ class DrillLoader(yaml.SafeLoader):
     """Reads what Compose merges: a value that replaces another, or removes it."""
 
 
+def _construct_list(loader: yaml.SafeLoader, node: yaml.Node) -> list[Any]:
+    assert isinstance(node, yaml.SequenceNode)
+    return loader.construct_sequence(node)
+
+
 DrillLoader.add_constructor("!reset", lambda *_: None)
-DrillLoader.add_constructor("!override", yaml.SafeLoader.construct_yaml_seq)
+DrillLoader.add_constructor("!override", _construct_list)
 
 
 def fake_credentials(settings: Settings) -> Credentials:
