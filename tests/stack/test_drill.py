@@ -133,6 +133,15 @@ def exchanged_media(stack: Stack) -> Iterator[None]:
         write(FILE.decode())
 
 
+def find_pack(stack: Stack) -> Path:
+    """Return the largest file of the first set, in which its dump is; later sets have others besides."""
+    repository = stack.directory / "backups"
+    made = sorted(path.stat().st_mtime for path in (repository / "snapshots").iterdir())[1]
+    packs = [path for path in (repository / "data").rglob("*") if path.is_file()]
+    first = [path for path in packs if path.stat().st_mtime <= made]
+    return max(first, key=lambda path: path.stat().st_size)
+
+
 def test_a_good_set_is_a_working_server(stack: Stack, good: str) -> None:
     """It is restored, started, used and removed, and the server beside it does not notice."""
     before = describe_server(stack)
@@ -165,13 +174,27 @@ def test_a_set_by_name(stack: Stack, good: str) -> None:
     assert "there is no set 20200101-0000-0000" in done.stdout + done.stderr
 
 
+def test_with_docker_alone(stack: Stack, good: str) -> None:
+    """The three commands of the documents do the same, without a project on the command line."""
+    compose = ["docker", "compose", "--file", "compose.yaml", "--file", "drill.yaml"]
+    before = describe_server(stack)
+    try:
+        assert run([*compose, "run", "--rm", "drill"], cwd=stack.directory, check=False).returncode
+        run([*compose, "run", "--rm", "restore", good], cwd=stack.directory)
+        done = run([*compose, "run", "--rm", "drill"], cwd=stack.directory)
+        assert f"the set {good} is a working server" in done.stdout
+    finally:
+        run([*compose, "down", "--volumes", "--remove-orphans"], cwd=stack.directory)
+    assert find_leftovers(stack) == ""
+    assert describe_server(stack) == before
+
+
 def test_a_flipped_byte_is_red(stack: Stack, good: str) -> None:
     """The restore refuses a repository that is damaged."""
-    packs = (stack.directory / "backups" / "data").rglob("*")
-    largest = max((path for path in packs if path.is_file()), key=lambda path: path.stat().st_size)
-    content = bytearray(largest.read_bytes())
+    path = find_pack(stack)
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    with replaced(largest, bytes(content)):
+    with replaced(path, bytes(content)):
         done = drill(stack, good)
     assert done.returncode == 1
     assert "the set was not restored" in done.stderr

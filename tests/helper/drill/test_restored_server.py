@@ -92,7 +92,7 @@ def test_a_fault_is_named(
 def test_a_silent_server(drill: Drill) -> None:
     """A server that listens nowhere is named with its address."""
     silent = replace(drill[0], synapse_url="http://127.0.0.1:1")
-    with pytest.raises(HelperError, match="synapse at 127.0.0.1:1 did not answer"):
+    with pytest.raises(HelperError, match=r"synapse at 127\.0\.0\.1:1 did not answer"):
         prove(silent, lambda _: None)
 
 
