@@ -60,20 +60,24 @@ class Helper(Service):
     """The Python helper; it serves no port (0).
 
     `lineages` is where certbot keeps its account and certificates, `files` where the operator's
-    own are mounted.
+    own are mounted. `claim` is where it remembers its claim to the server's name, and releases the
+    tunnel's credential as `released`.
     """
 
     state: str
     report: str
     lineages: str
     files: str
+    claim: str
+    released: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Apache(Service):
     """The reverse proxy; `health_port` answers inside the container only.
 
-    `scripts` and `packages_date`, an empty file as old as the packages, are part of its image.
+    `scripts` and `packages_date`, an empty file as old as the packages, are part of its image. The
+    helper makes `stood_down` when another copy serves, and `instance` with the hash of the data's id.
     """
 
     health_port: int
@@ -82,6 +86,8 @@ class Apache(Service):
     runtime: str
     scripts: str
     packages_date: str
+    stood_down: str
+    instance: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +161,8 @@ HELPER: Final = Helper(
     report="/report",
     lineages="/etc/letsencrypt",
     files="/files",
+    claim="/claim",
+    released="/claim/tunnel.json",
 )
 APACHE: Final = Apache(
     host="apache",
@@ -166,6 +174,8 @@ APACHE: Final = Apache(
     runtime="/run/apache2",
     scripts="/usr/local/lib/homeserver",
     packages_date="/etc/packages-date",
+    stood_down="/certificates/stood-down",
+    instance="/certificates/instance",
 )
 CLOUDFLARED: Final = Cloudflared(
     host="cloudflared",

@@ -141,6 +141,31 @@ def issue(*, staging: bool, as_json: bool) -> None:
 
 
 @main.group()
+def claim() -> None:
+    """Show or take this copy's claim to the server's name."""
+    _end_when_asked()
+
+
+@claim.command("status")
+def claim_status() -> None:
+    """Show whether this copy holds the claim, and what DNS says."""
+    from .claim import claim_commands  # noqa: PLC0415
+
+    sys.exit(claim_commands.show_status(ServiceSettings.from_environ(os.environ)))
+
+
+@claim.command()
+@click.argument("server_name")
+@click.option("--offline", is_flag=True, help="Serve although the record cannot be read.")
+def take(server_name: str, *, offline: bool) -> None:
+    """Take the name over from another copy of this server."""
+    from .claim import claim_commands  # noqa: PLC0415
+
+    settings = ServiceSettings.from_environ(os.environ)
+    sys.exit(claim_commands.take(settings, server_name, offline=offline))
+
+
+@main.group()
 def user() -> None:
     """Manage accounts, without the password of an administrator."""
     _end_when_asked()

@@ -11,6 +11,7 @@ from .. import storage
 from ..errors import HelperError
 from . import convergence, volumes
 from .connection import connect_as_superuser, first_line
+from .instance import identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,8 @@ def run(
             # On a full disk both fail: the second must not hide the first.
             raise HelperError(f"{error.message} Besides, {second.message}") from error
         raise
-    _report(settings, now(), {"proof": asdict(proof), "problem": None})
+    identity = identify(settings)
+    _report(settings, now(), {"proof": asdict(proof), "problem": None, **identity})
     tell(
         f"proved: {proof.role} owns {proof.database}"
         f" ({proof.properties.encoding}, {proof.properties.collation}), has no other attribute, and"

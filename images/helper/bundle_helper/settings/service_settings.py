@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .certificate_settings import CertificateSettings, read_certificate
+from .claim_settings import ClaimSettings, read_claim
 from .environment import Environment, Secret
 from .image_pins import ImagePin, parse_pins
 
@@ -36,6 +37,7 @@ class ServiceSettings:
     admin_password: Secret
     registration_shared_secret: Secret
     certificate: CertificateSettings
+    claim: ClaimSettings | None
     notification_file: Path | None
     heartbeat_file: Path | None
     state_directory: Path
@@ -61,6 +63,7 @@ class ServiceSettings:
             admin_password=environment.secret_file("ADMIN_PASSWORD_FILE"),
             registration_shared_secret=environment.secret_file("REGISTRATION_SHARED_SECRET_FILE"),
             certificate=certificate,
+            claim=read_claim(environment),
             notification_file=environment.optional_file("NOTIFICATION_FILE", without="none"),
             heartbeat_file=environment.optional_file("HEARTBEAT_FILE", without="none"),
             state_directory=certificate.state_directory,

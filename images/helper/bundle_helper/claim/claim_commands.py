@@ -1,0 +1,82 @@
+"""The `claim` commands: output for people. Returns exit codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import status, storage
+from ..errors import HelperError
+from ..settings.issuers import Acme
+from .bundle_claim import BundleClaim
+from .claim_record import UnreadableError, name_record
+from .rules import Standing
+
+if TYPE_CHECKING:
+    from ..settings.service_settings import ServiceSettings
+    from .claim_record import ClaimRecord
+    from .memory import ClaimMemory
+
+_MEANINGS = {
+    Standing.HELD: "this copy holds the claim and serves",
+    Standing.DOWN: "another copy holds the claim: this one does not serve",
+    Standing.NEW: "not decided yet: this copy does not serve",
+}
+
+
+def show_status(settings: ServiceSettings) -> int:
+    """Print where this copy stands, and what DNS says; 0 if it holds the claim."""
+    claim = _require(settings)
+    with claim.recall() as remembered:
+        click.echo(_MEANINGS[remembered.standing])
+        click.echo(f"data      {remembered.instance[:12]}, epoch {remembered.epoch}")
+    name = name_record(settings.homeserver)
+    try:
+        found = claim.look()
+    except HelperError as error:
+        click.echo(f"DNS       {error.message}")
+    else:
+        shown = [_describe(record, remembered) for record in sorted(found, reverse=True)]
+        click.echo(f"DNS       {name}: {'; '.join(shown) or 'nobody'}")
+    return 0 if remembered.standing is Standing.HELD else 1
+
+
+def take(settings: ServiceSettings, server_name: str, *, offline: bool) -> int:
+    """Take the name from whoever has it; HelperError if that is impossible."""
+    if server_name != settings.server_name:
+        raise click.UsageError(
+            f"this bundle is the server {settings.server_name}; nothing was changed"
+        )
+    claim = _require(settings)
+    with claim.recall() as remembered:
+        try:
+            outcome = (
+                claim.take_offline(remembered) if offline else claim.take(remembered, click.echo)
+            )
+        except UnreadableError as error:
+            raise HelperError(
+                f"{error.message}; nothing was changed. If no other copy of this server runs, add"
+                " --offline to serve without the record."
+            ) from error
+        content = claim.apply(outcome)
+        storage.write_json(settings.state_directory / f"{status.CLAIM}.json", content)
+    click.echo("this copy holds the claim and serves; the tunnel opens within a minute")
+    return 0
+
+
+def _require(settings: ServiceSettings) -> BundleClaim:
+    issuer = settings.certificate.issuer
+    if settings.claim is None or not isinstance(issuer, Acme):
+        raise HelperError(
+            "this bundle has no DNS token, so it cannot claim its name: see docs/two-copies.md for"
+            " what keeps two copies apart without one"
+        )
+    return BundleClaim(settings, settings.claim, issuer)
+
+
+def _describe(record: ClaimRecord, remembered: ClaimMemory) -> str:
+    if remembered.claimant().owns(record):
+        return f"this copy (epoch {record.epoch})"
+    data = "a copy of this data" if record.holder == remembered.instance else "other data"
+    return f"{data} ({record.holder[:12]}, epoch {record.epoch})"
