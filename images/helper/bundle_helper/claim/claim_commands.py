@@ -9,13 +9,14 @@ import click
 from .. import status, storage
 from ..errors import HelperError
 from ..settings.issuers import Acme
-from .bundle_claim import BundleClaim
+from .bundle_claim import REAL_PACE, BundleClaim
 from .claim_record import UnreadableError, name_record
 from .rules import Standing
 
 if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
     from .claim_record import ClaimRecord
+    from .claiming import Pace
     from .memory import ClaimMemory
 
 _MEANINGS = {
@@ -42,13 +43,15 @@ def show_status(settings: ServiceSettings) -> int:
     return 0 if remembered.standing is Standing.HELD else 1
 
 
-def take(settings: ServiceSettings, server_name: str, *, offline: bool) -> int:
+def take(
+    settings: ServiceSettings, server_name: str, *, offline: bool, pace: Pace = REAL_PACE
+) -> int:
     """Take the name from whoever has it; HelperError if that is impossible."""
     if server_name != settings.server_name:
         raise click.UsageError(
             f"this bundle is the server {settings.server_name}; nothing was changed"
         )
-    claim = _require(settings)
+    claim = _require(settings, pace)
     with claim.recall() as remembered:
         try:
             outcome = (
@@ -65,14 +68,14 @@ def take(settings: ServiceSettings, server_name: str, *, offline: bool) -> int:
     return 0
 
 
-def _require(settings: ServiceSettings) -> BundleClaim:
+def _require(settings: ServiceSettings, pace: Pace = REAL_PACE) -> BundleClaim:
     issuer = settings.certificate.issuer
     if settings.claim is None or not isinstance(issuer, Acme):
         raise HelperError(
             "this bundle has no DNS token, so it cannot claim its name: see docs/two-copies.md for"
             " what keeps two copies apart without one"
         )
-    return BundleClaim(settings, settings.claim, issuer)
+    return BundleClaim(settings, settings.claim, issuer, pace)
 
 
 def _describe(record: ClaimRecord, remembered: ClaimMemory) -> str:
