@@ -15,7 +15,12 @@ CREDENTIAL = '{"TunnelID": "6ba7b810"}\n'
 
 def report(settings: ServiceSettings, instance: str = INSTANCE, epoch: int = 1) -> None:
     """Leave what bootstrap leaves."""
-    content = {"proof": {}, "problem": None, "instance": instance, "epoch": epoch}
+    content: dict[str, object] = {
+        "proof": {},
+        "problem": None,
+        "instance": instance,
+        "epoch": epoch,
+    }
     settings.database_report_file.write_text(json.dumps(content))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -219,4 +218,4 @@ def test_without_a_token_the_commands_say_so(tunneled: ServiceSettings) -> None:
 def test_a_bundle_without_token_and_tunnel_has_no_claim(settings: ServiceSettings) -> None:
     """Nothing is done and nothing is left."""
     claim_duty.keep_claim(settings)
-    assert os.listdir(settings.state_directory) == []
+    assert list(settings.state_directory.iterdir()) == []
