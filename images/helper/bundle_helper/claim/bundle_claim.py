@@ -10,7 +10,7 @@ from .. import locks
 from ..errors import HelperError
 from . import gate, memory
 from .claiming import Claiming, Outcome, Pace
-from .identity import read_identity
+from .data_identity import read_identity
 from .rules import Standing
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ never speak with its old rooms again. So data is made only for a folder that nev
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -53,11 +52,6 @@ def agree(
         _write_folder(settings, chosen)
         changes.append("wrote the id of the database into secrets/instance")
     return tuple(changes)
-
-
-def identify(settings: BootstrapSettings) -> dict[str, object]:
-    """Return what may be known of the data outside: a hash of its id, and the epoch of its restores."""
-    return {"instance": hashlib.sha256(_read_folder(settings).encode()).hexdigest(), "epoch": 1}
 
 
 def _explain_missing(server_name: str) -> str:

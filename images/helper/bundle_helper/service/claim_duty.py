@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import status, storage
 from ..claim import gate
 from ..claim.bundle_claim import REAL_PACE, BundleClaim
-from ..claim.identity import read_identity
+from ..claim.data_identity import read_identity
 from ..claim.rules import Standing
 from ..errors import HelperError
 from ..settings.issuers import Acme

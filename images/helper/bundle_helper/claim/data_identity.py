@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Identity(NamedTuple):
+class DataIdentity(NamedTuple):
     """The hash of the data's id, and the epoch that belongs to it."""
 
     instance: str
     epoch: int
 
 
-def read_identity(report: Path) -> Identity:
+def read_identity(report: Path) -> DataIdentity:
     """Return what bootstrap's report says; HelperError if it does not."""
     content = storage.read_json(report)
     try:
-        return Identity(str(content["instance"]), int(content["epoch"]))
+        return DataIdentity(str(content["instance"]), int(content["epoch"]))
     except (LookupError, ValueError, TypeError) as error:
         raise HelperError(
             "bootstrap has not reported which data this is; `docker compose up -d`, then"
