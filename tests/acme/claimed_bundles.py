@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +63,31 @@ class ClaimedBundle:
         """Make the next reading of the record due, which would be in ten minutes at the latest."""
         (self.stack.directory / "secrets" / "dns_token").touch()
 
+    def restore(self, *, epoch: int) -> None:
+        """Give the data the identity that a restore gives it: a new id, and a higher epoch."""
+        identity = secrets.token_hex(16)
+        self.stack.compose("up", "--detach", "--wait", "postgres")
+        table = "synapse_bundle_instance"
+        statements = (
+            f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS epoch bigint NOT NULL DEFAULT 1",
+            f"UPDATE {table} SET id = '{identity}', epoch = {epoch}",  # noqa: S608
+        )
+        query = f"export PGPASSWORD={self.stack.secret('postgres_password')}; psql -U postgres"
+        for statement in statements:
+            script = f'{query} -v ON_ERROR_STOP=1 -c "{statement}"'
+            self.stack.compose("exec", "--no-TTY", "postgres", "sh", "-c", script)
+        (self.stack.directory / "secrets" / "instance").write_text(f"{identity}\n")
+
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """Take the helper off the internet, its resolver included."""
+        container = self.stack.container("helper")
+        docker("network", "disconnect", self.internet.network, container)
+        try:
+            yield
+        finally:
+            docker("network", "connect", self.internet.network, container)
+
     def find_state(self) -> dict[str, Any]:
         """Return what the helper's status says of the claim."""
         done = self.stack.ask_helper("cat", "/run/helper/claim.json")
@@ -73,9 +101,9 @@ class ClaimedBundle:
     def copy(self, folder: Path, name: str) -> ClaimedBundle:
         """Copy folder and volumes under another project, as another machine has them."""
         stack = generate_bundle(folder, name, self.internet, tunnel=True)
-        secrets = stack.directory / "secrets"
-        shutil.rmtree(secrets)
-        shutil.copytree(self.stack.directory / "secrets", secrets)
+        directory = stack.directory / "secrets"
+        shutil.rmtree(directory)
+        shutil.copytree(self.stack.directory / "secrets", directory)
         stack.generate()
         stack.compose("create")
         for volume in VOLUMES:

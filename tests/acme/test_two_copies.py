@@ -50,14 +50,12 @@ def test_the_first_start_claims_the_name(first: ClaimedBundle) -> None:
 def test_without_internet_the_holder_goes_on(first: ClaimedBundle) -> None:
     """Restarted where neither Cloudflare nor DNS answers, it serves; the record stays as it was."""
     before = first.find_records()
-    first.internet.control(cloudflare=[{"status": 503}], authorities="drop")
-    try:
+    with first.cut_off():
         first.stack.compose("restart", "helper")
         wait_for(lambda: first.find_state()["held"], "it goes on")
+        assert "not reached" in first.find_state()["problem"]
         first.hold()
         assert first.find_records() == before
-    finally:
-        first.internet.control(cloudflare=[], authorities="answer")
 
 
 def test_with_a_revoked_token_the_holder_goes_on_and_says_so(first: ClaimedBundle) -> None:
@@ -91,3 +89,27 @@ def test_a_clone_takes_over_and_the_first_stands_down(first: ClaimedBundle, tmp_
         clone.stand_down()
     finally:
         clone.stack.down()
+
+
+def test_a_restored_copy_takes_over_by_itself(first: ClaimedBundle, tmp_path: Path) -> None:
+    """Its first start waits while it cannot claim the name, then takes it; the old server gives way."""
+    restored = first.copy(tmp_path, "restored")
+    try:
+        restored.restore(epoch=2)
+        first.internet.control(cloudflare=[{"status": 503}])
+        restored.up()
+        wait_for(lambda: bool(restored.find_state().get("problem")), "it waits")
+        state = restored.find_state()
+        assert not state["held"]
+        assert "claim take example.test --offline" in state["problem"]
+        assert not restored.serves()
+        first.internet.control(cloudflare=[])
+        restored.hold()
+        (record,) = restored.find_records()
+        assert record.startswith(f"v=1 epoch=2 holder={restored.find_state()['instance']} ")
+        first.look_again()
+        first.stand_down()
+        assert "claim to the name" in first.stack.check().stdout
+    finally:
+        first.internet.control(cloudflare=[])
+        restored.stack.down()
