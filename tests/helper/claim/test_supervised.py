@@ -31,7 +31,7 @@ def test_the_service_releases_a_tunnels_credential(
     if claims:
         environ = claim_environ | environ
         environ |= {"CLAIM_DIRECTORY": claim_environ["CLAIM_DIRECTORY"]}
-    report = {"proof": {}, "problem": None, "instance": "a" * 64, "epoch": 1}
+    report: dict[str, Any] = {"proof": {}, "problem": None, "instance": "a" * 64, "epoch": 1}
     Path(environ["DATABASE_REPORT_FILE"]).write_text(json.dumps(report))
     command = [sys.executable, "-c", "from bundle_helper.cli import main; main()", "run"]
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
