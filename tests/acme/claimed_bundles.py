@@ -20,8 +20,9 @@ from tests.support.waiting import wait_for
 
 RECORD: Final = f"_synapse-bundle.{HOMESERVER}"
 VERSIONS: Final = "/_matrix/client/versions"
-# What a copy of a machine's disk holds.
-VOLUMES: Final = ("postgres", "media", "certificates", "letsencrypt", "report", "claim")
+# What a restore fills, and what a copy of a machine's disk holds besides.
+DATA: Final = ("postgres", "media")
+DISK: Final = (*DATA, "certificates", "letsencrypt", "report", "claim")
 # Seconds: a health check, and the restart of what it ended.
 _CLOSED_WITHIN: Final = 60
 
@@ -39,6 +40,7 @@ class ClaimedBundle:
 
     def hold(self) -> None:
         """Wait until it holds the claim and is reached through its tunnel."""
+        wait_for(lambda: self.find_state()["held"], f"{self.stack.project} holds the claim")
         wait_for(self.serves, f"{self.stack.project} serves")
 
     def serves(self) -> bool:
@@ -98,7 +100,7 @@ class ClaimedBundle:
         records = self.internet.read_state()["records"]
         return [record["content"] for record in records if record["name"] == RECORD]
 
-    def copy(self, folder: Path, name: str) -> ClaimedBundle:
+    def copy(self, folder: Path, name: str, volumes: tuple[str, ...] = DISK) -> ClaimedBundle:
         """Copy folder and volumes under another project, as another machine has them."""
         stack = generate_bundle(folder, name, self.internet, tunnel=True)
         directory = stack.directory / "secrets"
@@ -106,7 +108,7 @@ class ClaimedBundle:
         shutil.copytree(self.stack.directory / "secrets", directory)
         stack.generate()
         stack.compose("create")
-        for volume in VOLUMES:
+        for volume in volumes:
             source, target = f"{self.stack.project}_{volume}", f"{stack.project}_{volume}"
             mounts = [f"--volume={source}:/source:ro", f"--volume={target}:/target"]
             image = stack.inspect("helper")["Image"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acme.acme_bundles import generate_bundle
-from tests.acme.claimed_bundles import ClaimedBundle
+from tests.acme.claimed_bundles import DATA, ClaimedBundle
 from tests.acme.internet import TOKEN, Internet
 from tests.support.waiting import wait_for
 
@@ -93,7 +93,7 @@ def test_a_clone_takes_over_and_the_first_stands_down(first: ClaimedBundle, tmp_
 
 def test_a_restored_copy_takes_over_by_itself(first: ClaimedBundle, tmp_path: Path) -> None:
     """Its first start waits while it cannot claim the name, then takes it; the old server gives way."""
-    restored = first.copy(tmp_path, "restored")
+    restored = first.copy(tmp_path, "restored", DATA)
     try:
         restored.restore(epoch=2)
         first.internet.control(cloudflare=[{"status": 503}])

@@ -152,6 +152,18 @@ def test_what_cannot_be_known_is_asked_again_soon(claiming: ServiceSettings, zon
     assert keep(claiming, zone)["held"]
 
 
+def test_a_credential_that_came_with_a_copied_volume_is_withdrawn_first(
+    claiming: ServiceSettings, zone: Zone
+) -> None:
+    """A copy that never held the claim on its data closes the gate before it waits."""
+    files = gate(claiming)
+    files.released_file.write_text(CREDENTIAL)
+    seen: list[bool] = []
+    zone.meanwhile = lambda _: seen.append(files.released_file.exists())
+    assert keep(claiming, zone)["held"]
+    assert seen == [False]
+
+
 def test_a_restore_while_the_helper_runs_begins_anew(claiming: ServiceSettings, zone: Zone) -> None:
     """Other data is another claim: the session of before says nothing about it."""
     keep(claiming, zone)

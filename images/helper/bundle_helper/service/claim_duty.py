@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import status, storage
 from ..claim import gate
 from ..claim.bundle_claim import REAL_PACE, BundleClaim
+from ..claim.claiming import Outcome
 from ..claim.data_identity import read_identity
 from ..claim.rules import Standing
 from ..errors import HelperError
@@ -15,7 +16,7 @@ from ..settings.issuers import Acme
 from .duty import DUE, FILES, stamp
 
 if TYPE_CHECKING:
-    from ..claim.claiming import Outcome, Pace
+    from ..claim.claiming import Pace
     from ..settings.claim_settings import ClaimSettings
     from ..settings.service_settings import ServiceSettings
 
@@ -50,6 +51,9 @@ def _run_round(
         _leave(settings, claim, bundle_claim.apply(outcome), soon=undecided)
 
     with bundle_claim.recall() as remembered:
+        if not last and remembered.standing is not Standing.HELD:
+            # What another copy's volume brought along is withdrawn before anything is asked.
+            leave(Outcome(memory=remembered))
         leave(bundle_claim.run_round(remembered, last, leave))
 
 
