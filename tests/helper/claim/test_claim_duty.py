@@ -215,7 +215,10 @@ def test_the_commands_show_and_take_the_claim(
     assert claim_commands.take(claiming, "example.org", offline=False, pace=pace) == 0
     assert gate(claiming).released_file.exists()
     assert not gate(claiming).stood_down_file.exists()
-    assert read(claiming)["held"]
+    left = read(claiming)
+    assert left["held"]
+    # What the supervisor watches is kept, so that a later change is still noticed.
+    assert str(claiming.database_report_file) in left["files"]
     assert claim_commands.show_status(claiming) == 0
     assert "this copy (epoch 5)" in capsys.readouterr().out
     assert keep(claiming, zone)["session"] == read(claiming)["session"]

@@ -78,7 +78,7 @@ def test_the_watch_reports_a_copy_that_does_not_serve(claiming: ServiceSettings)
     leave(claiming, held=False, problem="another copy of this server has claimed it")
     inside = replace(claiming, outside=False)
     watch.keep_watch(inside, lambda _: None)
-    found = watch.read_last(inside)["claim"]
+    found = watch.read_last(inside)["copies"]
     assert "another copy" in found["problem"]
     assert datetime.fromisoformat(found["since"]) <= datetime.now(UTC)
 

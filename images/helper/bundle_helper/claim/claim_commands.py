@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,10 +62,19 @@ def take(
                 f"{error.message}; nothing was changed. If no other copy of this server runs, add"
                 " --offline to serve without the record."
             ) from error
-        content = claim.apply(outcome)
-        storage.write_json(settings.state_directory / f"{status.CLAIM}.json", content)
+        _leave(settings, claim.apply(outcome))
     click.echo("this copy holds the claim and serves; the tunnel opens within a minute")
     return 0
+
+
+def _leave(settings: ServiceSettings, content: dict[str, Any]) -> None:
+    """Tell the service, which goes on from here; what it watches has changed, so it soon looks itself."""
+    path = settings.state_directory / f"{status.CLAIM}.json"
+    try:
+        before = storage.read_json(path)
+    except HelperError:
+        before = {}
+    storage.write_json(path, {**before, **content})
 
 
 def _require(settings: ServiceSettings, pace: Pace = REAL_PACE) -> BundleClaim:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT: Final = "heartbeat"
 TUNNEL: Final = "tunnel"
+# Not the name of the claim's duty, whose problem is in the log under that.
+COPIES: Final = "copies"
 # It uses the internet, so a tunnel that works is checked less often.
 _TUNNEL_PAUSE: Final = timedelta(minutes=14)
 
@@ -66,7 +68,7 @@ def _check_parts(
     checks = {"database": _check_database, "disk": check_disk, "apache": check_apache}
     found = {name: _note(before.get(name), check(settings), now) for name, check in checks.items()}
     if settings.claim is not None:
-        found[CLAIM] = _note(before.get(CLAIM), _read_claim(settings), now)
+        found[COPIES] = _note(before.get(COPIES), _read_claim(settings), now)
     if settings.outside:
         last = before.get(TUNNEL)
         if last and not last["problem"] and not _is_due(last["asked"], now):
