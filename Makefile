@@ -2,13 +2,18 @@
 PYTHON ?= python3
 OUTPUT ?= bundle
 SETTINGS ?=
+FILE ?= bundle.tar
+BACKUPS ?=
+SET ?=
+UNDO ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
+COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check test lint format bench golden lock images release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +32,31 @@ up: $(VENV)/project ## Generate, start, wait until healthy, check
 
 check: $(VENV)/project ## Prove the running bundle hop by hop
 	@$(BIN)/synapse-bundle check --output "$(OUTPUT)"
+
+# Each is one command of Docker Compose, for those who have only the folder.
+backup: ## Make an encrypted set of everything (OUTPUT=directory)
+	@$(COMPOSE) run --rm backup now
+
+sets: ## List the sets
+	@$(COMPOSE) run --rm backup list
+
+card: ## Show the recovery card
+	@$(COMPOSE) run --rm backup card
+
+drill: ## Prove that the newest set can be restored
+	@$(COMPOSE) run --rm backup drill
+
+restore: ## Bring back the newest set, or SET=name, on an empty machine
+	@$(COMPOSE) run --rm restore $(SET)
+
+move: ## Shut this server, with a final set for another machine (UNDO=yes takes it back)
+	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo)
+
+pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
+	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)
+
+unpack: $(VENV)/project ## Unpack that file here, without a registry (FILE=bundle.tar)
+	@$(BIN)/synapse-bundle unpack "$(FILE)" --output "$(OUTPUT)"
 
 # Two at a time, because most of them wait; a file stays in one process and shares its stack.
 test: $(VENV)/developer ## Run every test this machine can run

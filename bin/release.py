@@ -1,4 +1,4 @@
-"""Make a release: version, changelog, tag, wheel and sdist. `make release VERSION=1.2.3` runs it.
+"""Make a release: version, its day, changelog, tag, wheel, sdist. `make release VERSION=1.2.3` runs it.
 
 Nothing is published. Everything is checked before the first file changes; the commit and the tag are
 local, so a release that was a mistake is undone with `git tag --delete` and `git reset --hard HEAD~`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ CHANGELOG: Final = REPOSITORY / "CHANGELOG.md"
 HEADING: Final = "## Unreleased\n"
 VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 ASSIGNMENT: Final = re.compile(r'__version__ = "(.+)"')
+DAY: Final = re.compile(r"RELEASED = datetime\(.+\)")
 
 
 def main(arguments: list[str]) -> int:
@@ -28,14 +30,9 @@ def main(arguments: list[str]) -> int:
     if problems:
         print("No release was made:", *problems, sep="\n  ", file=sys.stderr)
         return 1
-    VERSION_FILE.write_text(
-        ASSIGNMENT.sub(f'__version__ = "{version}"', VERSION_FILE.read_text(encoding="utf-8")),
-        encoding="utf-8",
-    )
-    CHANGELOG.write_text(
-        date_changelog(CHANGELOG.read_text(encoding="utf-8"), version, datetime.now(UTC)),
-        encoding="utf-8",
-    )
+    now = datetime.now(UTC)
+    rewrite(VERSION_FILE, lambda text: set_version(text, version, now))
+    rewrite(CHANGELOG, lambda text: date_changelog(text, version, now))
     git("commit", "--quiet", "--message", f"Release {version}", "--", VERSION_FILE, CHANGELOG)
     git("tag", "--annotate", f"v{version}", "--message", f"synapse-bundle {version}")
     subprocess.run([sys.executable, "-m", "build", "--outdir", "dist"], cwd=REPOSITORY, check=True)
@@ -58,6 +55,17 @@ def find_problems(version: str) -> list[str]:
     if git("tag", "--list", f"v{version}"):
         problems.append(f"there is a tag v{version} already")
     return problems
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Replace a file's text by what `change` makes of it."""
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def set_version(text: str, version: str, now: datetime) -> str:
+    """Return the version file with a version and the day of its release."""
+    day = f"RELEASED = datetime({now.year}, {now.month}, {now.day}, tzinfo=UTC)"
+    return DAY.sub(day, ASSIGNMENT.sub(f'__version__ = "{version}"', text))
 
 
 def parse_version(text: str) -> tuple[int, ...]:

@@ -33,6 +33,12 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
+    for key, name in (
+        ("credentials", "backup_credentials"),
+        ("ssh_key", "backup_ssh_key"),
+        ("known_hosts", "backup_known_hosts"),
+    ):
+        extra |= {name: f"<{name}>"} if getattr(settings.backup, key) else {}
     return Credentials(values=STAND_INS | extra)
 
 

@@ -14,7 +14,7 @@ import click
 
 from . import __version__
 
-_COMMANDS: Final = ("init", "generate", "up", "check", "tunnel", "cloudflare")
+_COMMANDS: Final = ("init", "generate", "up", "check", "pack", "unpack", "tunnel", "cloudflare")
 
 
 class Program(click.Group):

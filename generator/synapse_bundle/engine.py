@@ -32,7 +32,7 @@ _NO_ANSWER: Final = 124
 _INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
 
 
-def _open_client(bundle: Path) -> DockerClient:
+def open_client(bundle: Path) -> DockerClient:
     """Return a client for a bundle's own project, with the operator's overrides."""
     files = [bundle / "compose.yaml", bundle / "compose.override.yaml"]
     return DockerClient(compose_files=[f for f in files if f.exists()])
@@ -49,7 +49,7 @@ def review(compose: bytes, bundle: Path) -> list[str]:
     command = [str(part) for part in DockerClient().docker_compose_cmd]
     # In parallel, because each call takes longer than writing the bundle.
     with ThreadPoolExecutor() as pool:
-        asked_version = pool.submit(_run_plainly, [*command, "version", "--short"])
+        asked_version = pool.submit(run_plainly, [*command, "version", "--short"])
         asked_engine = pool.submit(_describe_engine)
         asked_verdict = pool.submit(_judge, command, compose, bundle)
         version, verdict = asked_version.result(), asked_verdict.result()
@@ -72,14 +72,14 @@ def _judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.Compl
     files = ["-", *([override] if override.exists() else [])]
     options = [part for file in files for part in ("--file", str(file))]
     options += ["--project-directory", str(bundle)]
-    return _run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
+    return run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
 
 
 def _describe_docker() -> str:
     """Return one line on why nothing can be started here, or an empty string."""
     if not shutil.which("docker"):
         return f"Docker is not installed here; {_INSTALL}"
-    version = _run_plainly(["docker", "compose", "version", "--short"])
+    version = run_plainly(["docker", "compose", "version", "--short"])
     if version.returncode:
         said = version.stderr.strip() or "no reason given"
         return f"`docker compose` does not work here: {said}; {_INSTALL}"
@@ -96,7 +96,7 @@ def _describe_failure(version: subprocess.CompletedProcess[str]) -> str:
 
 def _describe_engine() -> str:
     """Return one line about an engine that is too old or does not answer, or an empty string."""
-    answer = _run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
+    answer = run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.returncode:
         return f"The Docker Engine does not answer: {answer.stderr.strip() or 'no reason given'}"
     return _describe_old("Docker Engine", answer.stdout, _ENGINE_FLOOR)
@@ -116,9 +116,9 @@ def start(bundle: Path, ports: PortSettings) -> None:
 
     Raises BundleError, for what Compose says on the terminal or for a port that is taken.
     """
-    _require(_describe_docker())
-    client = _open_client(bundle)
-    if not _run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
+    require_docker()
+    client = open_client(bundle)
+    if not run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
         _require("\n".join(_describe_taken(ports)))
     try:
         client.compose.up(detach=True, wait=True)
@@ -130,8 +130,8 @@ def start(bundle: Path, ports: PortSettings) -> None:
 
 def describe_images(bundle: Path) -> Iterator[str]:
     """Yield a line for every third-party image of a bundle that differs from the recorded one."""
-    client = _open_client(bundle)
-    asked = _run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    client = open_client(bundle)
+    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
     used = set(asked.stdout.split())
     for pin in images.read_pins().values():
         if pin.reference in used and client.image.exists(pin.reference):
@@ -163,6 +163,11 @@ def _find_owner(port: int) -> str:
         return ""
 
 
+def require_docker() -> None:
+    """Raise BundleError where nothing can be started here, with what to do."""
+    _require(_describe_docker())
+
+
 def _require(complaint: str) -> None:
     """Raise BundleError if there is a complaint."""
     if complaint:
@@ -180,8 +185,8 @@ def check(bundle: Path, arguments: list[str]) -> int:
             f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
             " or name it with --output"
         )
-    _require(_describe_docker())
-    command = _open_client(bundle).docker_compose_cmd
+    require_docker()
+    command = open_client(bundle).docker_compose_cmd
     terminal = [] if sys.stdout.isatty() else ["--no-TTY"]
     whole = [*command, "exec", *terminal, "helper", "check", *arguments]
     try:
@@ -192,7 +197,7 @@ def check(bundle: Path, arguments: list[str]) -> int:
         ) from None
 
 
-def _run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command for its output and exit code; _NO_ANSWER is that of one that does not end.
 
     `given` is its standard input.

@@ -74,3 +74,15 @@ def check_neighbor(bundle: Path, project: str) -> None:
             f"project {project!r} is not the name in {above}, which includes this bundle;"
             f" give this one a directory of its own: {assets.spell('generate', '../other/bundle')}"
         )
+
+
+def check_repository(bundle: Path, repository: str) -> None:
+    """Raise SettingsError for backups that are in the bundle, but named by an absolute path.
+
+    They would be part of every set, and the path would not follow the folder to another place.
+    """
+    if repository.startswith("/") and Path(repository).resolve().is_relative_to(bundle.resolve()):
+        raise SettingsError(
+            f"backup.repository: {repository} is in the bundle; name it as the bundle sees it, such"
+            " as ./backups"
+        )

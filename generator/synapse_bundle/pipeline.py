@@ -80,6 +80,7 @@ def _check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
     """Raise SettingsError where a bundle may not be written to this directory."""
     output_directory.check_output(bundle, force=force)
     output_directory.check_neighbor(bundle, settings.project)
+    output_directory.check_repository(bundle, settings.backup.repository)
 
 
 def prepare(

@@ -13,12 +13,15 @@ import yaml
 from . import __version__, assets, images, sizing, topology
 from .credentials.collection import Credentials
 from .credentials.file_names import (
+    ACCESS_KEYS,
     DIRECTORY,
     HEARTBEAT,
     INSTANCE,
+    KNOWN_HOSTS,
     NOTIFICATION,
     PROVIDED,
     ROOT,
+    SSH_KEY,
 )
 from .rendering import SUFFIX, Renderer
 from .settings.model import Settings
@@ -92,13 +95,21 @@ def _build_context(
 ) -> dict[str, Any]:
     """Return everything that a template may use."""
     contexts = list(contexts)
+    pins = images.read_pins()
     return _build_settings_context(settings) | {
         "credentials": credentials,
-        "images": images.read_pins(),
-        "built": {name: tag_image(name, contexts) for name in ("apache", "helper")},
+        "images": pins,
+        "built": {name: tag_image(name, contexts) for name in ("apache", "helper")}
+        | {"backup": tag_image("backup", contexts, "helper", pins["postgres"].reference)},
         "root": credentials.values.get(ROOT),
         "notification": NOTIFICATION in credentials.values,
         "heartbeat": HEARTBEAT in credentials.values,
+        "opens_backup": {
+            name: f"{topology.BACKUP.bundle}/{DIRECTORY}/{name}"
+            if name in credentials.values
+            else "none"
+            for name in (ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS)
+        },
     }
 
 
@@ -118,6 +129,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "bootstrap": topology.BOOTSTRAP,
             "synapse": topology.SYNAPSE,
             "helper": topology.HELPER,
+            "backup": topology.BACKUP,
             "apache": topology.APACHE,
             "cloudflared": topology.CLOUDFLARED,
             "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
@@ -187,9 +199,16 @@ class AnyKey(dict[str, str]):
 
 
 def find_sources(service: Mapping[str, Any]) -> list[str]:
-    """Return the paths in the bundle that a service mounts."""
-    mounts = service.get("volumes", [])
-    return [m["source"].removeprefix("./") for m in mounts if m["type"] == "bind"]
+    """Return the paths in the bundle that a service mounts.
+
+    Of the whole bundle those count that the environment names.
+    """
+    mounts = [mount for mount in service.get("volumes", []) if mount["type"] == "bind"]
+    sources = [m["source"].removeprefix("./") for m in mounts if m["source"] != "."]
+    for whole in (f"{m['target']}/" for m in mounts if m["source"] == "."):
+        named = map(str, service["environment"].values())
+        sources += [text.removeprefix(whole) for text in named if text.startswith(whole)]
+    return sources
 
 
 def digest_inputs(sources: Iterable[str], contents: Mapping[str, bytes]) -> str:
@@ -202,10 +221,14 @@ def digest_inputs(sources: Iterable[str], contents: Mapping[str, bytes]) -> str:
     return _digest(chosen)
 
 
-def tag_image(name: str, contexts: Iterable[PlannedFile]) -> str:
-    """Return the image's name; its tag follows the context, so that a changed one is built."""
-    prefix = f"images/{name}/"
+def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", base: str = "") -> str:
+    """Return the image's name; its tag follows the context, so that a changed one is built.
+
+    `context` is the name of that, if another, `base` an image that the build is told.
+    """
+    prefix = f"{IMAGES}/{context or name}/"
     chosen = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    chosen |= {"": base.encode()} if base else {}
     return f"synapse-bundle/{name}:{_digest(chosen)[:12]}"
 
 

@@ -21,6 +21,7 @@ class Sizing:
     bootstrap: int
     synapse: int
     helper: int
+    backup: int
     apache: int
     cloudflared: int
     shared_buffers: int
@@ -42,6 +43,8 @@ def share_out(memory: int) -> Sizing:
         synapse=synapse,
         # certbot and Cloudflare's library run beside the service while a certificate is asked for.
         helper=384,
+        # restic and pg_dump need 240, whatever the size; the rest is for a drill's PostgreSQL.
+        backup=512,
         apache=max(512, total // 5),
         cloudflared=128,
         shared_buffers=total // 16,

@@ -73,6 +73,22 @@ class Helper(Service):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backup(Service):
+    """Backup and restore: started as root (0), it serves no port (0).
+
+    `bundle` is the whole folder, `state` restic's cache and scratch space, `runtime` a tmpfs,
+    `report` is inside the volume of that name, `repository` where a folder of backups is mounted.
+    """
+
+    bundle: str
+    media: str
+    state: str
+    runtime: str
+    report: str
+    repository: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Apache(Service):
     """The reverse proxy; `health_port` answers inside the container only.
 
@@ -163,6 +179,17 @@ HELPER: Final = Helper(
     files="/files",
     claim="/claim",
     released="/claim/tunnel.json",
+)
+BACKUP: Final = Backup(
+    host="backup",
+    uid=0,
+    port=0,
+    bundle="/bundle",
+    media="/media",
+    state="/state",
+    runtime="/run/backup",
+    report=f"{HELPER.report}/backup",
+    repository="/repository",
 )
 APACHE: Final = Apache(
     host="apache",

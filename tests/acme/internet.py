@@ -20,11 +20,15 @@ from typing import Any, Final
 
 import trustme
 
+from tests.support import fake_cloudflare
 from tests.support.engine import docker, try_docker
 from tests.support.http import ask, trust_any
 from tests.support.waiting import PATIENCE, becomes_true, wait_for
 
 IMAGES: Final = Path(__file__).parent / "images"
+FAKE_CLOUDFLARE: Final = Path(fake_cloudflare.__file__).parent
+# Where the image of the fakes has its Python packages.
+PACKAGES: Final = "/usr/lib/fake-internet"
 CONTROL_PORT: Final = 8081
 TOKEN: Final = "token-of-the-helper-00000000000000000000"
 # Seconds that a certificate of each authority lives.
@@ -179,6 +183,7 @@ def start_fakes(internet: Internet, authorities: Mapping[str, str], served: Path
     options += ["--cap-add=NET_ADMIN", f"--name={internet.name}"]
     options += [f"--env={key}={value}" for key, value in variables.items()]
     options += [f"--volume={served}:/etc/served.pem:ro"]
+    options += [f"--volume={FAKE_CLOUDFLARE}:{PACKAGES}/tests/support/fake_cloudflare:ro"]
     docker("run", "--detach", *options, tag("internet"))
 
 

@@ -64,6 +64,10 @@ def find_zone(internet: Internet, name: str = "example.test") -> str:
         ("{zone}", RECORD | {"type": "A"}, {}, 9005),
         ("{zone}", RECORD | {"proxied": True}, {}, 9005),
         ("{zone}", RECORD | {"name": "example.com"}, {}, 1004),
+        ("{zone}", RECORD | {"ttl": 59}, {}, 9021),
+        ("{zone}", [RECORD], {}, 9207),
+        ("{zone}", RECORD, {"Content-Type": "text/plain"}, 6003),
+        ("{zone}/batch", {"posts": [RECORD]}, {}, 7000),
     ],
 )
 def test_refuses_and_records_what_no_client_should_send(
@@ -92,7 +96,8 @@ def test_keeps_a_record_once_and_finds_it_by_value(internet: Internet) -> None:
     zone = find_zone(internet)
     status, answer = ask(internet, zone, RECORD)
     assert (status, answer["success"]) == (200, True)
-    assert ask(internet, zone, RECORD)[1]["errors"][0]["code"] == 81058
+    for same in (RECORD, RECORD | {"content": '"one"'}):
+        assert ask(internet, zone, same)[1]["errors"][0]["code"] == 81058
     assert ask(internet, zone, RECORD | {"content": "two"})[0] == 200
     exact = f"{zone}?type=TXT&name.exact={RECORD['name']}&content.exact=one"
     assert [r["id"] for r in ask(internet, exact)[1]["result"]] == [answer["result"]["id"]]

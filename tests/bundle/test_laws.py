@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
-from synapse_bundle import planning, sizing
+from synapse_bundle import images, planning, sizing, topology
 from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
@@ -20,9 +21,19 @@ from tests.bundles import STAND_INS, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 
 # Why each service may have what the others may not.
-CAPABILITIES = {"bootstrap": ["CHOWN"]}
-RUNS_AS_ROOT = {"bootstrap"}
-RUNS_ONCE = {"bootstrap"}
+CAPABILITIES = {
+    "bootstrap": ["CHOWN"],
+    # It becomes the owner of the bundle's folder before it does anything.
+    "backup": ["CHOWN", "SETUID", "SETGID"],
+    # It reads a repository of any owner, and gives the media to Synapse.
+    "restore": ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+}
+RUNS_AS_ROOT = {"bootstrap", "backup", "restore"}
+RUNS_ONCE = {"bootstrap", "restore"}
+# Started by a command, or kept running for the schedule; the helper reports what does not end.
+BACKUP = "backup"
+SEES_THE_FOLDER = {"backup", "restore"}
+WRITES_THE_INSTANCE = {"bootstrap", "restore"}
 HOST_ONLY = {"compose.yaml", "compose.override.yaml", "README.md"}
 # What runs at Cloudflare; only this machine asks for localhost.
 ELSEWHERE = {"worker/worker.js", "worker/wrangler.json"}
@@ -52,8 +63,31 @@ def contents(plan: Plan) -> dict[str, str]:
 
 
 def binds(service: dict[str, Any]) -> list[str]:
-    """Return the paths in the bundle that a service mounts."""
-    return [m["source"].removeprefix("./") for m in service["volumes"] if m["type"] == "bind"]
+    """Return the paths in the bundle that a service mounts, one by one."""
+    sources = [m["source"] for m in service["volumes"] if m["type"] == "bind"]
+    return [source.removeprefix("./") for source in sources if source != "."]
+
+
+def reads(service: dict[str, Any]) -> list[str]:
+    """Return what a service mounts, and what its environment names in a folder mounted as a whole."""
+    targets = [m["target"] for m in service["volumes"] if m["source"] == "."]
+    named = [
+        PurePosixPath(value).relative_to(target)
+        for target in targets
+        for value in service["environment"].values()
+        if value != target and PurePosixPath(value).is_relative_to(target)
+    ]
+    return [*binds(service), *map(str, named)]
+
+
+def is_repository(mount: dict[str, Any]) -> bool:
+    """Return whether a mount is the folder that backups are kept in."""
+    return bool(mount["target"] == topology.BACKUP.repository)
+
+
+def is_scheduled(model: dict[str, Any]) -> bool:
+    """Return whether the service that makes backups keeps running."""
+    return "profiles" not in model["services"][BACKUP]
 
 
 def iterate_services(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,9 +99,9 @@ def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
     plan: Plan, model: dict[str, Any]
 ) -> None:
     """No mount points to nothing, and every file is used."""
-    sources = {source for _, service in iterate_services(model) for source in binds(service)}
-    # What lies elsewhere on the machine is the operator's own certificate.
-    sources = {source for source in sources if not source.startswith("/")}
+    sources = {source for _, service in iterate_services(model) for source in reads(service)}
+    # What lies elsewhere on the machine is the operator's: a certificate, a disk for backups.
+    sources = {source for source in sources if not source.startswith("/")} - {"backups"}
     paths = {str(file.path) for file in plan.files if file.path.parts[0] != "images"}
     unmet = {s for s in sources if not any(p == s or p.startswith(f"{s}/") for p in paths)}
     assert unmet == set()
@@ -82,10 +116,64 @@ def test_mounts_are_read_only_and_never_invented(model: dict[str, Any]) -> None:
     for name, service in iterate_services(model):
         for mount in service["volumes"]:
             if mount["type"] == "bind":
-                # The bootstrap writes the server's id there at the first start.
-                written = (name, mount["source"]) == ("bootstrap", "./secrets/instance")
+                # The server's id is written there at the first start, and by a restore.
+                instance = mount["source"] == "./secrets/instance" and name in WRITES_THE_INSTANCE
+                written = instance or (is_repository(mount) and name in SEES_THE_FOLDER)
                 assert mount.get("read_only", False) is not written, name
-                assert mount["bind"] == {"create_host_path": False}, name
+                # The bundle's own folder for backups is made when the first one is.
+                made = is_repository(mount) and mount["source"].startswith("./")
+                assert mount["bind"] == {"create_host_path": made}, name
+
+
+def test_who_sees_the_whole_folder_sees_it_read_only(model: dict[str, Any]) -> None:
+    """Only backup and restore see the folder as a whole, and neither can write to it."""
+    for name, service in iterate_services(model):
+        whole = [m for m in service["volumes"] if m["source"] == "."]
+        assert bool(whole) == (name in SEES_THE_FOLDER), name
+        assert all(m["read_only"] is True for m in whole), name
+
+
+def test_no_run_leaves_a_volume_behind(model: dict[str, Any]) -> None:
+    """The volume that PostgreSQL's image declares is covered wherever that image is in use."""
+    for name in ("postgres", *SEES_THE_FOLDER):
+        mounts = [mount.partition(":")[0] for mount in model["services"][name]["tmpfs"]]
+        assert topology.POSTGRES.declared_volume in mounts, name
+
+
+def test_a_repository_in_the_bundle_is_not_in_its_own_sets(model: dict[str, Any]) -> None:
+    """A folder of the bundle is excluded, by the path that it has in the container; no other is."""
+    for name in SEES_THE_FOLDER:
+        service = model["services"][name]
+        excluded = service["environment"]["BACKUP_EXCLUDE"]
+        mounts = [m["source"] for m in service["volumes"] if is_repository(m)]
+        inside = [m for m in mounts if m.startswith("./")]
+        expected = f"{topology.BACKUP.bundle}/{inside[0][2:]}" if inside else "none"
+        assert excluded == expected, name
+
+
+def test_backups_are_scheduled_or_by_hand(model: dict[str, Any]) -> None:
+    """Without a time, `up` starts nothing that makes backups; a restore is always by hand."""
+    backup, restore = model["services"][BACKUP], model["services"]["restore"]
+    at = backup["environment"]["BACKUP_AT"]
+    assert is_scheduled(model) == (at != "none")
+    assert restore["profiles"] == ["tools"]
+    assert backup["restart"] == ("no" if at == "none" else "unless-stopped")
+    helper = model["services"]["helper"]["environment"]
+    for name in ("BACKUP_AT", "BACKUP_DRILL"):
+        assert helper[name] == backup["environment"][name], name
+    directory = PurePosixPath(backup["environment"]["REPORT_DIRECTORY"])
+    assert PurePosixPath(helper["BACKUP_REPORT_FILE"]).parent == directory
+    for service in (model["services"]["helper"], backup):
+        assert any(directory.is_relative_to(mount["target"]) for mount in service["volumes"])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
+def test_no_folder_of_the_bundle_can_be_a_repository(shape: Path) -> None:
+    """Whatever is at the top of a bundle is refused as a place for backups."""
+    for name in {file.path.parts[0] for file in plan_shape(shape).files} | {".manifest.json"}:
+        for place in (f"./{name}", f"./{name}/inside"):
+            with pytest.raises(ValidationError, match="is the bundle's own"):
+                Settings.model_validate({"backup": {"repository": place}})
 
 
 def test_every_path_in_a_configuration_is_mounted(
@@ -121,20 +209,43 @@ def test_every_secret_that_is_mounted_is_named(
 
 
 def test_each_own_image_is_built_by_one_service(model: dict[str, Any]) -> None:
-    """Two builds of one tag at once give two images, and every `up` could recreate a container."""
-    services = [service for _, service in iterate_services(model)]
+    """Two builds of one tag at once give two images, and every `up` could recreate a container.
+
+    What a command starts builds its image by itself: it may be the first in its bundle.
+    """
+    services = [s for _, s in iterate_services(model) if "profiles" not in s]
+    assert all("build" in s for _, s in iterate_services(model) if "profiles" in s)
     built = [service["image"] for service in services if "build" in service]
     own = {service["image"] for service in services if service["image"].startswith("synapse-b")}
     assert sorted(built) == sorted(own)
-    assert {s.get("pull_policy") for s in services if s["image"] in own and "build" not in s} == {
-        "never"
-    }
 
 
-def test_the_superuser_password_reaches_two_services(model: dict[str, Any]) -> None:
-    """Only PostgreSQL itself and the bootstrap see the superuser's password."""
-    holders = {n for n, s in iterate_services(model) if "secrets/postgres_password" in binds(s)}
-    assert holders == {"postgres", "bootstrap"}
+def test_own_images_are_never_pulled(model: dict[str, Any]) -> None:
+    """Compose asks the public registry first for an image that it could build.
+
+    Whoever registered the name there would decide what runs here.
+    """
+    own = [s for _, s in iterate_services(model) if s["image"].startswith("synapse-bundle/")]
+    assert own
+    assert {service.get("pull_policy") for service in own} == {"never"}
+
+
+@pytest.mark.parametrize(
+    ("name", "holders"),
+    [
+        ("postgres_password", {"postgres", "bootstrap"} | SEES_THE_FOLDER),
+        ("backup_password", SEES_THE_FOLDER),
+        ("backup_credentials", SEES_THE_FOLDER),
+        ("backup_ssh_key", SEES_THE_FOLDER),
+    ],
+)
+def test_a_powerful_secret_reaches_few_services(
+    name: str, holders: set[str], plan: Plan, model: dict[str, Any]
+) -> None:
+    """The superuser's password and what opens the backups are where they are needed only."""
+    exists = any(file.path == PurePosixPath("secrets", name) for file in plan.files)
+    found = {n for n, s in iterate_services(model) if f"secrets/{name}" in reads(s)}
+    assert found == (holders if exists else set())
 
 
 def test_only_loopback_is_published(model: dict[str, Any]) -> None:
@@ -172,8 +283,9 @@ def test_no_docker_socket(plan: Plan) -> None:
 def test_every_service_survives_an_unordered_reboot(model: dict[str, Any]) -> None:
     """What runs is restarted by the engine; what runs once is not."""
     for name, service in iterate_services(model):
-        assert service["restart"] == ("no" if name in RUNS_ONCE else "unless-stopped"), name
-        assert ("healthcheck" in service) == (name not in RUNS_ONCE), name
+        once = name in RUNS_ONCE or (name == BACKUP and not is_scheduled(model))
+        assert service["restart"] == ("no" if once else "unless-stopped"), name
+        assert ("healthcheck" in service) == (name not in RUNS_ONCE | {BACKUP}), name
 
 
 def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
@@ -182,9 +294,9 @@ def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
     Docker restarts no unhealthy container, and the first process cannot be killed from inside.
     """
     for name, service in iterate_services(model):
-        if name in RUNS_ONCE:
-            continue
         assert service["init"] is True, name
+        if name in RUNS_ONCE | {BACKUP}:
+            continue
         check = service["healthcheck"]
         if name == "helper":
             # It ends the service by itself: bundle_helper.liveness.
@@ -230,11 +342,12 @@ def test_the_limits_add_up_to_what_the_documents_say(repository: Path) -> None:
     limits = {
         name: int(service["mem_limit"].removesuffix("m"))
         for name, service in iterate_services(read_compose(plan_settings(Settings())))
-        if name not in RUNS_ONCE
+        if name not in RUNS_ONCE | {BACKUP}
     } | {"cloudflared": sizing.share_out(Settings().memory).cloudflared}
     text = (repository / "docs" / "settings.md").read_text()
     assert f"add up to {sum(limits.values())} MiB at `2G`" in text
     assert f"helper {limits['helper']} and cloudflared {limits['cloudflared']} MiB" in text
+    assert f"{sizing.share_out(Settings().memory).backup} MiB for backup or restore" in text
 
 
 def test_dependencies_on_health_have_a_health_check(model: dict[str, Any]) -> None:
@@ -254,7 +367,11 @@ def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) 
     for name, service in iterate_services(model):
         for network in service["networks"]:
             members.setdefault(network, set()).add(name)
-    assert members["database"] == {"postgres", "bootstrap", "synapse"}
+    assert members["database"] == {"postgres", "bootstrap", "synapse"} | SEES_THE_FOLDER
+    # Only a repository elsewhere needs a way out.
+    location = model["services"][BACKUP]["environment"]["BACKUP_REPOSITORY"]
+    remote = location != topology.BACKUP.repository
+    assert members["web"] & SEES_THE_FOLDER == (SEES_THE_FOLDER if remote else set())
     assert members.get("tunnel", {"apache", "cloudflared"}) == {"apache", "cloudflared"}
     assert set(members) == set(model["networks"])
 
@@ -348,7 +465,7 @@ def test_a_changed_input_changes_the_label_of_its_consumers_alone(shape: Path) -
         for name, service in iterate_services(model):
             label = service["labels"]["synapse-bundle.inputs"]
             now = planning.digest_inputs(planning.find_sources(service), contents)
-            mounted = any(PurePosixPath(file.path).is_relative_to(s) for s in binds(service))
+            mounted = any(PurePosixPath(file.path).is_relative_to(s) for s in reads(service))
             assert (now != label) == mounted, (name, file.path)
 
 
@@ -373,6 +490,19 @@ def test_a_changed_image_context_changes_the_image(plan: Plan) -> None:
             ]
             inside = file.path.parts[1] == name
             assert (planning.tag_image(name, edited) != tag) == inside, file.path
+
+
+def test_the_image_of_backups_follows_code_and_database(plan: Plan) -> None:
+    """It is built again when the helper changes, and when PostgreSQL's image does."""
+    contexts = [file for file in plan.files if file.path.parts[0] == "images"]
+    tag = planning.tag_image("backup", contexts, "helper", "postgres:17")
+    assert planning.tag_image("backup", contexts, "helper", "postgres:18") != tag
+    edited = [planning.PlannedFile(path=f.path, content=f.content + b"\n") for f in contexts]
+    assert planning.tag_image("backup", edited, "helper", "postgres:17") != tag
+    pin = images.read_pins()["postgres"].reference
+    backup = read_compose(plan)["services"][BACKUP]
+    assert backup["image"] == planning.tag_image("backup", contexts, "helper", pin)
+    assert backup["build"]["args"] == {"POSTGRES_IMAGE": pin}
 
 
 def test_a_healthy_service_is_left_in_peace(model: dict[str, Any]) -> None:

@@ -64,6 +64,21 @@ def check_mounts(plan: Plan) -> None:
     test_laws.test_mounts_are_read_only_and_never_invented(read_compose(plan))
 
 
+def check_folder(plan: Plan) -> None:
+    """Check who sees the whole folder, and how."""
+    test_laws.test_who_sees_the_whole_folder_sees_it_read_only(read_compose(plan))
+
+
+def check_leftovers(plan: Plan) -> None:
+    """Check that no run leaves a volume behind."""
+    test_laws.test_no_run_leaves_a_volume_behind(read_compose(plan))
+
+
+def check_exclusion(plan: Plan) -> None:
+    """Check that backups are not backed up."""
+    test_laws.test_a_repository_in_the_bundle_is_not_in_its_own_sets(read_compose(plan))
+
+
 def check_labels(plan: Plan) -> None:
     """Check that each label follows the inputs of its service."""
     test_laws.test_a_changed_input_changes_the_label_of_its_consumers_alone(SHAPE)
@@ -127,6 +142,29 @@ MUTATIONS = [
     ),
     Mutation(name="invented mounts", law=check_mounts, old=", bind: {create_host_path: false}"),
     Mutation(name="writable mounts", law=check_mounts, old="read_only: true, bind:", new="bind:"),
+    Mutation(
+        name="a writable folder",
+        law=check_folder,
+        old="target: {{ topology.backup.bundle|tojson }}, read_only: true",
+        new="target: {{ topology.backup.bundle|tojson }}",
+    ),
+    Mutation(
+        name="a volume from every run",
+        law=check_leftovers,
+        old="    - {{ topology.postgres.declared_volume }}:mode=0700,size=4k\n",
+    ),
+    Mutation(
+        name="backups of backups",
+        law=check_exclusion,
+        old="topology.backup.bundle ~ settings.backup.repository[1:] if",
+        new="'none' if",
+    ),
+    Mutation(
+        name="a way out for local backups",
+        law=check_networks,
+        old='"database, web" if settings.backup.kind != "folder" else "database"',
+        new="'database, web'",
+    ),
     Mutation(
         name="no inputs label",
         law=check_labels,

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.cloudflare.fake.api import BASE, LostError
 from tests.cloudflare.simulation import Simulation
+from tests.support.fake_cloudflare.api import BASE, LostError
 
 PATIENCE: Final = 240  # seconds until a process that says nothing has failed
 SETTINGS: Final = "server_name: example.org\nemail: you@example.org\ntunnel: cloudflare\n"

@@ -25,9 +25,8 @@ from synapse_bundle.cloudflare.removal import Removal, RemovalAction, RemovalCon
 from synapse_bundle.cloudflare.session import Session
 from synapse_bundle.cloudflare.state import CloudflareState
 from synapse_bundle.credentials import file_names
-from tests.cloudflare.fake import accounts, rules, tokens, zones  # noqa: F401  # they register
-from tests.cloudflare.fake.api import FakeApi, Killed, LostError
-from tests.cloudflare.fake.store import FakeAccount, FakeZone, Grant, Store
+from tests.support.fake_cloudflare.api import FakeApi, Killed, LostError
+from tests.support.fake_cloudflare.store import FakeAccount, FakeZone, Grant, Store
 
 DEATHS = ("kill before", "kill after")
 FAILURES = ("500 before", "500 after", "lost", "unreachable", "429")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from synapse_bundle.errors import BundleError
-from tests.cloudflare.fake.api import Killed
-from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import DEATHS, FAILURES, Simulation, simulate
+from tests.support.fake_cloudflare.api import Killed
+from tests.support.fake_cloudflare.store import Json
 
 MOMENTS = ("before", "after")
 

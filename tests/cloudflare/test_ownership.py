@@ -14,8 +14,8 @@ from synapse_bundle.cloudflare.approval import Approval
 from synapse_bundle.cloudflare.removal import RemovalAction
 from synapse_bundle.credentials import file_names
 from synapse_bundle.errors import BundleError, SettingsError
-from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import Simulation, rename, simulate
+from tests.support.fake_cloudflare.store import Json
 
 HOST = "matrix.example.org"
 PATTERN = "example.org/.well-known/matrix/*"

@@ -10,8 +10,8 @@ from synapse_bundle.cloudflare.approval import Approval
 from synapse_bundle.cloudflare.changes import Condition
 from synapse_bundle.credentials import file_names
 from synapse_bundle.errors import SettingsError
-from tests.cloudflare.fake.store import Grant
 from tests.cloudflare.simulation import EVERYTHING, FREE, Simulation, simulate
+from tests.support.fake_cloudflare.store import Grant
 
 NAMES = {
     "Cloudflare Tunnel Write": "Account → Cloudflare Tunnel: Edit",

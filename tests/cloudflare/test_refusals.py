@@ -14,8 +14,8 @@ from synapse_bundle.cloudflare.refusals import CloudflareError
 from synapse_bundle.cloudflare.removal import RemovalAction
 from synapse_bundle.credentials import file_names
 from synapse_bundle.errors import SettingsError
-from tests.cloudflare.fake.store import Grant
 from tests.cloudflare.simulation import Simulation, simulate
+from tests.support.fake_cloudflare.store import Grant
 
 
 @pytest.fixture

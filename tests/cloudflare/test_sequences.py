@@ -19,8 +19,6 @@ from synapse_bundle.cloudflare.approval import Approval
 from synapse_bundle.cloudflare.kinds.registry import FIXES, REPLACEABLE
 from synapse_bundle.credentials import file_names
 from synapse_bundle.errors import BundleError, SettingsError
-from tests.cloudflare.fake.api import Killed
-from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import (
     DEATHS,
     EVERYTHING,
@@ -30,6 +28,8 @@ from tests.cloudflare.simulation import (
     rename,
     simulate,
 )  # fmt: skip
+from tests.support.fake_cloudflare.api import Killed
+from tests.support.fake_cloudflare.store import Json
 
 HOSTS = ("matrix.example.org", "chat.example.org", "example.org")
 PATTERN = "example.org/.well-known/matrix/*"

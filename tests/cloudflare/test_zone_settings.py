@@ -6,8 +6,8 @@ import pytest
 
 from synapse_bundle.cloudflare.approval import Approval
 from synapse_bundle.cloudflare.removal import RemovalAction
-from tests.cloudflare.fake.store import Json
 from tests.cloudflare.simulation import FREE, Simulation, rename, simulate
+from tests.support.fake_cloudflare.store import Json
 
 
 @pytest.fixture

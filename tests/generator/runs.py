@@ -166,7 +166,10 @@ def run(request: dict[str, Any]) -> int:
     from synapse_bundle import assets, cli
 
     os.chdir(request["cwd"])
-    os.environ |= {"PATH": "/nonexistent", "HOME": request.get("home", os.environ["HOME"])}
+    os.environ |= {
+        "PATH": request.get("path", "/nonexistent"),
+        "HOME": request.get("home", os.environ["HOME"]),
+    }
     os.umask(request.get("umask", 0o022))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if "largest" in request:

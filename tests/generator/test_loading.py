@@ -54,6 +54,48 @@ def test_homeserver_has_a_default() -> None:
     assert settings.max_upload_size == 90 * MIB
 
 
+@pytest.mark.parametrize(
+    ("word", "value"), [("yes", True), ("true", True), ("No", False), ("off", False)]
+)
+def test_a_switch_takes_yaml_s_words(word: str, value: bool) -> None:
+    """Where a key takes yes or no, every spelling that YAML has for it is one."""
+    settings = loading.parse(f"backup: {{append_only: {word}}}\n", "settings.yaml")
+    assert settings.backup.append_only is value
+
+
+def test_a_folder_of_backups_has_one_spelling() -> None:
+    """What means the same place is the same in compose.yaml."""
+    for text in ("./backups", "./backups/", "././backups//"):
+        settings = loading.parse(f"backup: {{repository: {text}}}\n", "settings.yaml")
+        assert settings.backup.repository == "./backups"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/backups",
+        "/mnt/a disk/ä",
+        "./a/b",
+        "sftp:u@h:relative/path",
+        "sftp:u@192.0.2.1:/path",
+        "sftp://u@h:2222//path",
+        "sftp://u@[2001:db8::1]:22//path",
+        "s3:http://192.0.2.1:9000/b",
+        "rest:https://h",
+        "rest:http://nas:8000/a/",
+    ],
+)
+def test_places_that_restic_knows_are_taken(place: str) -> None:
+    """Each form of restic's documentation that the bundle can serve, as it was written."""
+    files = {
+        "sftp": ", ssh_key: k, known_hosts: h",
+        "s3": ", credentials: c",
+        "rest": "",
+    }.get(place.partition(":")[0], "")
+    settings = loading.parse(f"backup: {{repository: '{place}'{files}}}\n", "settings.yaml")
+    assert settings.backup.repository == place
+
+
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     """A typo in --settings does not silently give the trial."""
     with pytest.raises(SettingsError, match="No such file or directory; write one with"):

@@ -195,3 +195,33 @@ def test_any_name_of_the_settings_file_will_do(runner: Runner, name: str) -> Non
     run = runner.generate(f"--settings={name}")
     assert run.code == 0, run.output
     assert "@alice:localhost" in run.output
+
+
+def test_backups_inside_the_bundle_are_named_from_there(runner: Runner) -> None:
+    """An absolute path into the bundle is refused, by whatever way it leads there."""
+    (runner.directory / "link").symlink_to(runner.directory)
+    for place in ("bundle", "bundle/backups", "link/bundle/x"):
+        text = f"backup: {{repository: {runner.directory}/{place}}}\n"
+        (runner.directory / "settings.yaml").write_text(text)
+        assert f"{place} is in the bundle; name it" in refuse(runner)
+    text = f"backup: {{repository: {runner.directory}/bundles}}\n"
+    (runner.directory / "settings.yaml").write_text(text)
+    assert runner.generate().code == 0
+
+
+def test_a_bundle_from_before_backups_gets_them(runner: Runner) -> None:
+    """What an earlier version did not know is added; backups that exist are left alone."""
+    assert runner.generate().code == 0
+    bundle = runner.directory / "bundle"
+    password = bundle / "secrets" / "backup_password"
+    password.unlink()
+    kept = bundle / "backups" / "config"
+    kept.parent.mkdir()
+    kept.write_text("a repository")
+    run = runner.generate()
+    assert run.code == 0, run.output
+    assert "create    secrets/backup_password" in run.output
+    assert len(password.read_text().strip()) >= 26
+    assert password.stat().st_mode & 0o777 == 0o444
+    assert kept.read_text() == "a repository"
+    assert "identical" in runner.generate().output

@@ -210,7 +210,7 @@ def test_a_directory_of_another_user_is_refused(runner: Runner) -> None:
     assert runner.generate().code == 0
 
 
-@pytest.mark.parametrize("version", ["0.1.1", "0.10.0", "9.9.9rc1", "0.1.0.post1"])
+@pytest.mark.parametrize("version", ["9.9.9", "10.0", "9.9.9rc1", f"{__version__}.post1"])
 def test_a_newer_bundle_is_not_downgraded(runner: Runner, version: str) -> None:
     """A stale installation does not take a server back to old images, unless forced."""
     forge(runner, version=version)
@@ -221,7 +221,7 @@ def test_a_newer_bundle_is_not_downgraded(runner: Runner, version: str) -> None:
     assert read_manifest(runner)["version"] == __version__
 
 
-@pytest.mark.parametrize("version", ["0.0.9", "0.1.0rc1", "0.1.0"])
+@pytest.mark.parametrize("version", ["0.0.9", f"{__version__}rc1", __version__])
 def test_an_older_bundle_is_upgraded(runner: Runner, version: str) -> None:
     """A pre-release comes before its release."""
     forge(runner, version=version)

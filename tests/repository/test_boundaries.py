@@ -15,11 +15,13 @@ OWNERS = {
     "pydantic": {
         f"settings.{name}"
         for name in (
+            "backup",
             "block",
             "certificates",
             "loading",
             "model",
             "names",
+            "repository",
             "tunnel_settings",
             "well_known",
         )
@@ -27,9 +29,12 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.collection"},
-    "subprocess": {"engine"},
+    "subprocess": {"engine", "image_transfer"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
-    | {f"commands.{name}" for name in ("check", "generate", "init", "tunnel", "up")},
+    | {
+        f"commands.{name}"
+        for name in ("check", "generate", "init", "pack", "tunnel", "unpack", "up")
+    },
     "yaml": {"planning", "settings.yaml_parser"},
 }
 

@@ -37,7 +37,9 @@ def test_settings_document_has_every_key_and_default(repository: Path) -> None:
     keys = iterate_keys(Settings)
     assert set(rows) == set(keys)
     for key, default in keys.items():
-        if isinstance(default, int):
+        if isinstance(default, bool):
+            assert rows[key] == ("`yes`" if default else "`no`"), key
+        elif isinstance(default, int):
             sizes = {f"{default // unit}{name}" for name, unit in UNITS.items() if default >= unit}
             assert rows[key].strip("`") in {str(default), *sizes}, key
         elif isinstance(default, str):

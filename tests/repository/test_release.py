@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
         shutil.copy(repository / name, place / name)
     package = place / "generator" / "synapse_bundle"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text('"""Writes bundles."""\n\n__version__ = "0.1.0"\n')
+    (package / "__init__.py").write_text(
+        '__version__ = "0.1.0"\nRELEASED = datetime(2026, 1, 1, tzinfo=UTC)\n'
+    )
     for name in ("compose", "images"):
         (place / name).mkdir()
         (place / name / "file").write_text("x\n")
@@ -54,8 +57,10 @@ def test_a_release_has_version_changelog_tag_wheel_and_sdist(checkout: Path) -> 
     """All five agree, and the next changes have a place to be written."""
     done = release(checkout, "0.2.0")
     assert done.returncode == 0, done.stderr
-    assert '__version__ = "0.2.0"' in git(
-        checkout, "show", "v0.2.0:generator/synapse_bundle/__init__.py"
+    today = datetime.now(UTC)
+    assert git(checkout, "show", "v0.2.0:generator/synapse_bundle/__init__.py") == (
+        '__version__ = "0.2.0"\n'
+        f"RELEASED = datetime({today.year}, {today.month}, {today.day}, tzinfo=UTC)"
     )
     changelog = (checkout / "CHANGELOG.md").read_text()
     assert changelog.startswith("# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2")

@@ -111,8 +111,8 @@ def test_without_an_engine_generate_works_and_up_says_why_not(
 
 
 def read_model(folder: Path, **environment: str) -> Any:
-    """Return the project as Compose sees it from a directory."""
-    command = ["docker", "compose", "config", "--format", "json"]
+    """Return the project as Compose sees it from a directory, with what only commands start."""
+    command = ["docker", "compose", "--profile", "tools", "config", "--format", "json"]
     return json.loads(run(command, cwd=folder, environment=environment).stdout)
 
 
@@ -208,7 +208,8 @@ def test_the_project_is_the_same_from_every_place(checkout: Path) -> None:
         assert {k: after[k] for k in after if k != "mounts"} == {
             k: before[k] for k in before if k != "mounts"
         }, name
-        assert all(mount.exists() for mount in after["mounts"])
+        # The first backup makes its folder.
+        assert all(m.exists() for m in after["mounts"] if m != moved / "backups")
         bundle = moved
 
 

@@ -77,22 +77,24 @@ class Stack:
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `docker compose` in the bundle."""
         if arguments[0] in {"up", "run"}:
-            self.build()
-        return run(["docker", "compose", *arguments], cwd=self.directory, check=check)
+            self.build(*(["--profile", "tools"] if arguments[0] == "run" else []))
+        # By name: a copy of a bundle runs as a project of its own here, as if on another machine.
+        command = ["docker", "compose", "--project-name", self.project, *arguments]
+        return run(command, cwd=self.directory, check=check)
 
-    def build(self) -> None:
-        """Build the own images where they do not exist yet.
+    def build(self, *profile: str) -> None:
+        """Build the own images where they do not exist yet, with a profile those of its services too.
 
         One process at a time: of two builds of one tag at once the later image takes the tag, and
         the next `up` of the other's stack would recreate its containers.
         """
         with BUILDING.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            named = self.compose("config", "--images", check=False).stdout.split()
+            named = self.compose(*profile, "config", "--images", check=False).stdout.split()
             own = {image for image in named if image.startswith("synapse-bundle/")}
             inspected = try_docker("image", "inspect", *own)
             if own and inspected.returncode:
-                self.compose("build", check=False)
+                self.compose(*profile, "build", check=False)
 
     def up(self, *options: str) -> None:
         """Start the bundle and wait until every service is healthy."""

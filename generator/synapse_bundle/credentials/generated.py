@@ -47,9 +47,14 @@ def _make_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _make_password() -> str:
-    """Return 100 random bits that a person can type, in groups of five."""
-    return "-".join("".join(secrets.choice(READABLE) for _ in range(5)) for _ in range(4))
+def _make_password(groups: int = 4) -> str:
+    """Return random letters and digits that a person can type, 25 bits in each group of five."""
+    return "-".join("".join(secrets.choice(READABLE) for _ in range(5)) for _ in range(groups))
+
+
+def _make_backup_password() -> str:
+    """Return 150 random bits: a repository can be attacked offline, wherever it lies."""
+    return _make_password(6)
 
 
 def _make_signing_key() -> str:
@@ -85,6 +90,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "form_secret": _make_token,
     SIGNING_KEY: _make_signing_key,
     "admin_password": _make_password,
+    "backup_password": _make_backup_password,
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {

@@ -1,7 +1,8 @@
-"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses."""
+"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses, backup."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from ..settings.model import Settings
-from .file_names import HEARTBEAT, NOTIFICATION, ROOT, TOKEN, TUNNEL
+from . import backup_access
+from .file_names import (
+    ACCESS_KEYS,
+    HEARTBEAT,
+    KNOWN_HOSTS,
+    NOTIFICATION,
+    ROOT,
+    SSH_KEY,
+    TOKEN,
+    TUNNEL,
+)
 from .tunnel_credential import read_credential
 
 _CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
@@ -99,16 +110,24 @@ def _list_wanted(settings: Settings, base: Path) -> Iterator[ProvidedSecret]:
         yield ProvidedSecret(
             name=TOKEN, title="DNS token", source=source, check=check_dns_token, missing=_WITHOUT
         )
-    for name, file, check, key in (
-        (ROOT, chosen.root, check_root, "certificates.root"),
-        (NOTIFICATION, chosen.notify, check_notification, "certificates.notify"),
-        (HEARTBEAT, settings.heartbeat, check_heartbeat, "heartbeat"),
-    ):
+    for name, file, check, key in _list_named(settings):
         if file:
             missing = f"{file}: does not exist; {key} names it"
             yield ProvidedSecret(
                 name=name, title=name, source=base / file, check=check, missing=missing
             )
+
+
+def _list_named(settings: Settings) -> Iterator[tuple[str, str | None, Check, str]]:
+    """Yield what only a file that the settings name can give: name, file, check, key."""
+    chosen, backup = settings.certificates, settings.backup
+    yield ROOT, chosen.root, check_root, "certificates.root"
+    yield NOTIFICATION, chosen.notify, check_notification, "certificates.notify"
+    yield HEARTBEAT, settings.heartbeat, check_heartbeat, "heartbeat"
+    check_keys = functools.partial(backup_access.check_access_keys, backup.kind)
+    yield ACCESS_KEYS, backup.credentials, check_keys, "backup.credentials"
+    yield SSH_KEY, backup.ssh_key, backup_access.check_ssh_key, "backup.ssh_key"
+    yield KNOWN_HOSTS, backup.known_hosts, backup_access.check_known_hosts, "backup.known_hosts"
 
 
 def _read_one(

@@ -11,12 +11,20 @@ from pydantic import BaseModel, ValidationError
 
 from .. import user_files
 from ..errors import SettingsError
+from .backup import KeepSettings
 from .model import PortSettings, Settings
 from .yaml_parser import Document, KeyPath, Problem, parse_document
 
 # A settings file is a page of text; what is larger is another file, or an attack on the parser.
 _MAX_BYTES: Final = 64 * 1024
-_NUMBERS: Final = frozenset(("ports", name) for name in PortSettings.model_fields)
+_NUMBERS: Final = frozenset(
+    {
+        *(("ports", name) for name in PortSettings.model_fields),
+        *(("backup", "keep", name) for name in KeepSettings.model_fields),
+        ("backup", "verify"),
+    }
+)
+_SWITCHES: Final = frozenset({("backup", "append_only"), ("backup", "remote_media")})
 
 
 def load(path: Path | None) -> Settings:
@@ -54,7 +62,7 @@ def parse(text: str, name: str) -> Settings:
 
     Raises SettingsError that lists all problems at once.
     """
-    document = parse_document(text, _NUMBERS)
+    document = parse_document(text, _NUMBERS, _SWITCHES)
     settings, wrong = validate(document)
     problems = sorted({*document.problems, *wrong}, key=lambda p: (p.line, str(p)))
     if problems or settings is None:
@@ -100,6 +108,8 @@ def _describe_reason(error: dict[str, Any]) -> str:
             return f"should be text, not {_describe_type(value)}"
         case "int_type":
             return f"should be a whole number, not {_describe_type(value)}"
+        case "bool_type":
+            return f"should be yes or no, not {_describe_type(value)}"
         case "model_type" | "model_attributes_type":
             return f"should be a block of indented keys, not {_describe_type(value)}"
         case "literal_error":
@@ -111,7 +121,13 @@ def _describe_reason(error: dict[str, Any]) -> str:
 
 def _describe_type(value: object) -> str:
     """Name a value's type in plain words."""
-    names = {str: "text", int: "a number", dict: "a block of keys", list: "a list"}
+    names = {
+        str: "text",
+        int: "a number",
+        bool: "yes or no",
+        dict: "a block of keys",
+        list: "a list",
+    }
     return names.get(type(value), "nothing")
 
 

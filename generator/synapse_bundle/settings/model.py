@@ -11,6 +11,7 @@ from pydantic import ValidationInfo as Info
 
 from ..sizing import MIB
 from ..topology import derive_tunnel_subnet
+from .backup import BackupPolicy
 from .block import Block
 from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
@@ -68,6 +69,7 @@ class Settings(Block):
     certificates: IssuerChoice = Field(default=IssuerSettings(), validate_default=True)
     tunnel: TunnelChoice = None
     heartbeat: FileName | None = None
+    backup: BackupPolicy = BackupPolicy()
     memory: Size = 2 * UNITS["G"]
     max_upload_size: Size = 90 * MIB
     ports: PortSettings = PortSettings()

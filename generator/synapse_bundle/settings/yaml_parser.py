@@ -10,12 +10,13 @@ import yaml
 
 _STRING: Final = "tag:yaml.org,2002:str"
 _INTEGER: Final = "tag:yaml.org,2002:int"
+_BOOLEAN: Final = "tag:yaml.org,2002:bool"
 _READ_AS: Final = {
     "bool": "a boolean",
     "timestamp": "a date",
     "binary": "binary data",
 }
-# Levels of mappings and lists; the settings have two, and the parser takes a frame for each.
+# Levels of mappings and lists; the settings have three, and the parser takes a frame for each.
 _DEEPEST: Final = 20
 
 KeyPath = tuple[str | int, ...]
@@ -44,14 +45,17 @@ class Document:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     numbers: frozenset[KeyPath] = frozenset()
+    switches: frozenset[KeyPath] = frozenset()
 
 
-def parse_document(text: str, numbers: frozenset[KeyPath]) -> Document:
+def parse_document(
+    text: str, numbers: frozenset[KeyPath], switches: frozenset[KeyPath]
+) -> Document:
     """Read text and whole numbers in mappings, and no other YAML.
 
-    `numbers` are the keys that take a number.
+    `numbers` are the keys that take a number, `switches` those that take yes or no.
     """
-    document = Document(numbers=numbers)
+    document = Document(numbers=numbers, switches=switches)
     root = None
     try:
         # Before composing, which needs memory for every alias and a stack frame for every level.
@@ -130,6 +134,8 @@ def _read_value(node: yaml.Node, path: KeyPath, document: Document) -> Any:
         return node.value
     if node.tag == _INTEGER and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", node.value):
         return int(node.value)
+    if node.tag == _BOOLEAN and path in document.switches:
+        return yaml.safe_load(node.value)
     line = node.start_mark.line + 1
     reason = _describe_surprise(node, number=path in document.numbers)
     document.problems.append(Problem(line=line, path=path, reason=reason))
@@ -143,6 +149,8 @@ def _describe_surprise(node: yaml.Node, *, number: bool) -> str:
         return "has no value; give it one or delete the line"
     if kind == "int":
         value = yaml.safe_load(node.value)
+        if ":" in node.value and not number:
+            return f'YAML reads {node.value} as the number {value}; write "{node.value}"'
         quotes = "" if number else " or in quotes"
         return f"YAML reads {node.value} as the number {value}; write it plainly{quotes}"
     if number and kind in {*_READ_AS, "float"}:

@@ -3,29 +3,91 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from .backup.command_group import backup
+from .claim.claim_commands import claim
+from .interruption import end_when_asked
 from .service import supervisor
+from .settings.backup_settings import BackupSettings
 from .settings.bootstrap_settings import BootstrapSettings
 from .settings.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from .settings.certificate_settings import CertificateSettings
 
-# What is imported inside a command is needed there alone: the service stays small in memory,
-# and a check starts at once.
+# What a command imports is needed there alone: the service stays small, and a check starts at once.
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim])
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
+
+
+@backup.command("run")
+def run_schedule() -> None:
+    """Make a set each day at the time in the settings, and drills; until asked to stop."""
+    from .backup import routine, timetable  # noqa: PLC0415
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import database_drill  # noqa: PLC0415
+
+    settings, tell = BackupSettings.from_environ(os.environ), Progress(sys.stderr)
+    if settings.at is None or settings.report_directory is None:
+        raise click.UsageError(
+            'no time is set for backups: write `backup: {at: "03:30"}` into settings.yaml, then'
+            " `make generate`; or make a set now with `docker compose run --rm backup now`"
+        )
+    work = timetable.Work(
+        partial(routine.try_to_perform, settings, tell),
+        partial(database_drill.try_to_drill, settings, tell),
+    )
+    timetable.keep_schedule(settings.report_directory, settings.at, settings.drill, work)
+
+
+@backup.command()
+@click.option("--undo", is_flag=True, help="Start the server here again.")
+@click.option("--override", metavar="SERVER_NAME", help="Undo without asking the repository.")
+def move(*, undo: bool, override: str | None) -> None:
+    """Shut the server here, and make the set with which it starts on another machine."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .move import departure, homecoming  # noqa: PLC0415
+
+    settings = BackupSettings.from_environ(os.environ)
+    if override not in {None, settings.server_name} or (override and not undo):
+        raise click.UsageError(
+            "--override goes with --undo, and takes the name of this server,"
+            f" {settings.server_name}; nothing was changed"
+        )
+    if undo:
+        homecoming.undo_move(settings, Progress(sys.stderr), override=override is not None)
+    else:
+        departure.move(settings, Progress(sys.stderr), _now)
+
+
+@backup.command()
+def drill() -> None:
+    """Restore the newest set into a database of its own, and compare everything."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .drill import database_drill  # noqa: PLC0415
+
+    database_drill.drill(BackupSettings.from_environ(os.environ), Progress(sys.stderr))
+
+
+@main.command()
+@click.argument("set_name", metavar="[SET]", required=False)
+def restore(set_name: str | None) -> None:
+    """Restore the newest set, or SET, into empty volumes; everything is verified first."""
+    from .backup.progress import Progress  # noqa: PLC0415
+    from .restore import restoration  # noqa: PLC0415
+
+    end_when_asked()
+    settings = BackupSettings.from_environ(os.environ)
+    restoration.restore(settings, set_name, Progress(sys.stderr), _now)
 
 
 @main.command()
@@ -33,7 +95,7 @@ def bootstrap() -> None:
     """Give volumes their owners; create or repair Synapse's role and database; prove it."""
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     run_bootstrap(BootstrapSettings.from_environ(os.environ), _now, click.echo)
 
 
@@ -45,7 +107,7 @@ def start_empty(server_name: str) -> None:
 
     from .database.bootstrap import run as run_bootstrap  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     settings = BootstrapSettings.from_environ(os.environ)
     if server_name != settings.server_name:
         raise click.UsageError(
@@ -69,7 +131,7 @@ def run() -> None:
 @click.pass_context
 def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     """Prove the running bundle hop by hop; exit code 0 only if everything holds."""
-    _end_when_asked()
+    end_when_asked()
     if context.invoked_subcommand:
         if as_json or inside:
             raise click.UsageError(
@@ -82,7 +144,7 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
 
     settings = ServiceSettings.from_environ(os.environ)
     readiness.wait_for_start(settings, partial(click.echo, err=True), readiness.measure_age())
-    chosen = probes.PROBES + probes.claim_probes(settings, inside=inside)
+    chosen = probes.list_probes(settings, inside=inside)
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
     rows = runner.run(chosen, settings)
@@ -123,7 +185,7 @@ def renew(*, force: bool, as_json: bool) -> None:
     """Ask for the certificate now; it is renewed only if it is due."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(force=force)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
@@ -135,40 +197,15 @@ def issue(*, staging: bool, as_json: bool) -> None:
     """Obtain the first certificate now, or rehearse it."""
     from .certificates import certbot, commands  # noqa: PLC0415
 
-    _end_when_asked()
+    end_when_asked()
     attempt = certbot.Attempt(rehearsal=staging)
     sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
 
 
 @main.group()
-def claim() -> None:
-    """Show or take this copy's claim to the server's name."""
-    _end_when_asked()
-
-
-@claim.command("status")
-def claim_status() -> None:
-    """Show whether this copy holds the claim, and what DNS says."""
-    from .claim import claim_commands  # noqa: PLC0415
-
-    sys.exit(claim_commands.show_status(ServiceSettings.from_environ(os.environ)))
-
-
-@claim.command()
-@click.argument("server_name")
-@click.option("--offline", is_flag=True, help="Serve although the record cannot be read.")
-def take(server_name: str, *, offline: bool) -> None:
-    """Take the name over from another copy of this server."""
-    from .claim import claim_commands  # noqa: PLC0415
-
-    settings = ServiceSettings.from_environ(os.environ)
-    sys.exit(claim_commands.take(settings, server_name, offline=offline))
-
-
-@main.group()
 def user() -> None:
     """Manage accounts, without the password of an administrator."""
-    _end_when_asked()
+    end_when_asked()
 
 
 @user.command()
@@ -208,13 +245,3 @@ def _read_certificate() -> CertificateSettings:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _end_when_asked() -> None:
-    # SIGINT too: a shell that starts this in the background has it ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -19,150 +14,9 @@ import pytest
 from bundle_helper.database import connection, convergence
 from bundle_helper.database.catalog import LEAST_PRIVILEGED, read_role, wanted_database
 from bundle_helper.errors import HelperError
-from bundle_helper.settings.bootstrap_settings import BootstrapSettings
-from tests.helper.conftest import PostgresServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.helper.database.place import KILLED, MAIN, Place
 
 pytestmark = pytest.mark.engine
-REPOSITORY = Path(__file__).parents[3]
-_MAIN = "from bundle_helper.cli import main; main()"
-# Kills the process right after the n-th statement of the superuser.
-_KILLED = """
-import os, signal, sys
-import psycopg
-execute, statements, last = psycopg.Connection.execute, 0, int(sys.argv.pop(1))
-def counted(*arguments, **options):
-    global statements
-    answer = execute(*arguments, **options)
-    statements += 1
-    if statements == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer
-psycopg.Connection.execute = counted
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """One pair of role and database of its own, on the shared server."""
-
-    server: PostgresServer
-    environ: dict[str, str]
-
-    @property
-    def settings(self) -> BootstrapSettings:
-        """The settings as the bootstrap reads them now."""
-        return BootstrapSettings.from_environ(self.environ)
-
-    @property
-    def name(self) -> str:
-        """The name of the role and of the database."""
-        return self.environ["DATABASE_NAME"]
-
-    def start(
-        self,
-        *,
-        code: str = _MAIN,
-        arguments: tuple[str, ...] = (),
-        command: tuple[str, ...] = ("bootstrap",),
-    ) -> subprocess.Popen[str]:
-        """Start the bootstrap as the container does."""
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *arguments, *command],
-            env={**self.environ, "PYTHONPATH": str(REPOSITORY / "images" / "helper")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *command: str) -> tuple[int, str]:
-        """Run the bootstrap to its end and return its exit code and its words."""
-        with self.start(command=command or ("bootstrap",)) as process:
-            said, _ = process.communicate(timeout=60)
-        for variable in ("SUPERUSER_PASSWORD_FILE", "ROLE_PASSWORD_FILE"):
-            assert Path(self.environ[variable]).read_text().strip() not in said
-        assert "Traceback" not in said
-        return process.returncode, said
-
-    @property
-    def instance(self) -> Path:
-        """The file by which the folder knows its data."""
-        return Path(self.environ["INSTANCE_FILE"])
-
-    def drop(self) -> None:
-        """Let everything vanish that the volumes held."""
-        with self.superuser() as superuser:
-            superuser.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-            superuser.execute(f'DROP ROLE IF EXISTS "{self.name}"')
-            self.forget(superuser)
-
-    def forget(self, superuser: psycopg.Connection) -> None:
-        """Let the data lose its id, as it was before there were ids."""
-        superuser.execute("DELETE FROM synapse_bundle_instance WHERE database = %s", (self.name,))
-
-    def fill(self) -> None:
-        """Give the database a table, as Synapse does when it starts."""
-        with self.superuser(self.name) as superuser:
-            superuser.execute("CREATE TABLE events (id bigint)")
-
-    def report(self) -> dict[str, object]:
-        """Return what the bootstrap reported."""
-        content: dict[str, object] = json.loads(Path(self.environ["REPORT_FILE"]).read_text())
-        return content
-
-    def superuser(self, dbname: str = "postgres") -> psycopg.Connection:
-        """Connect as the superuser, past the bootstrap."""
-        return psycopg.connect(
-            host=self.server.host,
-            port=self.server.port,
-            user="postgres",
-            password=self.server.password,
-            dbname=dbname,
-            autocommit=True,
-        )
-
-    def log_in(self, password: str) -> None:
-        """Log in as the role; psycopg.OperationalError if that is refused."""
-        psycopg.connect(
-            host=self.server.host,
-            port=self.server.port,
-            user=self.name,
-            password=password,
-            dbname=self.name,
-        ).close()
-
-
-@pytest.fixture
-def place(postgres_address: PostgresServer, tmp_path: Path) -> Iterator[Place]:
-    """Names that no other test uses; both are dropped afterwards."""
-    name = f"synapse_{secrets.token_hex(4)}"
-    (tmp_path / "superuser").write_text(postgres_address.password + "\n")
-    (tmp_path / "role").write_text(secrets.token_hex(16) + "\n")
-    (tmp_path / "media").mkdir()
-    (tmp_path / "instance").write_text("\n")
-    place = Place(
-        server=postgres_address,
-        environ={
-            "SERVER_NAME": "example.org",
-            "INSTANCE_FILE": str(tmp_path / "instance"),
-            "DATABASE_HOST": postgres_address.host,
-            "DATABASE_PORT": str(postgres_address.port),
-            "DATABASE_PATIENCE": "180",
-            "DATABASE_NAME": name,
-            "DATABASE_ROLE": name,
-            "SUPERUSER_PASSWORD_FILE": str(tmp_path / "superuser"),
-            "ROLE_PASSWORD_FILE": str(tmp_path / "role"),
-            "VOLUME_OWNERS": f"{tmp_path / 'media'}={os.geteuid() or 991}",
-            "REPORT_FILE": str(tmp_path / "database.json"),
-        },
-    )
-    connection.connect_as_superuser(place.settings).close()
-    yield place
-    with place.superuser() as superuser:
-        superuser.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        superuser.execute(f'DROP ROLE IF EXISTS "{name}"')
 
 
 def test_the_first_run_makes_and_proves_what_synapse_needs(place: Place) -> None:
@@ -363,7 +217,7 @@ def test_a_kill_after_any_statement_is_healed_by_the_next_run(place: Place) -> N
     statement = 0
     while True:
         statement += 1
-        with place.start(code=_KILLED + _MAIN, arguments=(str(statement),)) as process:
+        with place.start(code=KILLED + MAIN, arguments=(str(statement),)) as process:
             said, _ = process.communicate(timeout=60)
         if process.returncode == 0:
             break

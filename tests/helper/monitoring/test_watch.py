@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundle_helper import status
-from bundle_helper.check import disk_and_heartbeat
+from bundle_helper.check import backups, disk_and_heartbeat, probes
 from bundle_helper.monitoring import disk, watch
 from tests.helper.listening import Listening
 
@@ -287,3 +287,86 @@ def test_no_part_has_the_name_of_a_duty() -> None:
     """The log knows a problem by its name: one name for two would come and go at every look."""
     names = {watch.TUNNEL, watch.HEARTBEAT, watch.COPIES, "database", "disk", "apache"}
     assert names.isdisjoint({status.CERTIFICATE, status.CLAIM, status.ACCOUNTS, status.WATCH})
+
+
+def report_backups(settings: ServiceSettings, **status: Any) -> ServiceSettings:
+    """Leave a report of backups, and return settings with a schedule for them."""
+    settings.backup_report_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.backup_report_file.write_text(json.dumps(status))
+    return replace(settings, backup_at=time(3, 30), backup_drill=timedelta(days=7))
+
+
+def entry(**ago: float) -> dict[str, str]:
+    """Return what a report says of a set or a drill that long ago."""
+    return {"set": "20261127-0330-abcd", "time": (NOW - timedelta(**ago)).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("status", "part", "problem"),
+    [
+        ({"last_set": entry(hours=47), "last_drill": entry(days=13)}, "backup", None),
+        (
+            {"last_set": entry(hours=49), "last_drill": entry(days=13)},
+            "backup",
+            "is overdue: it is",
+        ),
+        ({"last_set": entry(hours=1), "last_drill": entry(days=13)}, "drill", None),
+        ({"last_set": entry(hours=1), "last_drill": entry(days=15)}, "drill", "is overdue: it is"),
+        ({"last_set": entry(hours=1), "problem": "the disk is full"}, "backup", "the disk is full"),
+        ({"last_set": entry(hours=1), "drill_problem": "one row"}, "drill", "one row"),
+        ({"since": entry(hours=47)["time"]}, "backup", None),
+        ({"since": entry(hours=49)["time"]}, "backup", "there is none since"),
+        ({"since": entry(days=15)["time"]}, "drill", "there is none since"),
+        ({}, "backup", None),
+    ],
+)
+def test_a_set_or_a_drill_that_fails_or_is_overdue_is_found(
+    watching: ServiceSettings, status: dict[str, Any], part: str, problem: str | None
+) -> None:
+    """Two periods may pass; the row of `check` says the same as the watch."""
+    scheduled = report_backups(watching, **status)
+    found, _ = look(scheduled)
+    assert {"backup", "drill"} <= found.keys()
+    rows = {probe.name: probe.prove(scheduled) for probe in probes.backup_probes(scheduled)}
+    assert list(rows) == ["backup", "drill"]
+    if problem is None:
+        assert found[part]["problem"] is None
+        assert rows[part].ok
+    else:
+        assert problem in found[part]["problem"]
+        assert problem in rows[part].detail
+        assert not rows[part].ok
+
+
+def test_a_backup_that_fails_is_reported_once_and_once_when_it_is_well(
+    watching: ServiceSettings, service: Service
+) -> None:
+    """One message while it fails, one when there is a set again."""
+    failing = report_backups(watching, last_set=entry(hours=1), problem="the target is full")
+    for minutes in (0, 10, 15, 20):
+        look(failing, minutes)
+    [message] = service.posted
+    assert message.startswith("matrix.example.org: backup: fails since ")
+    assert message.endswith(": the target is full")
+    well = report_backups(watching, last_set=entry(minutes=-20))
+    for minutes in (25, 30):
+        look(well, minutes)
+    assert service.posted[1:] == ["matrix.example.org: backup: has recovered"]
+
+
+def test_without_a_schedule_backups_are_not_watched(watching: ServiceSettings) -> None:
+    """Where sets are made by hand, none is ever overdue; where no drill is scheduled, neither is one."""
+    by_hand = replace(report_backups(watching, problem="no"), backup_at=None)
+    assert probes.backup_probes(by_hand) == ()
+    assert not {"backup", "drill"} & look(by_hand)[0].keys()
+    without_drill = replace(report_backups(watching), backup_drill=None)
+    assert [probe.name for probe in probes.backup_probes(without_drill)] == ["backup"]
+    assert "drill" not in look(without_drill)[0]
+
+
+def test_a_service_without_a_report_is_found(watching: ServiceSettings) -> None:
+    """A service `backup` that never ran leaves none."""
+    scheduled = replace(watching, backup_at=time(3, 30))
+    assert "there is no report of backups" in look(scheduled)[0]["backup"]["problem"]
+    finding = backups.probe_backup(scheduled)
+    assert "docker compose logs backup" in finding.next_step

@@ -17,26 +17,19 @@ from bundle_helper import health
 from bundle_helper.service.duty import Duty
 from bundle_helper.service.supervisor import ProblemLog
 from tests.helper.conftest import Bundle
+from tests.support.waiting import PATIENCE, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import pytest
 
 REPOSITORY = Path(__file__).parents[3]
 PACKAGE = str(REPOSITORY / "images" / "helper")
-PATIENCE = 120
 SERVE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from bundle_helper.service.supervisor import *; "
     "Supervisor(sys.argv[2], lambda duty: ['/bin/sh', sys.argv[3], duty]).serve()"
 )
-
-
-def wait_until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"still waiting: {what}"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -75,7 +68,7 @@ def test_what_the_duties_leave_is_the_status(tmp_path: Path) -> None:
     found = leave(valid_until="2099-01-01T00:00:00+00:00", problem=None, files={}, due=None)
     script = f"case $1 in certificate) {found} ;; accounts) {ENSURED} ;; esac"
     with supervise(tmp_path / "state", script) as process:
-        wait_until(
+        wait_for(
             lambda: health.find_problem(str(tmp_path / "state"), datetime.now(UTC)) is None,
             "health",
         )
@@ -105,11 +98,11 @@ def test_a_duty_that_dies_is_reported_and_started_again(tmp_path: Path) -> None:
       *) [ -e go ] && {GOOD} ; exit $? ;;
     esac"""
     with supervise(state, script):
-        wait_until(lambda: "signal 9" in str(read(state)), "the kill is reported")
-        wait_until(lambda: "exit code 3" in str(read(state)), "the crash is reported")
+        wait_for(lambda: "signal 9" in str(read(state)), "the kill is reported")
+        wait_for(lambda: "exit code 3" in str(read(state)), "the crash is reported")
         assert read(state)["certificate"]["valid_until"] == "2099-01-01T00:00:00+00:00"
         (state / "go").touch()
-        wait_until(lambda: read(state)["certificate"]["problem"] is None, "it is in order again")
+        wait_for(lambda: read(state)["certificate"]["problem"] is None, "it is in order again")
 
 
 def test_asked_to_stop_it_stops_its_duties_and_waits_for_them(tmp_path: Path) -> None:
@@ -122,7 +115,7 @@ def test_asked_to_stop_it_stops_its_duties_and_waits_for_them(tmp_path: Path) ->
     touch begun
     while :; do sleep 0.1; done"""
     with supervise(state, script) as process:
-        wait_until((state / "begun").exists, "the duty has begun")
+        wait_for((state / "begun").exists, "the duty has begun")
         process.terminate()
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
@@ -136,7 +129,7 @@ def test_what_an_earlier_service_left_is_no_news(tmp_path: Path) -> None:
     (state / "accounts.json").write_text('{"ensured": true, "problem": null}')
     script = f"case $1 in certificate) {GOOD} ;; *) sleep 60 ;; esac"
     with supervise(state, script):
-        wait_until(lambda: read(state), "there is a status")
+        wait_for(lambda: read(state), "there is a status")
         assert read(state)["accounts"]["ensured"] is False
 
 
@@ -249,7 +242,7 @@ def test_the_real_service_becomes_healthy_and_stops_on_sigterm(bundle: Bundle) -
     environ = {**bundle.environ, "PYTHONPATH": PACKAGE}
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         state = bundle.environ["STATE_DIRECTORY"]
-        wait_until(lambda: health.find_problem(state, datetime.now(UTC)) is None, "it is healthy")
+        wait_for(lambda: health.find_problem(state, datetime.now(UTC)) is None, "it is healthy")
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ..synapse import prove_database
 from . import outside
 from .administrator import probe_admin
+from .backups import probe_backup, probe_drill
 from .client_address import probe_address
 from .database_proof import probe_proof
 from .discovery_documents import probe_client, probe_server, probe_support
@@ -44,12 +45,28 @@ PROBES: Final[tuple[Probe, ...]] = (
 )
 
 
+def list_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:
+    """Return the probes of a bundle, without those that go through the public names.
+
+    `inside` leaves out what asks anybody in the internet.
+    """
+    return PROBES + claim_probes(settings, inside=inside) + backup_probes(settings)
+
+
 def claim_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:
     """Return the probes of the claim to the name, where a bundle has one."""
     if not is_claimed(settings):
         return ()
     through_internet = () if inside else (Probe("DNS token can write the claim", probe_token),)
     return (Probe("claim to the name", probe_claim), *through_internet)
+
+
+def backup_probes(settings: ServiceSettings) -> tuple[Probe, ...]:
+    """Return the probes of the schedule of backups, where there is one."""
+    if settings.backup_at is None:
+        return ()
+    drill = () if settings.backup_drill is None else (Probe("drill", probe_drill),)
+    return (Probe("backup", probe_backup), *drill)
 
 
 def outside_probes(network: Network) -> tuple[Probe, ...]:

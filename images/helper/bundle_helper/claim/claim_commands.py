@@ -1,20 +1,23 @@
-"""The `claim` commands: output for people. Returns exit codes."""
+"""The `claim` commands: output for people."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import status, storage
 from ..errors import HelperError
+from ..interruption import end_when_asked
 from ..settings.issuers import Acme
+from ..settings.service_settings import ServiceSettings
 from .bundle_claim import REAL_PACE, BundleClaim
 from .claim_record import UnreadableError, name_record
 from .rules import Standing
 
 if TYPE_CHECKING:
-    from ..settings.service_settings import ServiceSettings
     from .claim_record import ClaimRecord
     from .claiming import Pace
     from .memory import ClaimMemory
@@ -26,15 +29,35 @@ _MEANINGS = {
 }
 
 
+@click.group()
+def claim() -> None:
+    """Show or take this copy's claim to the server's name."""
+    end_when_asked()
+
+
+@claim.command("status")
+def status_() -> None:
+    """Show whether this copy holds the claim, and what DNS says."""
+    sys.exit(show_status(ServiceSettings.from_environ(os.environ)))
+
+
+@claim.command("take")
+@click.argument("server_name")
+@click.option("--offline", is_flag=True, help="Serve although the record cannot be read.")
+def take_(server_name: str, *, offline: bool) -> None:
+    """Take the name over from another copy of this server."""
+    sys.exit(take(ServiceSettings.from_environ(os.environ), server_name, offline=offline))
+
+
 def show_status(settings: ServiceSettings) -> int:
     """Print where this copy stands, and what DNS says; 0 if it holds the claim."""
-    claim = _require(settings)
-    with claim.recall() as remembered:
+    own = _require(settings)
+    with own.recall() as remembered:
         click.echo(_MEANINGS[remembered.standing])
         click.echo(f"data      {remembered.instance[:12]}, epoch {remembered.epoch}")
     name = name_record(settings.homeserver)
     try:
-        found = claim.look()
+        found = own.look()
     except HelperError as error:
         click.echo(f"DNS       {error.message}")
     else:
@@ -51,18 +74,16 @@ def take(
         raise click.UsageError(
             f"this bundle is the server {settings.server_name}; nothing was changed"
         )
-    claim = _require(settings, pace)
-    with claim.recall() as remembered:
+    own = _require(settings, pace)
+    with own.recall() as remembered:
         try:
-            outcome = (
-                claim.take_offline(remembered) if offline else claim.take(remembered, click.echo)
-            )
+            outcome = own.take_offline(remembered) if offline else own.take(remembered, click.echo)
         except UnreadableError as error:
             raise HelperError(
                 f"{error.message}; nothing was changed. If no other copy of this server runs, add"
                 " --offline to serve without the record."
             ) from error
-        _leave(settings, claim.apply(outcome))
+        _leave(settings, own.apply(outcome))
     click.echo("this copy holds the claim and serves; the tunnel opens within a minute")
     return 0
 

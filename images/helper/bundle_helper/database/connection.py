@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -10,9 +11,9 @@ import psycopg
 from ..errors import HelperError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
     from ..settings.environment import Secret
 
 SUPERUSER: Final = "postgres"
@@ -28,7 +29,7 @@ _HOPELESS: Final = (
 
 
 def connect_as_superuser(
-    settings: BootstrapSettings,
+    settings: DatabaseSettings,
     *,
     tell: Callable[[str], None] = lambda _: None,
 ) -> psycopg.Connection:
@@ -52,7 +53,7 @@ def connect_as_superuser(
 
 
 def connect(
-    settings: BootstrapSettings, user: str, password: Secret, database: str
+    settings: DatabaseSettings, user: str, password: Secret, database: str
 ) -> psycopg.Connection:
     """Open one autocommitting connection; psycopg.OperationalError passes through."""
     return psycopg.connect(
@@ -67,7 +68,7 @@ def connect(
     )
 
 
-def password_is_current(settings: BootstrapSettings) -> bool:
+def password_is_current(settings: DatabaseSettings) -> bool:
     """Say whether the role can log in with the configured password.
 
     Any answer after the password exchange, such as a missing CONNECT privilege, proves the
@@ -89,12 +90,24 @@ def password_is_current(settings: BootstrapSettings) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def explain_refusals() -> Iterator[None]:
+    """Turn what PostgreSQL refuses inside into HelperError."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise HelperError(
+            f"PostgreSQL refused a statement: {first_line(error)}. See `docker compose logs postgres`,"
+            " then run this again."
+        ) from error
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error of libpq: it names host, port and reason, no password."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSettings) -> None:
+def _raise_if_hopeless(error: psycopg.OperationalError, settings: DatabaseSettings) -> None:
     if not any(words in str(error) for words in _HOPELESS):
         return
     advice = (
@@ -111,7 +124,7 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: BootstrapSetti
     ) from error
 
 
-def _too_late(error: Exception, settings: BootstrapSettings) -> HelperError:
+def _too_late(error: Exception, settings: DatabaseSettings) -> HelperError:
     return HelperError(
         f"PostgreSQL at {settings.database_host}:{settings.database_port} did not answer within"
         f" {settings.database_patience} s: {first_line(error)}. See `docker compose logs postgres`, then"

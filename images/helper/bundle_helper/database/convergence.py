@@ -25,6 +25,7 @@ from .role import ensure_role
 
 if TYPE_CHECKING:
     from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 # Any constant will do, as long as every bootstrap of every version takes the same one.
 _LOCK: Final = 0x53594E4150534542
@@ -50,20 +51,17 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     Runs one at a time by an advisory lock. HelperError, with instructions, if the database
     exists with properties that only a dump and restore can change: nothing is ever dropped.
     """
-    _lock(superuser)
+    lock(superuser)
     changes = (
-        *instance.agree(superuser, settings, has_data=_has_tables(superuser, settings)),
+        *instance.agree(superuser, settings, has_data=has_tables(superuser, settings)),
         *ensure_role(superuser, settings),
-        *_ensure_database(superuser, settings),
+        *ensure_database(superuser, settings),
     )
-    for database in (settings.database_name, "postgres", "template1"):
-        superuser.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
-        )
+    revoke_public(superuser, settings)
     return changes
 
 
-def prove(settings: BootstrapSettings) -> DatabaseProof:
+def prove(settings: DatabaseSettings) -> DatabaseProof:
     """Log in as the role and return what it finds; HelperError if anything is not as wanted."""
     role, name = settings.database_role, settings.database_name
     try:
@@ -80,7 +78,7 @@ def prove(settings: BootstrapSettings) -> DatabaseProof:
     return proof
 
 
-def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> DatabaseProof:
+def _read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> DatabaseProof:
     role = read_role(connection, settings.database_role)
     database = read_database(connection, settings.database_name)
     if role is None or database is None:
@@ -98,7 +96,16 @@ def _read_proof(connection: psycopg.Connection, settings: BootstrapSettings) -> 
     )
 
 
-def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> bool:
+def revoke_public(superuser: psycopg.Connection, settings: DatabaseSettings) -> None:
+    """Leave no privilege on a database to a role that was not given it."""
+    for database in (settings.database_name, "postgres", "template1"):
+        superuser.execute(
+            sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+        )
+
+
+def has_tables(superuser: psycopg.Connection, settings: DatabaseSettings) -> bool:
+    """Say whether Synapse's database exists and holds a table."""
     if read_database(superuser, settings.database_name) is None:
         return False
     name = settings.database_name
@@ -111,18 +118,20 @@ def _has_tables(superuser: psycopg.Connection, settings: BootstrapSettings) -> b
         )
 
 
-def _lock(superuser: psycopg.Connection) -> None:
-    superuser.execute(sql.SQL("SET lock_timeout = {}").format(_LOCK_PATIENCE))
+def lock(superuser: psycopg.Connection, patience: str = _LOCK_PATIENCE) -> None:
+    """Let no other bootstrap, move or restore run until `superuser` ends; HelperError if one does."""
+    superuser.execute(sql.SQL("SET lock_timeout = {}").format(patience))
     try:
         superuser.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     except psycopg.errors.LockNotAvailable as error:
         raise HelperError(
-            f"another bootstrap has held its lock for {_LOCK_PATIENCE}. Look for it with"
-            " `docker compose ps -a`, stop it, then `docker compose up -d`.",
+            f"another bootstrap, move or restore has held its lock for {patience}. Look for it with"
+            " `docker compose ps -a`; wait for its end or stop it, then run this again.",
         ) from error
 
 
-def _ensure_database(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
+def ensure_database(superuser: psycopg.Connection, settings: DatabaseSettings) -> tuple[str, ...]:
+    """Make Synapse's database if there is none; HelperError if Synapse could not use the one found."""
     name, role = settings.database_name, settings.database_role
     found = read_database(superuser, name)
     if found is None:

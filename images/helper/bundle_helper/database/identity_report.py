@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from ..errors import HelperError
+from .instance import read_record
 
 if TYPE_CHECKING:
     import psycopg
-
-# As JSON: a table from before there were epochs has no such column.
-_QUERY: Final = "SELECT to_jsonb(i) FROM public.synapse_bundle_instance AS i WHERE database = %s"
-_FIRST_EPOCH: Final = 1
 
 
 def describe_identity(superuser: psycopg.Connection, database: str) -> dict[str, object]:
     """Return `instance`, a SHA-256 of the id of the data in `database`, and its `epoch`.
 
-    `superuser` is connected to the database `postgres`, and folder and data agree already.
+    `superuser` is connected to the database `postgres`; HelperError if the data has no id.
     """
-    row = superuser.execute(_QUERY, (database,)).fetchone()
-    values = row[0] if row else {}
+    record = read_record(superuser, database)
+    if record is None:
+        raise HelperError("the data has no id yet; `docker compose up -d` gives it one")
     return {
-        "instance": hashlib.sha256(str(values["id"]).encode()).hexdigest(),
-        "epoch": values.get("epoch", _FIRST_EPOCH),
+        "instance": hashlib.sha256(record.id.encode()).hexdigest(),
+        "epoch": record.epoch,
     }

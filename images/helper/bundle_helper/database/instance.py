@@ -1,14 +1,17 @@
 """Which data a folder belongs to: one random id, in the folder and beside Synapse's database.
 
 A copied folder starts with empty volumes, and an empty server under an old name and signing key can
-never speak with its old rooms again. So data is made only for a folder that never had any.
+never speak with its old rooms again. So data is made only for a folder that never had any. Beside the
+id stands whether the data has moved to another machine, or is only half restored: neither may start.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import HelperError
@@ -17,10 +20,36 @@ if TYPE_CHECKING:
     import psycopg
 
     from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 # In the database `postgres`, which no dump of Synapse's database contains.
 _TABLE: Final = "synapse_bundle_instance"
+_COLUMNS: Final = ("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made."""
+
+    time: str
+    set: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceRecord:
+    """What stands beside Synapse's database; `epoch` counts how often the server changed its place."""
+
+    id: str
+    epoch: int
+    moved: Moved | None = None
+    # The set that is being restored.
+    restoring: str | None = None
+
+
+def create_id() -> str:
+    """Return an id that no other data has: 128 random bits in hexadecimal."""
+    return secrets.token_hex(16)
 
 
 def agree(
@@ -31,7 +60,10 @@ def agree(
     `has_data` says that Synapse's database holds tables. `superuser` is connected to the database
     `postgres`. HelperError if the folder belongs to other data than this, or to data that is not here.
     """
-    of_folder, of_data = _read_folder(settings), _read_data(superuser, settings.database_name)
+    record = read_record(superuser, settings.database_name)
+    if record is not None:
+        _refuse_unusable(record)
+    of_folder, of_data = read_folder(settings), record and record.id
     if of_folder and of_data not in {None, of_folder}:
         raise HelperError(
             "these volumes hold the data of another server: secrets/instance and the database have"
@@ -41,25 +73,41 @@ def agree(
     if of_folder and of_data is None and not has_data and not settings.start_empty:
         raise HelperError(_explain_missing(settings.server_name))
     known = of_data or ("" if settings.start_empty else of_folder)
-    chosen = known or secrets.token_hex(16)
+    chosen = known or create_id()
     changes = []
     if of_data is None:
-        _write_data(superuser, settings.database_name, chosen)
+        write_record(superuser, settings.database_name, InstanceRecord(id=chosen, epoch=1))
         changes.append(
             "gave the database the id of this folder" if known else "made a new server id"
         )
     if of_folder != chosen:
-        _write_folder(settings, chosen)
+        write_folder(settings, chosen)
         changes.append("wrote the id of the database into secrets/instance")
     return tuple(changes)
+
+
+def _refuse_unusable(record: InstanceRecord) -> None:
+    if record.restoring:
+        raise HelperError(
+            f"a restore of the set {record.restoring} was interrupted, so the data here is not whole."
+            " Nothing was changed. Run `docker compose run --rm restore` again,"
+            " then `docker compose up -d`."
+        )
+    if record.moved:
+        raise HelperError(
+            f"this server moved to another machine on {record.moved.time}. Nothing was changed. If it"
+            " runs there, leave it stopped here. The way back, as long as nobody has restored it"
+            " elsewhere: `docker compose run --rm backup move --undo`, then `docker compose up -d`."
+        )
 
 
 def _explain_missing(server_name: str) -> str:
     return (
         f"this folder belongs to the server {server_name}, which has data, and the volumes here are"
         " empty. Nothing was changed. There are two ways to continue:\n"
-        "1. Bring the volumes from the machine where the server ran, as README.md of this folder"
-        " says under `Moving`, then `docker compose up -d`.\n"
+        "1. Restore the data: `docker compose run --rm restore`, then `docker compose up -d`. (Or"
+        " bring the volumes from the machine where the server ran, as README.md of this folder says"
+        " under `Moving`.)\n"
         "2. Give up all its accounts, rooms and files for good, and start an empty server: other"
         " servers will refuse it in the rooms that it was in. To do so, type"
         f" `docker compose run --rm bootstrap start-empty {server_name}`, then"
@@ -67,7 +115,8 @@ def _explain_missing(server_name: str) -> str:
     )
 
 
-def _read_folder(settings: BootstrapSettings) -> str:
+def read_folder(settings: DatabaseSettings) -> str:
+    """Return the id in secrets/instance, "" before the first start; HelperError if it is damaged."""
     try:
         text = settings.instance_file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -83,7 +132,8 @@ def _read_folder(settings: BootstrapSettings) -> str:
     return text
 
 
-def _write_folder(settings: BootstrapSettings, chosen: str) -> None:
+def write_folder(settings: DatabaseSettings, chosen: str) -> None:
+    """Write the id into secrets/instance; HelperError if that cannot be written."""
     try:
         # In place: the file is mounted, so it cannot be replaced by a rename.
         with settings.instance_file.open("r+", encoding="ascii") as file:
@@ -98,20 +148,42 @@ def _write_folder(settings: BootstrapSettings, chosen: str) -> None:
         ) from error
 
 
-def _read_data(superuser: psycopg.Connection, database: str) -> str | None:
+def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord | None:
+    """Return what is known of the data in `database`, or None if it has no id yet.
+
+    `superuser` is connected to the database `postgres`.
+    """
     row = superuser.execute("SELECT to_regclass(%s)::text", (f"public.{_TABLE}",)).fetchone()
     if row is None or row[0] is None:
         return None
-    query = f"SELECT id FROM public.{_TABLE} WHERE database = %s"  # noqa: S608 (a constant)
+    # As JSON: a table from before there were the other columns is read as it is.
+    query = f"SELECT to_jsonb(i) FROM public.{_TABLE} AS i WHERE database = %s"  # noqa: S608
     found = superuser.execute(query, (database,)).fetchone()
-    return str(found[0]) if found else None
+    if found is None:
+        return None
+    values = found[0]
+    return InstanceRecord(
+        id=values["id"],
+        epoch=values.get("epoch", 1),
+        moved=Moved(**json.loads(values["moved"])) if values.get("moved") else None,
+        restoring=values.get("restoring"),
+    )
 
 
-def _write_data(superuser: psycopg.Connection, database: str, chosen: str) -> None:
+def write_record(superuser: psycopg.Connection, database: str, record: InstanceRecord) -> None:
+    """Make `record` what is known of the data in `database`, in one transaction."""
+    moved = record.moved and json.dumps(asdict(record.moved))
     with superuser.transaction():
+        superuser.execute("SET LOCAL client_min_messages = warning")
         superuser.execute(
             f"CREATE TABLE IF NOT EXISTS public.{_TABLE}"
             " (database text PRIMARY KEY, id text NOT NULL)"
         )
-        statement = f"INSERT INTO public.{_TABLE} (database, id) VALUES (%s, %s)"  # noqa: S608
-        superuser.execute(statement, (database, chosen))
+        for column in _COLUMNS:
+            superuser.execute(f"ALTER TABLE public.{_TABLE} ADD COLUMN IF NOT EXISTS {column}")
+        superuser.execute(
+            f"INSERT INTO public.{_TABLE} (database, id, epoch, moved, restoring)"  # noqa: S608
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
+            " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring",
+            (database, record.id, record.epoch, moved, record.restoring),
+        )

@@ -12,7 +12,7 @@ from .connection import password_is_current
 if TYPE_CHECKING:
     import psycopg
 
-    from ..settings.bootstrap_settings import BootstrapSettings
+    from ..settings.database_settings import DatabaseSettings
 
 _LEAST_PRIVILEGE: Final = sql.SQL(
     "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
@@ -20,7 +20,7 @@ _LEAST_PRIVILEGE: Final = sql.SQL(
 )
 
 
-def ensure_role(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
+def ensure_role(superuser: psycopg.Connection, settings: DatabaseSettings) -> tuple[str, ...]:
     """Bring the role to the wanted state; return one sentence per change."""
     name = settings.database_role
     found = read_role(superuser, name)
@@ -52,7 +52,7 @@ def _revoke_memberships(superuser: psycopg.Connection, name: str) -> tuple[str, 
 
 def _write_role(
     superuser: psycopg.Connection,
-    settings: BootstrapSettings,
+    settings: DatabaseSettings,
     verb: sql.SQL,
     *,
     with_password: bool,
@@ -65,7 +65,7 @@ def _write_role(
     superuser.execute(statement)
 
 
-def _compute_verifier(superuser: psycopg.Connection, settings: BootstrapSettings) -> str:
+def _compute_verifier(superuser: psycopg.Connection, settings: DatabaseSettings) -> str:
     # With log_statement=ddl the server logs this statement: it must not hold the password.
     return superuser.pgconn.encrypt_password(
         settings.role_password.reveal().encode(),

@@ -1,4 +1,4 @@
-"""Checks every few minutes what the server depends on: its database, its disk, Apache, its tunnel.
+"""Checks every few minutes what the server depends on: database, disk, Apache, tunnel, backups.
 
 What fails is in the log and the status, and reported by `notification`. The helper stays healthy: its
 own health is about its own duties.
@@ -16,6 +16,7 @@ from ..errors import HelperError
 from ..exchange import OK, Endpoint, ExchangeError, Request, ask, ask_url
 from ..status import CERTIFICATE, CLAIM, WATCH
 from . import notification
+from .backup_report import BACKUP, DRILL, check_backup, check_drill
 from .disk import check_disk
 from .heartbeat import call_heartbeat
 
@@ -69,6 +70,10 @@ def _check_parts(
     found = {name: _note(before.get(name), check(settings), now) for name, check in checks.items()}
     if settings.claim is not None:
         found[COPIES] = _note(before.get(COPIES), _read_claim(settings), now)
+    if settings.backup_at is not None:
+        found[BACKUP] = _note(before.get(BACKUP), check_backup(settings, now), now)
+        if settings.backup_drill is not None:
+            found[DRILL] = _note(before.get(DRILL), check_drill(settings, now), now)
     if settings.outside:
         last = before.get(TUNNEL)
         if last and not last["problem"] and not _is_due(last["asked"], now):

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .environment import HIGHEST_PORT, Environment, parse_number, parse_path
+from .database_settings import DatabaseSettings, read_database
+from .environment import Environment, parse_number, parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .environment import Secret
-
 _HIGHEST_ID: Final = 2**31 - 1
-_LONGEST_PATIENCE: Final = 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +24,11 @@ class VolumeOwner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootstrapSettings:
-    """What `bundle-helper bootstrap` needs; `database_patience` is in seconds."""
+class BootstrapSettings(DatabaseSettings):
+    """What `bundle-helper bootstrap` needs."""
 
-    server_name: str
-    database_host: str
-    database_port: int
-    database_patience: int
-    database_name: str
-    database_role: str
-    superuser_password: Secret
-    role_password: Secret
     volume_owners: tuple[VolumeOwner, ...]
     report_file: Path
-    instance_file: Path
     # Whether the operator has given up the data that belongs to this folder.
     start_empty: bool = False
 
@@ -48,17 +37,9 @@ class BootstrapSettings:
         """Read `environ` and the secret files it names; InvalidEnvironmentError lists every problem."""
         environment = Environment(environ)
         settings = cls(
-            server_name=environment.dns_name("SERVER_NAME"),
-            database_host=environment.text("DATABASE_HOST"),
-            database_port=environment.number("DATABASE_PORT", HIGHEST_PORT),
-            database_patience=environment.number("DATABASE_PATIENCE", _LONGEST_PATIENCE),
-            database_name=environment.text("DATABASE_NAME"),
-            database_role=environment.text("DATABASE_ROLE"),
-            superuser_password=environment.secret_file("SUPERUSER_PASSWORD_FILE"),
-            role_password=environment.secret_file("ROLE_PASSWORD_FILE"),
+            **read_database(environment),
             volume_owners=environment.read("VOLUME_OWNERS", _parse_volume_owners, ()),
             report_file=environment.path("REPORT_FILE"),
-            instance_file=environment.path("INSTANCE_FILE"),
         )
         environment.raise_problems()
         return settings

@@ -18,6 +18,7 @@ HIGHEST_PORT: Final = 65535
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _LONGEST_NAME: Final = 253
+_VERIFY_KEY: Final = re.compile(r"ed25519:[A-Za-z0-9_]+ [A-Za-z0-9+/]{43}")
 
 
 class Secret:
@@ -98,6 +99,14 @@ class Environment:
             return None
         return self.checked_file(name, read_text)
 
+    def yes_or_no(self, name: str) -> bool:
+        """Return whether a variable holds `yes` rather than `no`."""
+        return self.read(name, _parse_yes_or_no, False)
+
+    def verify_key(self, name: str) -> str:
+        """Return a server's public key in the form of Synapse's `old_signing_keys`."""
+        return self.read(name, _parse_verify_key, "")
+
     def address(self, name: str) -> tuple[str, int]:
         """Return `host:port` as a pair."""
         return self.read(name, parse_address, ("", 1))
@@ -149,6 +158,18 @@ def _parse_url(text: str, schemes: tuple[str, ...]) -> str:
     if parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0:
         raise ValueError(f"{text!r} holds more than scheme, host and port")
     return text.rstrip("/")
+
+
+def _parse_verify_key(text: str) -> str:
+    if not _VERIFY_KEY.fullmatch(text):
+        raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
+    return text
+
+
+def _parse_yes_or_no(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return text == "yes"
 
 
 def parse_certificate_name(text: str) -> str:

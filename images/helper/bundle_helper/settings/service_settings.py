@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .backup_schedule import parse_at, parse_drill
 from .certificate_settings import CertificateSettings, read_certificate
 from .claim_settings import ClaimSettings, read_claim
 from .environment import Environment, Secret
@@ -13,12 +14,12 @@ from .image_pins import ImagePin, parse_pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import time, timedelta
     from pathlib import Path
 
 # The generator has the same limits; both packages are held to it by one test.
 _HIGHEST_BYTES: Final = 2**31 - 1
 _LONGEST_USER_ID: Final = 255
-_VERIFY_KEY: Final = re.compile(r"ed25519:[A-Za-z0-9_]+ [A-Za-z0-9+/]{43}")
 _LOCALPART: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 
 
@@ -26,7 +27,8 @@ _LOCALPART: Final = re.compile(r"(?![0-9]+\Z)[a-z0-9.=/+-][a-z0-9._=/+-]*")
 class ServiceSettings:
     """What `bundle-helper run` and `check` need.
 
-    `outside` says whether the public names lead here, by way of the tunnel.
+    `outside` says whether the public names lead here, by way of the tunnel; `backup_at` when the
+    service `backup` makes a set, None where sets are made by hand alone.
     """
 
     server_name: str
@@ -48,6 +50,9 @@ class ServiceSettings:
     upload_limit: int
     outside: bool
     image_pins: tuple[ImagePin, ...]
+    backup_at: time | None
+    backup_drill: timedelta | None
+    backup_report_file: Path
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -69,11 +74,14 @@ class ServiceSettings:
             state_directory=certificate.state_directory,
             synapse_url=environment.url("SYNAPSE_URL", ("http",)),
             apache_address=environment.address("APACHE_ADDRESS"),
-            verify_key=environment.read("VERIFY_KEY", _parse_verify_key, ""),
+            verify_key=environment.verify_key("VERIFY_KEY"),
             database_report_file=environment.path("DATABASE_REPORT_FILE"),
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
-            outside=environment.read("OUTSIDE", _parse_yes_or_no, False),
+            outside=environment.yes_or_no("OUTSIDE"),
             image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
+            backup_at=environment.read("BACKUP_AT", parse_at, None),
+            backup_drill=environment.read("BACKUP_DRILL", parse_drill, None),
+            backup_report_file=environment.path("BACKUP_REPORT_FILE"),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(
@@ -91,15 +99,3 @@ def parse_localpart(text: str) -> str:
             " and not only digits"
         )
     return text
-
-
-def _parse_verify_key(text: str) -> str:
-    if not _VERIFY_KEY.fullmatch(text):
-        raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
-    return text
-
-
-def _parse_yes_or_no(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise ValueError(f"{text!r} is neither yes nor no")
-    return text == "yes"

@@ -58,8 +58,8 @@ class DnsResponses:
             if owner == name:
                 yield kind, value
         for record in self._state.records:
-            if record.name == name and self._state.is_visible(record, server):
-                yield record.kind, record.content
+            if record["name"] == name and self._state.is_visible(record, server):
+                yield record["type"], record["content"]
         if name in self._state.zones:
             yield from (("NS", one) for one in self._state.switches["nameservers"])
         label, _, rest = name.partition(".")
@@ -68,7 +68,7 @@ class DnsResponses:
 
     def _exists(self, name: str, server: str) -> bool:
         """Return whether a name has anything at or below it."""
-        owners = [record.name for record in self._state.records]
+        owners = [record["name"] for record in self._state.records]
         owners += [owner for owner, _, _ in self._state.switches["records"]]
         owners += [*self._state.zones, *(f"{label}.ns.cloudflare.com" for label in self._addresses)]
         if name in {"", *self._state.zones}:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-# Names as Cloudflare gives them to its customers' zones.
-NAMESERVERS: Final = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
+from fake_internet.dns01 import CHECKS
+from tests.support.fake_cloudflare.api import FakeApi
+from tests.support.fake_cloudflare.store import NAME_SERVERS, FakeZone, Grant, Json
+
+ZONES: Final = ("example.test", "other.test")
 SWITCHES: dict[str, Any] = {
     # Which tokens exist, and the zones each may edit.
     "tokens": {"token-of-the-helper-00000000000000000000": ["example.test"]},
@@ -22,7 +24,7 @@ SWITCHES: dict[str, Any] = {
     # Records beside those of the API, as [name, type, value].
     "records": [],
     # Where example.test is delegated to.
-    "nameservers": list(NAMESERVERS),
+    "nameservers": list(NAME_SERVERS),
     # What the authority says about renewal: null (its own answer), past or future.
     "renewal": None,
 }
@@ -50,55 +52,49 @@ class FaultRule:
         return self.method in {"", method} and self.path in path
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """A DNS record that was made through the API; `created` is a monotonic second."""
-
-    identity: str
-    zone: str
-    kind: str
-    name: str
-    content: str
-    ttl: int
-    created: float
-
-    def describe(self) -> dict[str, Any]:
-        """Return it as the API does."""
-        return {
-            "id": self.identity,
-            "type": self.kind,
-            "name": self.name,
-            "content": self.content,
-            "ttl": self.ttl,
-            "proxied": False,
-            "proxiable": False,
-            "comment": None,
-            "tags": [],
-        }
-
-
 @dataclass(kw_only=True)
 class InternetState:
     """Everything that the servers share."""
 
-    zones: tuple[str, ...] = ("example.test", "other.test")
-    identities: dict[str, str] = field(default_factory=dict)
+    api: FakeApi = field(default_factory=lambda: FakeApi(checks=CHECKS))
     switches: dict[str, Any] = field(default_factory=lambda: dict(SWITCHES))
-    records: list[Record] = field(default_factory=list)
+    # When each record was made, by its id: a monotonic second.
+    created: dict[str, float] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     queries: list[list[str]] = field(default_factory=list)
-    violations: list[str] = field(default_factory=list)
     spent: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.identities = {zone: secrets.token_hex(16) for zone in self.zones}
+        account = self.api.store.add_account()
+        for name in ZONES:
+            self.api.store.add_zone(name, account)
+        self._apply()
+
+    @property
+    def zones(self) -> dict[str, FakeZone]:
+        """The zones, by their names."""
+        return {zone.name: zone for zone in self.api.store.zones.values()}
+
+    @property
+    def records(self) -> list[Json]:
+        """The records of all zones, as the API shows them."""
+        return [record for zone in self.zones.values() for record in zone.records.values()]
+
+    def date_records(self) -> None:
+        """Remember when a record was first seen; to be called after each request."""
+        for record in self.records:
+            self.created.setdefault(record["id"], time.monotonic())
 
     def reset(self) -> None:
         """Forget what happened and undo every fault; zones keep their ids."""
         self.switches = dict(SWITCHES)
-        for log in (self.records, self.requests, self.queries, self.violations):
+        for zone in self.zones.values():
+            zone.records.clear()
+        for log in (self.api.log, self.api.violations, self.requests, self.queries):
             log.clear()
+        self.created.clear()
         self.spent.clear()
+        self._apply()
 
     def turn(self, switches: dict[str, Any]) -> None:
         """Set switches; UnknownSwitchError where one does not exist."""
@@ -110,6 +106,22 @@ class InternetState:
                 FaultRule(**rule)
         self.switches |= switches
         self.spent = {key: n for key, n in self.spent.items() if key.split()[0] not in switches}
+        self._apply()
+
+    def _apply(self) -> None:
+        """Give the API the tokens and the name servers that are switched on."""
+        self.api.store.grants = {
+            value: Grant(
+                value=value,
+                id=value,
+                name="helper",
+                owner="user",
+                allowed={("DNS Write", self.zones[name].id) for name in names},
+            )
+            for value, names in self.switches["tokens"].items()
+        }
+        for zone in self.zones.values():
+            zone.name_servers = tuple(self.switches["nameservers"])
 
     def find_fault(self, part: str, method: str, path: str) -> FaultRule | None:
         """Return the failure that a request meets, and count it."""
@@ -122,22 +134,22 @@ class InternetState:
                 return rule
         return None
 
-    def is_visible(self, record: Record, server: str) -> bool:
+    def is_visible(self, record: Json, server: str) -> bool:
         """Return whether a name server shows a record by now; the resolver needs all of them."""
         servers = [server] if server else self.switches["nameservers"]
-        return all(self._shows(record, one.split(".")[0]) for one in servers)
+        return all(self._shows(record["id"], one.split(".")[0]) for one in servers)
 
-    def _shows(self, record: Record, server: str) -> bool:
+    def _shows(self, identity: str, server: str) -> bool:
         delay = self.switches["delays"].get(server, 0)
-        return delay is not None and time.monotonic() >= record.created + delay
+        return delay is not None and time.monotonic() >= self.created[identity] + delay
 
     def describe(self) -> dict[str, Any]:
         """Return everything, for a test."""
         return {
-            "records": [record.describe() for record in self.records],
+            "records": self.records,
             "requests": self.requests,
             "queries": self.queries,
-            "violations": self.violations,
+            "violations": self.api.violations,
             "switches": self.switches,
-            "zones": self.identities,
+            "zones": {name: zone.id for name, zone in self.zones.items()},
         }

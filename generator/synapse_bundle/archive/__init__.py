@@ -1,0 +1,1 @@
+"""A bundle as one file: its folder, its images, and an index of both."""

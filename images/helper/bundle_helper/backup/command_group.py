@@ -1,0 +1,61 @@
+"""The `backup` commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from ..interruption import end_when_asked
+from ..settings.backup_settings import BackupSettings
+from .identity import become_owner
+
+# What is imported inside a command is needed there alone.
+
+
+@click.group()
+def backup() -> None:
+    """Make sets of the server's data, and show them."""
+    end_when_asked()
+    become_owner(os.environ)
+
+
+@backup.command()
+@click.option("--new-repository", is_flag=True, help="Use the repository there, or make one.")
+def now(*, new_repository: bool) -> None:
+    """Make a set now."""
+    from .progress import Progress  # noqa: PLC0415
+    from .routine import perform  # noqa: PLC0415
+
+    settings = BackupSettings.from_environ(os.environ)
+    perform(settings, "manual", Progress(sys.stderr), accept_new=new_repository)
+
+
+@backup.command("list")
+def list_() -> None:
+    """Print the complete sets, newest first."""
+    from .progress import format_size  # noqa: PLC0415
+    from .repository import Repository  # noqa: PLC0415
+    from .sets import list_sets  # noqa: PLC0415
+
+    for found in list_sets(Repository(BackupSettings.from_environ(os.environ))):
+        manifest = found.manifest
+        size = format_size(manifest.dump_bytes)
+        click.echo(
+            f"{manifest.set}  {manifest.time:%Y-%m-%d %H:%M} UTC  {manifest.kind}  database {size}"
+        )
+
+
+@backup.command()
+@click.option("--plain", is_flag=True, help="Print it even if the output is not a terminal.")
+def card(*, plain: bool) -> None:
+    """Print the recovery card: with it, a bare machine needs nothing else. It is a secret."""
+    from .card import write_card  # noqa: PLC0415
+
+    if not plain and not sys.stdout.isatty():
+        raise click.UsageError(
+            "the recovery card is a secret, and the output is not a terminal; to print it all the"
+            " same: --plain"
+        )
+    click.echo(write_card(BackupSettings.from_environ(os.environ)), nl=False)

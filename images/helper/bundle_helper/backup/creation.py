@@ -1,0 +1,218 @@
+"""One set, from the lock to the manifest; what fails on the way leaves no set and deletes none."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from .. import storage
+from ..database.connection import connect_as_superuser
+from ..database.instance import InstanceRecord, read_record
+from ..errors import HelperError
+from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
+from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, Manifest
+from .ownership import require_own
+from .progress import Progress, format_size
+from .repository_errors import UnreadableSourceError
+from .restic import ProducerError
+from .sets import DUMP, DUMP_FILE, SET, name_tag, revoke
+from .sources import explain_unreadable, find_unreadable, list_excludes, list_sources
+from .table_hashes import TableHash, hash_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..settings.backup_settings import BackupSettings
+    from .repository import Repository, Saved
+
+# Any number, as long as it stays the same: backups of one server exclude each other by it.
+_LOCK: Final = 0x53796E4261636B75
+_CANCEL_SECONDS: Final = 0.2
+# A new server changes its tables for a minute, one after the other.
+_ATTEMPTS: Final = 10
+# What a change of tables does to a transaction that has not locked them all.
+_CHANGES: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable)
+_LOCK_WAITED: Final = "canceling statement due to statement timeout"
+_Hashes = tuple[dict[str, TableHash], dict[str, int]]
+
+
+class BackupRunningError(HelperError):
+    """Another backup of this server has not ended yet."""
+
+
+class _TablesChangeError(HelperError):
+    """pg_dump waited too long for a table that is being changed."""
+
+
+def make_set(
+    settings: BackupSettings, repository: Repository, kind: Kind, progress: Progress
+) -> Manifest:
+    """Make a set in a repository that is open, and return its manifest.
+
+    HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
+    file cannot be read, the database or the repository failed.
+    """
+    with _lock(settings, kind, progress) as record:
+        require_own(repository, record)
+        unreadable = find_unreadable(settings)
+        if unreadable is not None:
+            raise HelperError(explain_unreadable(settings, [unreadable]))
+        manifest = _store_database_patiently(repository, record, kind, progress)
+        _store_files(repository, manifest, progress)
+    progress(f"the set {manifest.set} is complete")
+    return manifest
+
+
+@contextmanager
+def _lock(settings: BackupSettings, kind: Kind, progress: Progress) -> Iterator[InstanceRecord]:
+    """Be the only backup of this server, and return whose data it is."""
+    with connect_as_superuser(settings.database, tell=progress) as superuser:
+        row = superuser.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        if not row or not row[0]:
+            raise BackupRunningError(
+                "another backup of this server is running; wait until it has ended, then repeat"
+            )
+        record = read_record(superuser, settings.database.database_name)
+        yield _require_whole(record, kind)
+
+
+def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
+    """Return the record; HelperError unless it is that of a server that is here and whole."""
+    if record is None:
+        raise HelperError(
+            "this server has not been started yet, so there is nothing to back up:"
+            " `docker compose up -d --wait`, then repeat"
+        )
+    if record.restoring is not None:
+        raise HelperError(
+            "a restore was interrupted, so there is nothing to back up: run"
+            " `docker compose run --rm restore` again"
+        )
+    # A set of a fenced server would be newer than its last one, and be what `restore` takes.
+    if record.moved is not None and kind != "final":
+        raise HelperError(
+            "this server has moved to another machine, so there is nothing to back up. The way"
+            " back: `docker compose run --rm backup move --undo`"
+        )
+    return record
+
+
+def _store_database_patiently(
+    repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
+) -> Manifest:
+    """Store the database; begin again where Synapse has changed a table meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _store_database(repository, record, kind, progress)
+        except (_TablesChangeError, *_CHANGES):
+            progress("Synapse is changing its tables; trying again")
+    try:
+        return _store_database(repository, record, kind, progress)
+    except psycopg.Error as error:
+        raise describe_failure(error) from error
+
+
+def _store_database(
+    repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
+) -> Manifest:
+    settings, complete = repository.settings, kind in COMPLETE_KINDS
+    with freeze(settings) as frozen:
+        moment = datetime.now(UTC)
+        name = f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}"
+        dump = prepare_dump(settings, frozen, one_time_keys=complete)
+        with _hash_meanwhile(frozen, () if complete else (ONE_TIME_KEYS,)) as hashes:
+            try:
+                saved = repository.backup_stream(
+                    dump, DUMP_FILE, (DUMP, name_tag(name), kind), progress.follow("database")
+                )
+            except ProducerError as error:
+                raise _explain_dump(error) from error
+            tables, sequences = hashes.result()
+    progress(f"database: {format_size(saved.size)}, {format_size(saved.added)} of it new")
+    return Manifest(
+        format=FORMAT,
+        product=settings.product_version,
+        set=name,
+        kind=kind,
+        time=moment,
+        server_name=settings.server_name,
+        verify_key=settings.verify_key,
+        instance=record.id,
+        epoch=record.epoch,
+        images=settings.images,
+        postgres_version=frozen.server_version,
+        schema_version=frozen.schema_version,
+        compat_version=frozen.compat_version,
+        dump_snapshot=saved.snapshot,
+        dump_bytes=saved.size,
+        one_time_keys=complete,
+        tables=tables,
+        sequences=sequences,
+        remote_media=settings.remote_media,
+    )
+
+
+@contextmanager
+def _hash_meanwhile(frozen: Frozen, skip: tuple[str, ...]) -> Iterator[Future[_Hashes]]:
+    """Hash the tables on the connection that holds the snapshot, while the same snapshot is dumped."""
+    with ThreadPoolExecutor(1) as pool:
+        hashes = pool.submit(_hash, frozen.connection, skip)
+        try:
+            yield hashes
+        finally:
+            while not hashes.done():
+                frozen.connection.cancel()
+                wait([hashes], _CANCEL_SECONDS)
+
+
+def _hash(connection: psycopg.Connection, skip: tuple[str, ...]) -> _Hashes:
+    return hash_tables(connection, skip), read_sequences(connection)
+
+
+def _explain_dump(error: ProducerError) -> HelperError:
+    kind = _TablesChangeError if _LOCK_WAITED in error.message else HelperError
+    return kind(
+        f"the database was not dumped to its end, so no set was made: pg_dump: {error.message}."
+        " See `docker compose logs postgres`, then repeat."
+    )
+
+
+def _store_files(repository: Repository, manifest: Manifest, progress: Progress) -> None:
+    """Store folder and media with the manifest: from then on the set exists."""
+    settings = repository.settings
+    file = settings.runtime_directory / MANIFEST_FILE
+    storage.replace(file, manifest.to_json().encode(), 0o600)
+    try:
+        saved = repository.backup_files(
+            (*list_sources(settings), file),
+            (SET, name_tag(manifest.set), manifest.kind),
+            list_excludes(settings),
+            progress.follow("media and folder"),
+        )
+    except UnreadableSourceError as error:
+        _judge_unreadable(repository, manifest, error)
+    else:
+        _show_files(saved, progress)
+
+
+def _show_files(saved: Saved, progress: Progress) -> None:
+    progress(f"media and folder: {format_size(saved.size)}, {format_size(saved.added)} of it new")
+
+
+def _judge_unreadable(
+    repository: Repository, manifest: Manifest, error: UnreadableSourceError
+) -> None:
+    """Revoke the set, unless all that restic missed was deleted while it read: then nothing is missing."""
+    missed = [Path(path) for path in error.files if os.path.lexists(path)]
+    if missed or not error.files:
+        revoke(repository, manifest.set)
+        raise HelperError(
+            explain_unreadable(repository.settings, missed) if missed else error.message
+        ) from error

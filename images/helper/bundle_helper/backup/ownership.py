@@ -1,0 +1,83 @@
+"""Whether the repository is still this server's: not once another machine has taken over its data.
+
+A forgotten old machine would otherwise go on making sets, and rotate the good ones away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .. import storage
+from ..errors import HelperError
+from .repository_errors import RepositoryMissingError
+from .sets import list_sets, takeovers
+
+if TYPE_CHECKING:
+    from ..database.instance import InstanceRecord
+    from .repository import Repository
+
+_USED: Final = "repositories.json"
+
+
+class TakenOverError(HelperError):
+    """Another machine has restored a set since, and is the server now."""
+
+
+class RepositoryChangedError(HelperError):
+    """At the repository's place there is another one than before."""
+
+
+def require_own(repository: Repository, record: InstanceRecord) -> None:
+    """Raise TakenOverError if another instance has a higher epoch than `record` in the repository."""
+    held = [(one.epoch, one.instance, one.time) for one in takeovers(repository)]
+    held += [
+        (one.manifest.epoch, one.manifest.instance, one.manifest.time)
+        for one in list_sets(repository)
+    ]
+    for epoch, instance, time in held:
+        if instance != record.id and epoch > record.epoch:
+            raise TakenOverError(
+                f"another machine took over this server, as the repository at"
+                f" {repository.settings.repository.name} shows ({time:%Y-%m-%d %H:%M} UTC). Nothing was"
+                " stored or deleted. If that machine is the server now, type `docker compose down`"
+                " here. If this one is to be the server, give it a repository of its own:"
+                " `backup.repository` in settings.yaml."
+            )
+
+
+def open_repository(repository: Repository, *, accept_new: bool = False) -> None:
+    """Make sure that the repository is the one that was used before; make it if there never was one.
+
+    A disk that is not mounted must not turn into a new, empty repository. With `accept_new` whatever
+    is found there is taken from now on. RepositoryMissingError, RepositoryChangedError.
+    """
+    known = (
+        None if accept_new else _read_used(repository).get(repository.settings.repository.location)
+    )
+    try:
+        found = repository.read_id()
+    except RepositoryMissingError:
+        if known:
+            raise
+        repository.init()
+        found = repository.read_id()
+    if known not in {None, found}:
+        name = repository.settings.repository.name
+        raise RepositoryChangedError(
+            f"the repository at {name} is not the one that was used before. If a disk or a share"
+            " belongs there, mount it and repeat. To use this one from now on:"
+            " `docker compose run --rm backup now --new-repository`."
+        )
+    if known is None:
+        _remember(repository, found)
+
+
+def _read_used(repository: Repository) -> dict[str, str]:
+    path = repository.settings.state_directory / _USED
+    return storage.read_json(path) if path.exists() else {}
+
+
+def _remember(repository: Repository, found: str) -> None:
+    settings = repository.settings
+    used = _read_used(repository) | {settings.repository.location: found}
+    storage.write_json(settings.state_directory / _USED, used)

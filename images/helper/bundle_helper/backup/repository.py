@@ -1,0 +1,166 @@
+"""The repository: snapshots are listed, made, read, restored, deleted, checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .progress import Report, ignore_progress
+from .restic import Producer, Restic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from ..settings.backup_settings import BackupSettings
+
+
+# For the first answer of a repository, however far away it is.
+_PATIENCE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One snapshot of restic's."""
+
+    id: str
+    time: datetime
+    tags: frozenset[str]
+    paths: tuple[str, ...]
+
+
+class Saved(NamedTuple):
+    """A new snapshot: its id, the bytes that it holds, and those that are new in the repository."""
+
+    snapshot: str
+    size: int
+    added: int
+
+
+class Repository:
+    """A restic repository; every method raises RepositoryError, with what to type."""
+
+    def __init__(self, settings: BackupSettings) -> None:
+        self.settings = settings
+        self._restic = Restic(settings)
+        self._host = settings.server_name
+
+    def init(self) -> None:
+        """Make the repository; RepositoryError if there is one."""
+        self._restic.ask("init")
+
+    def read_id(self) -> str:
+        """Return the id that the repository got when it was made; it must answer within a minute."""
+        return str(
+            json.loads(self._restic.ask("cat", "config", "--no-lock", patience=_PATIENCE_SECONDS))[
+                "id"
+            ]
+        )
+
+    def snapshots(self, *tags: str) -> tuple[Snapshot, ...]:
+        """Return the snapshots that have all of `tags`, newest first."""
+        chosen = ("--tag", ",".join(tags)) if tags else ()
+        found = json.loads(self._restic.ask("snapshots", "--json", "--no-lock", *chosen)) or []
+        return tuple(sorted(map(_build, found), key=lambda snapshot: snapshot.time, reverse=True))
+
+    def backup_stream(
+        self,
+        producer: Producer,
+        name: str,
+        tags: Sequence[str],
+        report: Report = ignore_progress,
+    ) -> Saved:
+        """Store the output of a program as a file called `name`; ProducerError if the program fails.
+
+        There is a snapshot only if the program has succeeded.
+        """
+        return _save(
+            self._restic.store_output(
+                producer,
+                *("backup", "--host", self._host, "--tag", ",".join(tags)),
+                *("--stdin", "--stdin-filename", name),
+                report=report,
+            )
+        )
+
+    def backup_files(
+        self,
+        paths: Sequence[Path],
+        tags: Sequence[str],
+        excludes: Sequence[Path] = (),
+        report: Report = ignore_progress,
+    ) -> Saved:
+        """Store files and directories; UnreadableSourceError if the snapshot lacks some of them."""
+        return _save(
+            self._restic.follow(
+                *("backup", "--host", self._host, "--tag", ",".join(tags)),
+                *(f"--exclude={_escape(path)}" for path in excludes),
+                *("--", *map(str, paths)),
+                report=report,
+            )
+        )
+
+    def dump(self, snapshot: str, path: str, stdout: int) -> None:
+        """Write one file of a snapshot to the descriptor `stdout`."""
+        self._restic.write_to(stdout, "dump", snapshot, path)
+
+    def read(self, snapshot: str, path: str) -> str:
+        """Return the text of one small file of a snapshot."""
+        return self._restic.ask("dump", "--no-lock", snapshot, path)
+
+    def restore(
+        self,
+        source: str,
+        target: Path,
+        *,
+        include: Sequence[str] = (),
+        verify: bool = True,
+        report: Report = ignore_progress,
+    ) -> None:
+        """Write `snapshot` or `snapshot:directory` into `target`, and read back what was written."""
+        self._restic.follow(
+            *("restore", source, "--target", str(target)),
+            *(f"--include={pattern}" for pattern in include),
+            *(["--verify"] if verify else []),
+            report=report,
+        )
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Delete snapshots; their data stays until `prune`."""
+        if chosen := sorted(ids):
+            self._restic.ask("forget", *chosen)
+
+    def prune(self) -> None:
+        """Delete the data that no snapshot needs."""
+        self._restic.ask("prune")
+
+    def check(self, read_data_subset: str | None = None) -> None:
+        """Check the structure, and read the data of a part such as `3/30`; RepositoryError if it is damaged."""
+        subset = [f"--read-data-subset={read_data_subset}"] if read_data_subset else []
+        self._restic.ask("check", *subset)
+
+    def unlock(self) -> None:
+        """Remove the locks of processes that have ended."""
+        self._restic.ask("unlock")
+
+
+def _build(found: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        id=found["id"],
+        time=datetime.fromisoformat(found["time"]),
+        tags=frozenset(found.get("tags") or ()),
+        paths=tuple(found["paths"]),
+    )
+
+
+def _save(summary: dict[str, Any]) -> Saved:
+    return Saved(
+        summary["snapshot_id"], summary["total_bytes_processed"], summary["data_added_packed"]
+    )
+
+
+def _escape(path: Path) -> str:
+    """Return a pattern that is this path alone."""
+    return "".join(f"\\{letter}" if letter in "*?[\\" else letter for letter in str(path))

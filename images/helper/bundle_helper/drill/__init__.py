@@ -1,0 +1,1 @@
+"""Proof that the newest set can be restored."""

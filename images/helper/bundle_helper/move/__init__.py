@@ -1,0 +1,1 @@
+"""The server leaves this machine, or comes back to it."""

@@ -1,0 +1,108 @@
+"""The server leaves this machine: a set while it runs, the fence, and the final set of what came since.
+
+The fence stands before the final set exists, and the record beside the database says so. So at every
+moment the server can be started here or be restored elsewhere, and never both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..backup.creation import make_set
+from ..backup.repository import Repository
+from ..backup.routine import perform
+from ..backup.sets import list_sets
+from ..database import convergence, fence, instance
+from ..database.connection import connect_as_superuser, explain_refusals
+from ..database.instance import Moved
+from ..errors import HelperError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import psycopg
+
+    from ..backup.manifest import Manifest
+    from ..backup.progress import Progress
+    from ..database.instance import InstanceRecord
+    from ..settings.backup_settings import BackupSettings
+
+LOCK_PATIENCE: Final = "1s"
+
+
+def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) -> Manifest:
+    """Shut the server here and return its final set; HelperError if it could not, and it runs on then.
+
+    Once it is shut, this completes what was interrupted, or names the final set again.
+    """
+    database = settings.database
+    repository = Repository(settings)
+    with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
+        is_shut = fence.require_record(superuser, database).moved is not None
+    if not is_shut:
+        tell("making a set while the server runs")
+        perform(settings, "manual", tell)
+    with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
+        convergence.lock(superuser, LOCK_PATIENCE)
+        record = fence.require_record(superuser, database)
+        moved = record.moved or Moved(time=now().isoformat(timespec="seconds"), set="")
+        record = fence.fence(superuser, database, moved)
+        tell("Synapse is shut out; clients wait until the server runs on the other machine")
+        manifest = _make_final_set(superuser, repository, record, tell)
+        done = replace(record, moved=replace(moved, set=manifest.set))
+        instance.write_record(superuser, database.database_name, done)
+    tell(
+        f"the final set {manifest.set} is complete, and this server does not start here any more. Now"
+        " type `docker compose down` here, and on the other machine `docker compose run --rm restore`."
+        " To stay here after all: `docker compose run --rm backup move --undo`."
+    )
+    return manifest
+
+
+def find_final_set(repository: Repository, record: InstanceRecord) -> Manifest | None:
+    """Return the final set that was made of this data in its present epoch."""
+    for found in list_sets(repository):
+        manifest = found.manifest
+        if (manifest.kind, manifest.instance, manifest.epoch) == ("final", record.id, record.epoch):
+            return manifest
+    return None
+
+
+def _make_final_set(
+    superuser: psycopg.Connection, repository: Repository, record: InstanceRecord, tell: Progress
+) -> Manifest:
+    try:
+        return find_final_set(repository, record) or make_set(
+            repository.settings, repository, "final", tell
+        )
+    except BaseException as error:
+        _give_up(superuser, repository, record, tell)
+        if isinstance(error, HelperError):
+            raise HelperError(
+                f"the server did not move, and runs on here: {error.message}"
+            ) from error
+        raise
+
+
+def _give_up(
+    superuser: psycopg.Connection, repository: Repository, record: InstanceRecord, tell: Progress
+) -> None:
+    """Lift the fence, if it is certain that the final set does not exist."""
+    try:
+        final = find_final_set(repository, record)
+    except HelperError as error:
+        raise HelperError(
+            "the move failed, and whether the final set was stored cannot be found out, so the server"
+            f" stays shut: {error.message} Run `docker compose run --rm backup move` again, or"
+            " `docker compose run --rm backup move --undo`."
+        ) from error
+    if final is not None:
+        raise HelperError(
+            f"the move was interrupted after the final set {final.set} was stored, so the server stays"
+            " shut: run `docker compose run --rm backup move` again, or `docker compose run --rm backup"
+            " move --undo`."
+        )
+    fence.lift(superuser, repository.settings.database, record.epoch)
+    tell("the fence is lifted: Synapse runs on here")

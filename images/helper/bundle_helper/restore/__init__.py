@@ -1,0 +1,1 @@
+"""A set becomes the server again: everything is verified first, then replaced."""

@@ -1,0 +1,124 @@
+"""A dump becomes a database again, owned by Synapse's role, and is compared with what was dumped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from psycopg import sql
+
+from ..backup.database_dump import prepare_client, read_sequences
+from ..backup.manifest import ONE_TIME_KEYS
+from ..backup.restic import NICE
+from ..backup.table_hashes import hash_tables, list_differences
+from ..database.catalog import read_role
+from ..database.connection import SUPERUSER, connect
+from ..database.convergence import ensure_database
+from ..database.fence import end_sessions, forbid_login
+from ..errors import HelperError
+from .dump_stream import stream_dump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+    from ..backup.manifest import Manifest
+    from ..backup.progress import Report
+    from ..backup.repository import Repository
+    from ..settings.backup_settings import BackupSettings
+    from ..settings.database_settings import DatabaseSettings
+
+
+def create_empty(superuser: psycopg.Connection, database: DatabaseSettings) -> None:
+    """Make Synapse's database empty, and its role one that cannot log in; both may exist."""
+    role = database.database_role
+    if read_role(superuser, role) is None:
+        superuser.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    forbid_login(superuser, role)
+    end_sessions(superuser, role)
+    superuser.execute(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+            sql.Identifier(database.database_name)
+        )
+    )
+    ensure_database(superuser, database)
+
+
+def load_dump(
+    settings: BackupSettings, repository: Repository, manifest: Manifest, report: Report
+) -> None:
+    """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then."""
+    with _run_pg_restore(settings) as running:
+        # Its own reason for ending early follows.
+        with running.archive, contextlib.suppress(BrokenPipeError):
+            stream_dump(repository, manifest, running.archive.fileno(), report)
+        if running.process.wait():
+            raise HelperError(
+                f"the dump of the set {manifest.set} cannot be loaded: {running.read_reason()}. See"
+                " `docker compose logs postgres`, then run this again."
+            )
+
+
+def compare_tables(database: DatabaseSettings, manifest: Manifest) -> list[str]:
+    """Return one line for each table or sequence that is not as the set says."""
+    skip = set() if manifest.one_time_keys else {ONE_TIME_KEYS}
+    expected = {name: table for name, table in manifest.tables.items() if name not in skip}
+    with connect_to_data(database) as connection:
+        differences = list_differences(expected, hash_tables(connection, skip))
+        sequences = read_sequences(connection)
+    # The dump reads sequences a moment later than the tables.
+    return differences + [
+        f"the sequence {name} is missing or behind"
+        for name, value in sorted(manifest.sequences.items())
+        if sequences.get(name, -1) < value
+    ]
+
+
+def connect_to_data(database: DatabaseSettings) -> psycopg.Connection:
+    """Connect to Synapse's database as the superuser, whom no fence shuts out."""
+    return connect(database, SUPERUSER, database.superuser_password, database.database_name)
+
+
+class _Running(NamedTuple):
+    """pg_restore, what it reads, and the file with its complaints."""
+
+    process: subprocess.Popen[bytes]
+    archive: IO[bytes]
+    complaints: IO[str]
+
+    def read_reason(self) -> str:
+        """Return the first complaint."""
+        self.complaints.seek(0)
+        return (self.complaints.read().strip().splitlines() or ["it did not say why"])[0]
+
+
+@contextlib.contextmanager
+def _run_pg_restore(settings: BackupSettings) -> Iterator[_Running]:
+    database = settings.database
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading, "rb") as archive,
+        os.fdopen(writing, "wb", buffering=0) as kept_open,
+        tempfile.TemporaryFile("w+", dir=settings.runtime_directory) as complaints,
+    ):
+        process = subprocess.Popen(
+            [
+                *(*NICE, "pg_restore", "--no-owner", "--no-privileges", "--single-transaction"),
+                *("--exit-on-error", f"--role={database.database_role}", "--no-password"),
+                *(f"--host={database.database_host}", f"--port={database.database_port}"),
+                *(f"--username={SUPERUSER}", f"--dbname={database.database_name}"),
+            ],
+            stdin=archive,
+            stderr=complaints,
+            env=prepare_client(settings),
+        )
+        archive.close()
+        try:
+            yield _Running(process, kept_open, complaints)
+        finally:
+            process.kill()
+            process.wait()

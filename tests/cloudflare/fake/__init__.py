@@ -1,1 +1,0 @@
-"""Cloudflare's API in memory, as strict as the real one."""

@@ -1,0 +1,86 @@
+"""A backup that stands still in the middle of its first snapshot, so that anything can happen to it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import psycopg
+
+    from bundle_helper.backup.manifest import Manifest
+    from tests.helper.backup.conftest import Place
+
+_WAITING = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
+    " AND datname = current_database()"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingDump:
+    """The backup, the session in which a table is locked, and one that looks on."""
+
+    outcome: Future[Manifest]
+    locking: psycopg.Connection
+    watching: psycopg.Connection
+
+    def find_process(self, name: str) -> psutil.Process:
+        """Return the process of one of the programs."""
+        return next(
+            process
+            for process in psutil.Process().children(recursive=True)
+            if any(part.endswith(f"/real/{name}") for part in process.cmdline())
+        )
+
+    def find_backend(self) -> int:
+        """Return the server's process that serves `pg_dump`."""
+        row = self.watching.execute(_WAITING).fetchone()
+        assert row
+        return int(row[0])
+
+    def release(self) -> Manifest:
+        """Let the backup go on, and return the manifest of its set."""
+        self.locking.execute("COMMIT")
+        return self.outcome.result()
+
+
+@contextmanager
+def start_waiting(place: Place, make: Callable[[Place], Manifest]) -> Iterator[WaitingDump]:
+    """Start a backup and wait until `pg_dump` waits for a table that is locked here."""
+    # A transaction would see the activity of its first look only.
+    with (
+        place.connect() as watching,
+        place.connect() as locking,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        locking.execute("BEGIN")
+        locking.execute('LOCK TABLE "Odd Name" IN ACCESS EXCLUSIVE MODE')
+        waiting = WaitingDump(outcome=pool.submit(make, place), locking=locking, watching=watching)
+        try:
+            wait_for(
+                lambda: waiting.outcome.done() or watching.execute(_WAITING).fetchone(),
+                "pg_dump waits for the lock",
+            )
+            assert not waiting.outcome.done(), waiting.outcome.exception()
+            yield waiting
+        finally:
+            locking.execute("ROLLBACK")
+
+
+def read_processes() -> str:
+    """Return the arguments and the environment of every program started from here."""
+    return "\n".join(
+        Path(f"/proc/{process.pid}/{kind}").read_text(errors="replace")
+        for process in psutil.Process().children(recursive=True)
+        for kind in ("cmdline", "environ")
+    )

@@ -1,0 +1,13 @@
+"""The machines of the tests."""
+
+from __future__ import annotations
+
+from tests.helper.machine_fixtures import (
+    backup_image,
+    new_machine,
+    old_machine,
+    saved_machine,
+    target,
+)
+
+__all__ = ["backup_image", "new_machine", "old_machine", "saved_machine", "target"]
