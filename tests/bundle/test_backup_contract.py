@@ -17,8 +17,6 @@ from tests.bundle.test_contract import Watched
 from tests.bundles import read_compose
 from tests.settings import DIRECTORY, SHAPES
 
-reader = pytest.importorskip("bundle_helper.settings.backup_settings")
-
 
 def read_environment(directory: Path, shape: Path, service: str) -> dict[str, str]:
     """Return a service's environment, with the secrets it names in a directory of this machine."""
