@@ -33,7 +33,10 @@ fi
 read -r started <"$STARTED_WITH"
 sum_up
 if [ "$found" != "$started" ]; then
+    # shellcheck disable=SC2034
     reason="found the tunnel's credential withdrawn or exchanged"
+    # shellcheck source=/dev/null
     . "${0%/*}/end.sh"
 fi
+# shellcheck source=/dev/null
 . "${0%/*}/probe.sh"

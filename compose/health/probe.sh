@@ -28,4 +28,5 @@ echo "$silences" >"$COUNT"
 [ "$silences" -ge "$LIMIT" ] || exit 1
 # shellcheck disable=SC2034
 reason="got no answer $silences times in a row"
+# shellcheck source=/dev/null
 . "${0%/*}/end.sh"
