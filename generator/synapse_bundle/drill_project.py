@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from . import engine, manifest, topology
+from . import engine, manifest
 from .errors import BundleError
+from .settings.names import name_drill
 
 _FILE: Final = "drill.yaml"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
@@ -91,7 +92,7 @@ def _open(bundle: Path) -> _DrillProject:
     identity = manifest.read(bundle, force=True)
     if identity is None:
         raise BundleError(f"{bundle} has a compose.yaml that is not of a bundle")
-    client = engine.open_drill(bundle, topology.name_drill(identity.project))
+    client = engine.open_drill(bundle, name_drill(identity.project))
     return _DrillProject(command=tuple(map(str, client.docker_compose_cmd)))
 
 

@@ -25,10 +25,10 @@ from .credentials.file_names import (
 )
 from .rendering import SUFFIX, Renderer
 from .settings.model import Settings
+from .settings.names import name_drill
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
-DRILL: Final = PurePosixPath("drill.yaml")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
@@ -122,6 +122,8 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
         "federation_address": settings.federation_address,
         "sizing": sizing.share_out(settings.memory),
         "secrets": topology.SECRETS,
+        # Whether the helper claims the server's name, or has only a tunnel's credential to release.
+        "claims": bool(settings.certificates.acme or settings.tunnel),
         "topology": {
             "health": topology.HEALTH,
             "postgres": topology.POSTGRES,
@@ -134,7 +136,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },
-        "drill_project": topology.name_drill(settings.project),
+        "drill_project": name_drill(settings.project),
         "version": __version__,
     }
 
@@ -165,7 +167,7 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
         if target == COMPOSE:
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
-        content = content.replace(b"$", b"$$") if target == DRILL else content
+        content = content.replace(b"$", b"$$") if str(target) == "drill.yaml" else content
         if content.strip():
             yield PlannedFile(
                 path=target,

@@ -60,22 +60,24 @@ class Helper(Service):
     """The Python helper; it serves no port (0).
 
     `lineages` is where certbot keeps its account and certificates, `files` where the operator's
-    own are mounted.
+    own are mounted. `claim` is where it remembers its claim to the server's name, and releases the
+    tunnel's credential as `released`.
     """
 
     state: str
     report: str
     lineages: str
     files: str
+    claim: str
+    released: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backup(Service):
     """Backup and restore: started as root (0), it serves no port (0).
 
-    `bundle` is the whole folder, `state` restic's cache and scratch space, `runtime` a tmpfs,
-    `report` is inside the volume of that name, `repository` where a folder of backups is mounted; in `drill_file`
-    the restore of a drill says what it restored.
+    `bundle` is the whole folder, `state` restic's cache and scratch space, `runtime` a tmpfs, `repository`
+    a folder of backups; `report`, and `drill_file` of a drill's restore, are in the volume `report`.
     """
 
     bundle: str
@@ -91,7 +93,8 @@ class Backup(Service):
 class Apache(Service):
     """The reverse proxy; `health_port` answers inside the container only.
 
-    `scripts` and `packages_date`, an empty file as old as the packages, are part of its image.
+    `scripts` and `packages_date`, an empty file as old as the packages, are part of its image. The
+    helper makes `stood_down` when another copy serves, and `instance` with the hash of the data's id.
     """
 
     health_port: int
@@ -100,6 +103,8 @@ class Apache(Service):
     runtime: str
     scripts: str
     packages_date: str
+    stood_down: str
+    instance: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +178,8 @@ HELPER: Final = Helper(
     report="/report",
     lineages="/etc/letsencrypt",
     files="/files",
+    claim="/claim",
+    released="/claim/tunnel.json",
 )
 BACKUP: Final = Backup(
     host="backup",
@@ -196,6 +203,8 @@ APACHE: Final = Apache(
     runtime="/run/apache2",
     scripts="/usr/local/lib/homeserver",
     packages_date="/etc/packages-date",
+    stood_down="/certificates/stood-down",
+    instance="/certificates/instance",
 )
 CLOUDFLARED: Final = Cloudflared(
     host="cloudflared",
@@ -205,15 +214,8 @@ CLOUDFLARED: Final = Cloudflared(
     shell_directory="/srv/shell",
 )
 
-# No bundle has a project whose name begins so: a drill removes its project with all volumes.
-DRILL_PREFIX: Final = "drill-of-"
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
 COMPATIBILITY_DATE: Final = "2026-11-17"
-
-
-def name_drill(project: str) -> str:
-    """Return the Compose project of a full drill."""
-    return DRILL_PREFIX + project
 
 
 def derive_tunnel_subnet(project: str) -> IPv4Network:
@@ -224,8 +226,7 @@ def derive_tunnel_subnet(project: str) -> IPv4Network:
     neither Docker's own pools nor most home routers use.
     """
     number = int.from_bytes(hashlib.sha256(project.encode()).digest()[:4])
-    blocks = 2 ** (29 - 9)
-    return IPv4Network((int(IPv4Network("10.128.0.0/9")[0]) + 8 * (number % blocks), 29))
+    return IPv4Network((int(IPv4Network("10.128.0.0/9")[0]) + 8 * (number % 2 ** (29 - 9)), 29))
 
 
 def place_in_tunnel_network(subnet: IPv4Network) -> TunnelNetwork:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bundle_helper.errors import InvalidEnvironmentError
+from bundle_helper.settings.backup_settings import BackupSettings
 from synapse_bundle import planning, topology
 from synapse_bundle.credentials import collection
 from synapse_bundle.settings import loading
@@ -16,8 +17,6 @@ from synapse_bundle.settings.model import Settings
 from tests.bundle.test_contract import Watched
 from tests.bundles import read_compose
 from tests.settings import DIRECTORY, SHAPES
-
-reader = pytest.importorskip("bundle_helper.settings.backup_settings")
 
 
 def read_environment(directory: Path, shape: Path, service: str) -> dict[str, str]:
@@ -41,7 +40,7 @@ def read_environment(directory: Path, shape: Path, service: str) -> dict[str, st
 def test_environment_is_complete_and_wholly_used(tmp_path: Path, shape: Path, service: str) -> None:
     """No variable is missing, none is wrong, and none is passed for nothing."""
     environment = Watched(read_environment(tmp_path, shape, service))
-    reader.BackupSettings.from_environ(environment)
+    BackupSettings.from_environ(environment)
     assert environment.seen == set(environment.keys())
 
 
@@ -57,7 +56,7 @@ def generator_accepts(values: dict[str, Any]) -> bool:
 def helper_accepts(environment: dict[str, str], name: str, value: str) -> bool:
     """Tell whether the service starts with a value in its environment."""
     try:
-        reader.BackupSettings.from_environ(environment | {name: value})
+        BackupSettings.from_environ(environment | {name: value})
     except InvalidEnvironmentError:
         return False
     return True

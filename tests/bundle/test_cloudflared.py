@@ -89,6 +89,8 @@ def place(settings: Settings, program: Path, directory: Path, **edits: Any) -> T
     files = {str(f.path): f.content.decode() for f in planning.plan(settings, secrets, {}).files}
     for name in ("secrets/tunnel.json", "secrets/trust.pem", "cloudflared/config.yaml"):
         text = files[name].replace(f"{topology.SECRETS}/", f"{directory}/secrets/")
+        # The helper releases it unchanged.
+        text = text.replace(topology.HELPER.released, f"{directory}/secrets/tunnel.json")
         if edits and name == "cloudflared/config.yaml":
             content = yaml.safe_load(text)
             content["ingress"][0]["originRequest"].update(edits.pop("origin", {}))

@@ -13,7 +13,7 @@ import yaml
 from bundle_helper.settings.backup_settings import BackupSettings
 from bundle_helper.settings.drill_settings import DrillSettings
 from synapse_bundle import topology
-from synapse_bundle.settings import loading
+from synapse_bundle.settings import loading, names
 from tests.bundle.test_backup_contract import read_environment
 from tests.bundle.test_contract import Watched
 from tests.bundles import DrillLoader, plan_shape, read_compose
@@ -80,10 +80,10 @@ def test_nothing_is_published(merged: dict[str, Any]) -> None:
 def test_no_volume_is_the_servers(shape: Path, merged: dict[str, Any]) -> None:
     """Project, volumes and networks have names of their own, which no bundle can have."""
     project = loading.load(shape).project
-    own = topology.name_drill(project)
+    own = names.name_drill(project)
     assert merged["name"] == own != project
-    names = [v["name"] for kind in ("volumes", "networks") for v in merged[kind].values()]
-    assert [name for name in names if not name.startswith(f"{own}_")] == []
+    made = [v["name"] for kind in ("volumes", "networks") for v in merged[kind].values()]
+    assert [name for name in made if not name.startswith(f"{own}_")] == []
     assert all(not volume.get("external") for volume in merged["volumes"].values())
 
 

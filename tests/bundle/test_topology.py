@@ -45,6 +45,7 @@ BOUND = [
     ("images/helper/Dockerfile", r"busybox (/\S+)/busybox", CLOUDFLARED.shell_directory),
     ("images/helper/Dockerfile", r"USER (\S+)", f"{HELPER.uid}:{HELPER.uid}"),
     ("compose/health/probe.sh", r"COUNT=(\S+)/silences", HEALTH.state),
+    ("compose/health/gate.sh", r"STARTED_WITH=(\S+)/credential", HEALTH.state),
     ("compose/postgres/start.sh", r"in (/\S+)/\*/docker", POSTGRES.home),
 ]
 

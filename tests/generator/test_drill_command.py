@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bundle import topology
 from synapse_bundle.manifest import Manifest
+from synapse_bundle.settings import names
 from tests.support.waiting import wait_for
 
 # Notes each call, and runs the script of a verb, if there is one.
@@ -75,7 +75,7 @@ class Place:
     @property
     def calls(self) -> list[str]:
         """What Compose was asked, without the options that are the same each time."""
-        project = topology.name_drill("example")
+        project = names.name_drill("example")
         options = (
             f"compose --file {{0}}/compose.yaml --file {{0}}/drill.yaml --project-name {project} "
         ).format("bundle")
@@ -198,7 +198,7 @@ def test_there_must_be_a_bundle(place: Place, missing: str, named: str) -> None:
 def test_no_bundle_has_the_project_of_a_drill(place: Place) -> None:
     """A drill removes its project with all volumes: no server may be in it."""
     settings = place.home / "settings.yaml"
-    settings.write_text(f"project: {topology.name_drill('example')}\n")
+    settings.write_text(f"project: {names.name_drill('example')}\n")
     command = [sys.executable, "-m", "synapse_bundle", "generate", "--settings", str(settings)]
     done = subprocess.run(command, cwd=place.home, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -16,6 +16,7 @@ import pytest
 from signedjson.key import generate_signing_key, write_signing_keys
 
 from synapse_bundle import topology
+from synapse_bundle.settings import names
 from tests.stack.accounts import Person, register
 from tests.stack.conftest import keep
 from tests.support.engine import docker
@@ -89,7 +90,7 @@ def describe_folder(directory: Path) -> dict[str, tuple[int, int, str]]:
 
 def find_leftovers(stack: Stack) -> str:
     """Return what the engine has of a drill: containers, volumes and networks."""
-    name = f"name={topology.name_drill(stack.project)}"
+    name = f"name={names.name_drill(stack.project)}"
     return "\n".join(
         found
         for kind in ("container", "volume", "network")
@@ -257,7 +258,7 @@ def start_drill(stack: Stack, good: str) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    name = f"name={topology.name_drill(stack.project)}"
+    name = f"name={names.name_drill(stack.project)}"
     wait_for(lambda: docker("ps", "--quiet", "--filter", name), "the drill runs")
     return process
 

@@ -14,6 +14,8 @@ TUNNEL_DOMAIN: Final = ".cfargotunnel.com"
 ADDRESSES: Final = frozenset({"A", "AAAA", "CNAME"})
 # The address for a proxied name without an origin (Workers documentation, routes).
 PLACEHOLDER: Final = "100::"
+# Below it, at each homeserver's name, the helper writes which copy of the server may serve.
+_CLAIM: Final = "_synapse-bundle"
 # What is needed to create a record again.
 _FIELDS: Final = ("type", "name", "content", "proxied", "ttl", "comment", "tags", "settings")
 
@@ -61,3 +63,14 @@ def list_records(session: Session, zone: Zone | None, name: str) -> tuple[Record
         return ()
     found = session.list(f"/zones/{zone.id}/dns_records", {"name.exact": name})
     return tuple(map(Record.parse, found))
+
+
+def name_claim(homeserver: str) -> str:
+    """Return the name of the TXT record by which the helper claims a homeserver's name."""
+    return f"{_CLAIM}.{homeserver}"
+
+
+def list_claims(session: Session, zone: Zone | None, homeserver: str) -> tuple[Record, ...]:
+    """Return the claims on a homeserver's name, of whichever copy."""
+    found = list_records(session, zone, name_claim(homeserver))
+    return tuple(record for record in found if record.type == "TXT")

@@ -8,9 +8,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from ..topology import DRILL_PREFIX
-
 TRIAL: Final = "localhost"
+_DRILL: Final = "drill-of-"
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -81,9 +80,14 @@ def _check_localpart(text: str) -> str:
 def _check_project(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", text):
         raise ValueError("is not a Compose project name: only lowercase letters, digits, _ and -")
-    if text.startswith(DRILL_PREFIX):
+    if text.startswith(_DRILL):
         raise ValueError("is a name that only a drill may have; choose another")
     return text
+
+
+def name_drill(project: str) -> str:
+    """Return the Compose project of a bundle's drill, which no bundle has: all of its volumes are removed."""
+    return _DRILL + project
 
 
 def _check_file_name(text: str) -> str:

@@ -12,6 +12,7 @@ import click
 
 from .accounts.account_commands import user
 from .backup.command_group import backup
+from .claim.claim_commands import claim
 from .interruption import end_when_asked
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
@@ -22,17 +23,14 @@ from .settings.service_settings import ServiceSettings
 if TYPE_CHECKING:
     from .settings.certificate_settings import CertificateSettings
 
-# What is imported inside a command is needed there alone: the service stays small in memory,
-# and a check starts at once.
+# What a command imports is needed there alone: the service stays small, and a check starts at once.
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim, user]
+)
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
-
-
-main.add_command(backup)
-main.add_command(user)
 
 
 @backup.command("run")
@@ -163,7 +161,7 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
 
     settings = ServiceSettings.from_environ(os.environ)
     readiness.wait_for_start(settings, partial(click.echo, err=True), readiness.measure_age())
-    chosen = probes.PROBES + probes.backup_probes(settings)
+    chosen = probes.list_probes(settings, inside=inside)
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
     rows = runner.run(chosen, settings)

@@ -94,8 +94,8 @@ def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS)
         raise ExchangeError(endpoint, error) from error
 
 
-def ask_url(url: str, root: Path | None = None) -> int:
-    """Return the status that a URL answers with.
+def ask_url(url: str, root: Path | None = None) -> Answer:
+    """Return what a URL answers with.
 
     HelperError says why there was no answer, but not the URL, which may be a secret.
     """
@@ -115,7 +115,7 @@ def ask_url(url: str, root: Path | None = None) -> int:
     )
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        return ask(endpoint, Request(target=target)).status
+        return ask(endpoint, Request(target=target))
     except ExchangeError as error:
         cause = error.__cause__
         reason = getattr(cause, "verify_message", "") or getattr(cause, "strerror", None)

@@ -52,6 +52,9 @@ def judge(status: Mapping[str, Any], now: datetime) -> str | None:
     age = now - datetime.fromisoformat(status["time"])
     if age > _STALE_AFTER:
         return f"the service has been silent for {age.total_seconds():.0f} s"
+    claim = status.get("claim")
+    if claim is not None and not claim["held"]:
+        return _line(f"does not serve: {claim['problem'] or 'its claim is not settled yet'}")
     if certificate["valid_until"] is None:
         return _line(f"no usable certificate: {certificate['problem']}")
     if datetime.fromisoformat(certificate["valid_until"]) <= now:

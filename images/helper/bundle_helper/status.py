@@ -5,5 +5,5 @@ Each duty leaves `<duty>.json`; from these the supervisor makes the status.
 
 from __future__ import annotations
 
-CERTIFICATE, ACCOUNTS, WATCH = "certificate", "accounts", "watch"
+CERTIFICATE, CLAIM, ACCOUNTS, WATCH = "certificate", "claim", "accounts", "watch"
 STATUS_FILE = "status.json"

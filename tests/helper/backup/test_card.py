@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 def test_folder(folder_environ: dict[str, str], tmp_path: Path) -> None:
     """For a folder: where it belongs, and the password, in text and in the code."""
     password = (tmp_path / "bundle/secrets/backup_password").read_text().strip()
-    card = write_card(BackupSettings.from_environ(folder_environ))
+    settings = BackupSettings.from_environ(folder_environ)
+    card = write_card(settings)
     assert f"password: {password}" in card
     assert "keep it away from this machine" in card
-    assert "-r /repository restore --tag set" in card
+    inside = settings.repository.location
+    assert f'"$PWD/repository:{inside}"' in card
+    assert f"-r {inside} restore --tag set" in card
     assert "`mv ../repository ./backups`" in card
     assert card.count("█") > 100
     # No command has the password in it: restic asks.

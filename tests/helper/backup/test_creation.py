@@ -20,13 +20,13 @@ from bundle_helper.errors import HelperError
 from tests.helper.backup.waiting_dump import read_processes, start_waiting
 
 if TYPE_CHECKING:
-    from bundle_helper.backup.manifest import Kind, Manifest
+    from bundle_helper.backup.manifest import Kind, SetManifest
     from tests.helper.backup.conftest import Place
 
 pytestmark = pytest.mark.engine
 
 
-def make(place: Place, kind: Kind = "manual") -> Manifest:
+def make(place: Place, kind: Kind = "manual") -> SetManifest:
     """Open the repository and make a set."""
     repository = place.repository
     open_repository(repository)
@@ -65,7 +65,7 @@ def test_whole(place: Place, on_path: Path, tmp_path: Path) -> None:
     assert restored.read_text() == (place.root / "bundle/secrets/postgres_password").read_text()
 
 
-def compare_restored(place: Place, dump: Path, manifest: Manifest) -> list[str]:
+def compare_restored(place: Place, dump: Path, manifest: SetManifest) -> list[str]:
     """Restore a dump into a database of its own, and compare it with a manifest."""
     name = f"restored_{secrets.token_hex(4)}"
     database = place.settings.database

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bundle_helper.backup.manifest import FORMAT, Manifest, ManifestError, parse_manifest
+from bundle_helper.backup.manifest import FORMAT, ManifestError, SetManifest, parse_manifest
 from bundle_helper.backup.table_hashes import TableHash, list_differences
 
-MANIFEST = Manifest(
+MANIFEST = SetManifest(
     format=FORMAT,
     product="1.2.3",
     set="20261127-0330-abcd",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from bundle_helper.backup.manifest import Manifest
+    from bundle_helper.backup.manifest import SetManifest
     from tests.helper.backup.conftest import Place
 
 _WAITING = (
@@ -30,7 +30,7 @@ _WAITING = (
 class WaitingDump:
     """The backup, the session in which a table is locked, and one that looks on."""
 
-    outcome: Future[Manifest]
+    outcome: Future[SetManifest]
     locking: psycopg.Connection
     watching: psycopg.Connection
 
@@ -48,14 +48,14 @@ class WaitingDump:
         assert row
         return int(row[0])
 
-    def release(self) -> Manifest:
+    def release(self) -> SetManifest:
         """Let the backup go on, and return the manifest of its set."""
         self.locking.execute("COMMIT")
         return self.outcome.result()
 
 
 @contextmanager
-def start_waiting(place: Place, make: Callable[[Place], Manifest]) -> Iterator[WaitingDump]:
+def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterator[WaitingDump]:
     """Start a backup and wait until `pg_dump` waits for a table that is locked here."""
     # A transaction would see the activity of its first look only.
     with (

@@ -32,6 +32,8 @@ BASE_URL = {"m.homeserver": {"base_url": "https://matrix.example.org/"}}
 @pytest.fixture
 def public(internet: ExampleOrg, bundle: Bundle) -> ExampleOrg:
     """Let the small internet lead to the bundle, by a Worker and the tunnel."""
+    identity = {"instance": "a" * 64, "epoch": 1}
+    bundle.settings.database_report_file.write_text(json.dumps(identity))
     internet.answer(Reply(body=sign_keys("example.org", bundle.homeserver.signing_key)))
     internet.direct(Reply(body=GOOD, headers=CORS))
     internet.apex.pages[DOCUMENT] = Reply(body=BASE_URL, headers=CORS)
@@ -74,6 +76,11 @@ CASES: tuple[tuple[str, Callable[[ExampleOrg], object], set[str], str, str], ...
     ("not cached", lambda w: cache(w, "DYNAMIC"), set(), "", ""),
     ("other key", lambda w: w.publish(), {NAME}, "with this bundle's key is not among them",
      "this bundle's tunnel"),
+    ("other data", lambda w: w.matrix.pages[KEYS].headers.update(
+        {"X-Synapse-Bundle-Instance": "b" * 64}), {NAME}, "another copy of this server",
+     "docker compose down"),
+    ("same data", lambda w: w.matrix.pages[KEYS].headers.update(
+        {"X-Synapse-Bundle-Instance": "a" * 64}), set(), "", ""),
     ("other server", lambda w: w.answer(Reply(body=sign_keys("example.com"))), {NAME},
      "the keys are for example.com", "this bundle's tunnel"),
     ("no name", lambda w: [w.dns.table.pop(("matrix.example.org", k)) for k in ("A", "AAAA")],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bundle_helper import status
 from bundle_helper.check import backups, disk_and_heartbeat, probes
 from bundle_helper.monitoring import disk, watch
 from tests.helper.listening import Listening
@@ -280,6 +281,12 @@ def test_a_watch_that_breaks_is_a_row(watching: ServiceSettings) -> None:
     status = {"watch": {"problem": "its process ended with exit code 1"}}
     (watching.state_directory / "status.json").write_text(json.dumps(status))
     assert "exit code 1" in disk_and_heartbeat.probe_watch(watching).detail
+
+
+def test_no_part_has_the_name_of_a_duty() -> None:
+    """The log knows a problem by its name: one name for two would come and go at every look."""
+    names = {watch.TUNNEL, watch.HEARTBEAT, watch.COPIES, "database", "disk", "apache"}
+    assert names.isdisjoint({status.CERTIFICATE, status.CLAIM, status.ACCOUNTS, status.WATCH})
 
 
 def report_backups(settings: ServiceSettings, **status: Any) -> ServiceSettings:

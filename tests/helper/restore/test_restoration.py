@@ -95,8 +95,9 @@ def test_the_repository_stays_the_folders_owner_s(
     old_machine: Machine, new_machine: Machine
 ) -> None:
     """What a restore writes there as root can be read by the next backup, which is not root."""
-    for path in (old_machine.folder, *old_machine.folder.rglob("*"), old_machine.repository):
-        os.chown(path, 1234, 1234)
+    for directory in (old_machine.folder, old_machine.repository):
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, 1234, 1234)
     old_machine.succeed("backup", "now")
     new_machine.succeed("restore")
     owners = {path.stat().st_uid for path in old_machine.repository.rglob("*")}

@@ -16,7 +16,14 @@ from ..access import Access
 from ..apply_run import ApplyRun
 from ..changes import Condition, Note, ResourceChange
 from ..desired import Desired
-from ..dns_records import ADDRESSES, PLACEHOLDER, TUNNEL_DOMAIN, Record
+from ..dns_records import (
+    ADDRESSES,
+    PLACEHOLDER,
+    TUNNEL_DOMAIN,
+    Record,
+    list_claims,
+    name_claim,
+)
 from ..found import Found, PlanContext, ReadContext
 from ..hostname import Hostname
 from ..permissions import Permission
@@ -29,13 +36,15 @@ from .tunnel import TunnelReading, get_address
 
 HOMESERVER: Final = "homeserver"
 RECORD: Final = ownership.RECORD
+_CLAIM: Final = "claim"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DnsReading:
-    """The homeserver's name."""
+    """The homeserver's name, and the claims on it that running servers have written."""
 
     home: Hostname
+    claims: tuple[Record, ...] = ()
 
 
 class DnsKind(Kind):
@@ -54,12 +63,16 @@ class DnsKind(Kind):
 
     def read(self, context: ReadContext, found: Found) -> DnsReading:
         """Read the homeserver's name."""
-        name = context.desired.homeserver
-        return DnsReading(home=hostname.read(context.session, found.access.home, name))
+        session, zone, name = context.session, found.access.home, context.desired.homeserver
+        home = hostname.read(session, zone, name)
+        return DnsReading(home=home, claims=list_claims(session, zone, name))
 
     def compare(self, context: PlanContext) -> Iterator[ResourceChange]:
-        """Yield the CNAME."""
+        """Yield the CNAME, and the claim of a running server, which is its helper's to change."""
         yield _compare(context)
+        if context.found.get(DnsReading).claims:
+            text = f"TXT {name_claim(context.desired.homeserver)}, written by the helper"
+            yield ResourceChange(resource=_CLAIM, condition=Condition.PRESENT, text=text)
 
     def list_notes(self, context: PlanContext) -> Iterator[Note]:
         """Yield what keeps the homeserver's name from being reached."""
@@ -80,14 +93,13 @@ class DnsKind(Kind):
     def plan_removal(self, context: RemovalContext, entry: StateEntry) -> Removal:
         """Delete our records and restore what was there; a zone that was deleted has none."""
         path = f"/zones/{entry.parent}/dns_records"
-        try:
-            found = context.session.list(path, {"name.exact": entry.name})
-            records = list(map(Record.parse, found))
-        except CloudflareError as error:
-            if not error.missing:
-                raise
-            records = []
-        return _plan_removal(path, records, entry, context.state)
+        records = _list_at(context, path, entry.name)
+        planned = _plan_removal(path, records, entry, context.state)
+        if not planned.steps or entry.after[0] == PLACEHOLDER:
+            return planned
+        claims = [r for r in _list_at(context, path, name_claim(entry.name)) if r.type == "TXT"]
+        steps = (removal.delete_path(f"{path}/{record.id}") for record in claims)
+        return replace(planned, steps=(*steps, *planned.steps))
 
     def is_stale(self, entry: StateEntry, desired: Desired) -> bool:
         """Return whether a record is not at one of the names that need one."""
@@ -197,6 +209,16 @@ def _name_loss(context: PlanContext) -> str:
 def _put_homeserver(run: ApplyRun) -> None:
     body = {"type": "CNAME", "name": run.desired.homeserver, "content": get_address(run)}
     put_record(run, run.home, body, run.found.get(DnsReading).home.records, "the homeserver")
+
+
+def _list_at(context: RemovalContext, path: str, name: str) -> list[Record]:
+    """Return the records of a name; none in a zone that was deleted."""
+    try:
+        return list(map(Record.parse, context.session.list(path, {"name.exact": name})))
+    except CloudflareError as error:
+        if not error.missing:
+            raise
+        return []
 
 
 def _plan_removal(

@@ -94,7 +94,7 @@ def _list_steps(settings: BackupSettings) -> list[str]:
         steps.append(
             f"Bring the repository, which is the folder {repository.name}, here as `repository`."
         )
-        options, place = '-v "$PWD/repository:/repository" -v "$PWD:/out"', "/repository"
+        options = f'-v "$PWD/repository:{place}" -v "$PWD:/out"'
     if repository.credentials_file is not None:
         steps.append(
             "Write the lines above whose names are in capitals into a file `credentials`, as NAME=value."

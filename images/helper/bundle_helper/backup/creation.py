@@ -17,7 +17,7 @@ from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
 from ..errors import HelperError
 from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
-from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, Manifest
+from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, SetManifest
 from .ownership import require_own
 from .progress import Progress, format_size
 from .repository_errors import UnreadableSourceError
@@ -53,7 +53,7 @@ class _TablesChangeError(HelperError):
 
 def make_set(
     settings: BackupSettings, repository: Repository, kind: Kind, progress: Progress
-) -> Manifest:
+) -> SetManifest:
     """Make a set in a repository that is open, and return its manifest.
 
     HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
@@ -106,7 +106,7 @@ def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
 
 def _store_database_patiently(
     repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
-) -> Manifest:
+) -> SetManifest:
     """Store the database; begin again where Synapse has changed a table meanwhile."""
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -121,7 +121,7 @@ def _store_database_patiently(
 
 def _store_database(
     repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
-) -> Manifest:
+) -> SetManifest:
     settings, complete = repository.settings, kind in COMPLETE_KINDS
     with freeze(settings) as frozen:
         moment = datetime.now(UTC)
@@ -136,7 +136,7 @@ def _store_database(
                 raise _explain_dump(error) from error
             tables, sequences = hashes.result()
     progress(f"database: {format_size(saved.size)}, {format_size(saved.added)} of it new")
-    return Manifest(
+    return SetManifest(
         format=FORMAT,
         product=settings.product_version,
         set=name,
@@ -184,7 +184,7 @@ def _explain_dump(error: ProducerError) -> HelperError:
     )
 
 
-def _store_files(repository: Repository, manifest: Manifest, progress: Progress) -> None:
+def _store_files(repository: Repository, manifest: SetManifest, progress: Progress) -> None:
     """Store folder and media with the manifest: from then on the set exists."""
     settings = repository.settings
     file = settings.runtime_directory / MANIFEST_FILE
@@ -207,7 +207,7 @@ def _show_files(saved: Saved, progress: Progress) -> None:
 
 
 def _judge_unreadable(
-    repository: Repository, manifest: Manifest, error: UnreadableSourceError
+    repository: Repository, manifest: SetManifest, error: UnreadableSourceError
 ) -> None:
     """Revoke the set, unless all that restic missed was deleted while it read: then nothing is missing."""
     missed = [Path(path) for path in error.files if os.path.lexists(path)]

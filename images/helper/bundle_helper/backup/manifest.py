@@ -28,7 +28,7 @@ class ManifestError(HelperError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class SetManifest:
     """One set. `set` is its name, `product` the version that made it, `images` each one's reference.
 
     `instance` and `epoch` say whose data it is, and how often it was taken over before.
@@ -62,7 +62,7 @@ class Manifest:
         return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
-def parse_manifest(text: str) -> Manifest:
+def parse_manifest(text: str) -> SetManifest:
     """Return the manifest in `text`; ManifestError if it is damaged or from a newer version."""
     try:
         content = json.loads(text)
@@ -83,12 +83,12 @@ def _require_known_format(found: int) -> None:
         )
 
 
-def _build(content: dict[str, Any]) -> Manifest:
-    values = {field.name: content[field.name] for field in fields(Manifest)}
+def _build(content: dict[str, Any]) -> SetManifest:
+    values = {field.name: content[field.name] for field in fields(SetManifest)}
     if values["kind"] not in get_args(Kind):
         raise ValueError(f"{values['kind']!r} is not a kind of set")
     time = datetime.fromisoformat(values["time"])
     if time.tzinfo is None:
         raise ValueError("its time has no zone")
     tables = {name: TableHash(**table) for name, table in values["tables"].items()}
-    return Manifest(**values | {"time": time, "tables": tables})
+    return SetManifest(**values | {"time": time, "tables": tables})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from .manifest import Manifest
+    from .manifest import SetManifest
 
 _FILE: Final = "status.json"
 
@@ -24,7 +24,7 @@ def read_status(directory: Path) -> dict[str, Any]:
         return {}
 
 
-def note_set(directory: Path, manifest: Manifest, now: datetime) -> None:
+def note_set(directory: Path, manifest: SetManifest, now: datetime) -> None:
     """Note a new set, and that making sets works again."""
     made = {
         "set": manifest.set,

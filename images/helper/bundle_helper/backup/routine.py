@@ -15,13 +15,13 @@ from .repository import Repository
 
 if TYPE_CHECKING:
     from ..settings.backup_settings import BackupSettings
-    from .manifest import Kind, Manifest
+    from .manifest import Kind, SetManifest
     from .progress import Progress
 
 
 def perform(
     settings: BackupSettings, kind: Kind, progress: Progress, *, accept_new: bool = False
-) -> Manifest:
+) -> SetManifest:
     """Make a set, and note it or what is wrong; HelperError if there is none, or a damaged repository."""
     try:
         return _make(settings, kind, progress, accept_new=accept_new)
@@ -49,7 +49,7 @@ def try_to_perform(settings: BackupSettings, progress: Progress) -> bool:
 
 def _make(
     settings: BackupSettings, kind: Kind, progress: Progress, *, accept_new: bool
-) -> Manifest:
+) -> SetManifest:
     repository = Repository(settings)
     open_repository(repository, accept_new=accept_new)
     manifest = make_set(settings, repository, kind, progress)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import storage
 from ..errors import HelperError
-from .manifest import MANIFEST_FILE, Manifest, ManifestError, parse_manifest
+from .manifest import MANIFEST_FILE, ManifestError, SetManifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ _TAKEOVER_FILE: Final = "takeover.json"
 class BackupSet:
     """A complete set; `snapshot` is restic's id of media, folder and manifest."""
 
-    manifest: Manifest
+    manifest: SetManifest
     snapshot: str
 
 
@@ -104,7 +104,9 @@ def takeovers(repository: Repository) -> tuple[Takeover, ...]:
     )
 
 
-def record_takeover(repository: Repository, manifest: Manifest, instance: str, epoch: int) -> None:
+def record_takeover(
+    repository: Repository, manifest: SetManifest, instance: str, epoch: int
+) -> None:
     """Record that the set of `manifest` is restored as `instance`; RepositoryError if it cannot be."""
     content = {
         "set": manifest.set,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..claim.data_identity import is_of_other_data
 from ..federation import web
 from ..federation.answers import explain_answer, is_absent
 from ..federation.faults import Fault, FaultError, blame
@@ -40,6 +41,12 @@ def probe_name(settings: ServiceSettings, network: Network) -> Finding:
             f"{url} comes from Cloudflare's cache ({state})",
             cause="a cache rule of the zone covers /_matrix",
             next_step="in Cloudflare's dashboard (Caching, Cache Rules) let this host bypass it",
+        )
+    if is_of_other_data(answer.headers, settings.database_report_file):
+        return failed(
+            f"{settings.homeserver} leads to another copy of this server, with data of its own",
+            cause="the server was restored or started elsewhere, and that copy uses this tunnel too",
+            next_step="stop one of the two with `docker compose down`: see docs/two-copies.md",
         )
     problems = list(find_problems(web.read_object(answer) or {}, settings))
     if problems:

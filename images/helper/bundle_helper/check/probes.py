@@ -15,6 +15,7 @@ from .discovery_documents import probe_client, probe_server, probe_support
 from .disk_and_heartbeat import probe_watch
 from .encoded_paths import probe_paths
 from .image_ages import probe_ages
+from .name_claim import is_claimed, probe_claim, probe_token
 from .refusals import probe_closed, probe_limit
 from .runner import Probe
 from .served_certificate import probe_chain, probe_current, probe_issuer
@@ -42,6 +43,22 @@ PROBES: Final[tuple[Probe, ...]] = (
     Probe("age of the images", probe_ages),
     Probe("room on the disk, heartbeat", probe_watch),
 )
+
+
+def list_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:
+    """Return the probes of a bundle, without those that go through the public names.
+
+    `inside` leaves out what asks anybody in the internet.
+    """
+    return PROBES + claim_probes(settings, inside=inside) + backup_probes(settings)
+
+
+def claim_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:
+    """Return the probes of the claim to the name, where a bundle has one."""
+    if not is_claimed(settings):
+        return ()
+    through_internet = () if inside else (Probe("DNS token can write the claim", probe_token),)
+    return (Probe("claim to the name", probe_claim), *through_internet)
 
 
 def backup_probes(settings: ServiceSettings) -> tuple[Probe, ...]:

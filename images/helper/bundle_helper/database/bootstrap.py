@@ -11,6 +11,7 @@ from .. import storage
 from ..errors import HelperError
 from . import convergence, volumes
 from .connection import connect_as_superuser, first_line
+from .identity_report import describe_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def run(
     The report holds a failure too, so that `check` never shows the proof of an earlier run.
     """
     try:
-        proof = _converge(settings, tell)
+        proof, identity = _converge(settings, tell)
     except HelperError as error:
         try:
             _report(settings, now(), {"proof": None, "problem": error.message})
@@ -35,7 +36,7 @@ def run(
             # On a full disk both fail: the second must not hide the first.
             raise HelperError(f"{error.message} Besides, {second.message}") from error
         raise
-    _report(settings, now(), {"proof": asdict(proof), "problem": None})
+    _report(settings, now(), {"proof": asdict(proof), "problem": None, **identity})
     tell(
         f"proved: {proof.role} owns {proof.database}"
         f" ({proof.properties.encoding}, {proof.properties.collation}), has no other attribute, and"
@@ -53,14 +54,15 @@ def run(
 
 def _converge(
     settings: BootstrapSettings, tell: Callable[[str], None]
-) -> convergence.DatabaseProof:
+) -> tuple[convergence.DatabaseProof, dict[str, object]]:
     for change in volumes.ensure_owners(settings.volume_owners):
         tell(change)
     try:
         with connect_as_superuser(settings, tell=tell) as superuser:
             for change in convergence.converge(superuser, settings):
                 tell(change)
-        return convergence.prove(settings)
+            identity = describe_identity(superuser, settings.database_name)
+        return convergence.prove(settings), identity
     except psycopg.Error as error:
         raise HelperError(
             f"PostgreSQL refused a statement: {first_line(error)}."

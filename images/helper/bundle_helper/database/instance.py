@@ -105,9 +105,7 @@ def _explain_missing(server_name: str) -> str:
     return (
         f"this folder belongs to the server {server_name}, which has data, and the volumes here are"
         " empty. Nothing was changed. There are two ways to continue:\n"
-        "1. Restore the data: `docker compose run --rm restore`, then `docker compose up -d`. (Or"
-        " bring the volumes from the machine where the server ran, as README.md of this folder says"
-        " under `Moving`.)\n"
+        "1. Restore the data: `docker compose run --rm restore`, then `docker compose up -d`.\n"
         "2. Give up all its accounts, rooms and files for good, and start an empty server: other"
         " servers will refuse it in the rooms that it was in. To do so, type"
         f" `docker compose run --rm bootstrap start-empty {server_name}`, then"

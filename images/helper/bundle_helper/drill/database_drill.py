@@ -23,7 +23,7 @@ from .private_server import run_private_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
     from ..backup.sets import BackupSet
     from ..settings.backup_settings import BackupSettings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _DATABASE_PER_DUMP: Final = 2.5
 
 
-def drill(settings: BackupSettings, tell: Progress) -> Manifest:
+def drill(settings: BackupSettings, tell: Progress) -> SetManifest:
     """Prove that the newest set can be restored, note it in the report, and return the set's manifest.
 
     HelperError, with everything that was found, if it cannot.
@@ -61,7 +61,7 @@ def _note(settings: BackupSettings, name: str | None, problem: str | None) -> No
         report.note_drill(settings.report_directory, name, problem, datetime.now(UTC))
 
 
-def _perform(settings: BackupSettings, tell: Progress) -> Manifest:
+def _perform(settings: BackupSettings, tell: Progress) -> SetManifest:
     repository = Repository(settings)
     with _lock(settings):
         chosen = find_set(repository, None)
@@ -92,7 +92,7 @@ def _lock(settings: BackupSettings) -> Iterator[None]:
         ) from error
 
 
-def _require_room(settings: BackupSettings, manifest: Manifest) -> None:
+def _require_room(settings: BackupSettings, manifest: SetManifest) -> None:
     needed = int(manifest.dump_bytes * _DATABASE_PER_DUMP)
     free = shutil.disk_usage(settings.state_directory).free
     if free < needed:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def call_heartbeat(file: Path) -> str | None:
     """Call the address in `file`; return why that did not work, without the address."""
     try:
-        status = ask_url(read_secret(file).reveal())
+        status = ask_url(read_secret(file).reveal()).status
     except (HelperError, ValueError) as error:
         reason = error.message if isinstance(error, HelperError) else "its file is unusable"
         return f"the call of the heartbeat address failed: {reason}"

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import health, storage, synapse
+from ..claim.data_identity import is_of_other_data
 from ..errors import HelperError
 from ..exchange import OK, Endpoint, ExchangeError, Request, ask, ask_url
-from ..status import CERTIFICATE, WATCH
+from ..status import CERTIFICATE, CLAIM, WATCH
 from . import notification
 from .backup_report import BACKUP, DRILL, check_backup, check_drill
 from .disk import check_disk
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT: Final = "heartbeat"
 TUNNEL: Final = "tunnel"
+# Not the name of the claim's duty, whose problem is in the log under that.
+COPIES: Final = "copies"
 # It uses the internet, so a tunnel that works is checked less often.
 _TUNNEL_PAUSE: Final = timedelta(minutes=14)
 
@@ -65,6 +68,8 @@ def _check_parts(
     """Return for each part what is wrong with it, or None, and since when it is so."""
     checks = {"database": _check_database, "disk": check_disk, "apache": check_apache}
     found = {name: _note(before.get(name), check(settings), now) for name, check in checks.items()}
+    if settings.claim is not None:
+        found[COPIES] = _note(before.get(COPIES), _read_claim(settings), now)
     if settings.backup_at is not None:
         found[BACKUP] = _note(before.get(BACKUP), check_backup(settings, now), now)
         if settings.backup_drill is not None:
@@ -94,6 +99,12 @@ def _check_database(settings: ServiceSettings) -> str | None:
     return None if finding.ok else finding.detail
 
 
+def _read_claim(settings: ServiceSettings) -> str | None:
+    """Return what the claim's duty reports: that this copy does not serve, or cannot write."""
+    problem: str | None = _read(settings.state_directory / f"{CLAIM}.json").get("problem")
+    return problem
+
+
 def check_apache(settings: ServiceSettings) -> str | None:
     """Ask Apache for its front page; its certificate is checked elsewhere."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -113,10 +124,14 @@ def check_tunnel(settings: ServiceSettings) -> str | None:
     """Ask the public name as other servers do: out into the internet and back in by the tunnel."""
     url = f"{settings.base_url}/_matrix/client/versions"
     try:
-        status = ask_url(url, settings.certificate.root_file)
+        answer = ask_url(url, settings.certificate.root_file)
     except HelperError as error:
         return f"{url}: {error.message}"
-    return None if status in OK else f"{url} answers with {status}"
+    if answer.status not in OK:
+        return f"{url} answers with {answer.status}"
+    if is_of_other_data(answer.headers, settings.database_report_file):
+        return f"{url} is answered by another copy of this server, with data of its own"
+    return None
 
 
 def _is_due(asked: str, now: datetime) -> bool:

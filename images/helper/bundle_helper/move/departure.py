@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
     from ..database.instance import InstanceRecord
     from ..settings.backup_settings import BackupSettings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LOCK_PATIENCE: Final = "1s"
 
 
-def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) -> Manifest:
+def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) -> SetManifest:
     """Shut the server here and return its final set; HelperError if it could not, and it runs on then.
 
     Once it is shut, this completes what was interrupted, or names the final set again.
@@ -61,7 +61,7 @@ def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) 
     return manifest
 
 
-def find_final_set(repository: Repository, record: InstanceRecord) -> Manifest | None:
+def find_final_set(repository: Repository, record: InstanceRecord) -> SetManifest | None:
     """Return the final set that was made of this data in its present epoch."""
     for found in list_sets(repository):
         manifest = found.manifest
@@ -72,7 +72,7 @@ def find_final_set(repository: Repository, record: InstanceRecord) -> Manifest |
 
 def _make_final_set(
     superuser: psycopg.Connection, repository: Repository, record: InstanceRecord, tell: Progress
-) -> Manifest:
+) -> SetManifest:
     try:
         return find_final_set(repository, record) or make_set(
             repository.settings, repository, "final", tell

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
     from ..backup.repository import Repository
     from ..backup.sets import BackupSet
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _DATABASE_PER_DUMP: Final = 2.5
 
 
-def require_same_server(settings: BackupSettings, manifest: Manifest) -> None:
+def require_same_server(settings: BackupSettings, manifest: SetManifest) -> None:
     """HelperError if the set belongs to another server than this folder."""
     if manifest.server_name != settings.server_name:
         raise HelperError(
@@ -58,7 +58,7 @@ def require_same_server(settings: BackupSettings, manifest: Manifest) -> None:
         )
 
 
-def require_database_version(superuser: psycopg.Connection, manifest: Manifest) -> None:
+def require_database_version(superuser: psycopg.Connection, manifest: SetManifest) -> None:
     """HelperError if PostgreSQL here is of an older major version than the set's."""
     here = superuser.info.server_version // 10000
     there = int(manifest.postgres_version.partition(".")[0])

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
 
 _ADVANCE: Final = 1_000_000
 _FALLBACK_KEYS: Final = "e2e_fallback_keys_json"
 _FALLBACK_KEY_AGE: Final = timedelta(days=7)
 
 
-def cure(connection: psycopg.Connection, manifest: Manifest, now: datetime) -> tuple[str, ...]:
+def cure(connection: psycopg.Connection, manifest: SetManifest, now: datetime) -> tuple[str, ...]:
     """Make a database that is older than its clients safe for them; return what was done.
 
     In one transaction, and only once for each time that the dump was loaded.

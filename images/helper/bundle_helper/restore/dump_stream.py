@@ -10,14 +10,14 @@ from ..backup.sets import DUMP_FILE
 from ..errors import HelperError
 
 if TYPE_CHECKING:
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Report
     from ..backup.repository import Repository
 
 _CHUNK: Final = 1 << 20
 
 
-def stream_dump(repository: Repository, manifest: Manifest, target: int, report: Report) -> None:
+def stream_dump(repository: Repository, manifest: SetManifest, target: int, report: Report) -> None:
     """Write the dump to the descriptor `target`; RepositoryError or HelperError if it is not whole.
 
     BrokenPipeError if the reader of `target` has ended.
@@ -49,7 +49,7 @@ def _pass_on(reading: int, target: int, size: int, report: Report) -> int:
     return done
 
 
-def _require_whole(done: int, manifest: Manifest) -> None:
+def _require_whole(done: int, manifest: SetManifest) -> None:
     if done != manifest.dump_bytes:
         raise HelperError(
             f"the dump of the set {manifest.set} has {done} bytes, not {manifest.dump_bytes}. Choose"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Report
     from ..backup.repository import Repository
     from ..settings.backup_settings import BackupSettings
@@ -49,7 +49,7 @@ def create_empty(superuser: psycopg.Connection, database: DatabaseSettings) -> N
 
 
 def load_dump(
-    settings: BackupSettings, repository: Repository, manifest: Manifest, report: Report
+    settings: BackupSettings, repository: Repository, manifest: SetManifest, report: Report
 ) -> None:
     """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then."""
     with _run_pg_restore(settings) as running:
@@ -63,7 +63,7 @@ def load_dump(
             )
 
 
-def compare_tables(database: DatabaseSettings, manifest: Manifest) -> list[str]:
+def compare_tables(database: DatabaseSettings, manifest: SetManifest) -> list[str]:
     """Return one line for each table or sequence that is not as the set says."""
     skip = set() if manifest.one_time_keys else {ONE_TIME_KEYS}
     expected = {name: table for name, table in manifest.tables.items() if name not in skip}

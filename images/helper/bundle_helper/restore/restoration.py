@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
     from ..backup.sets import BackupSet
     from ..settings.backup_settings import BackupSettings
@@ -53,14 +53,14 @@ class Restoration:
         return self.settings.database
 
     @property
-    def manifest(self) -> Manifest:
+    def manifest(self) -> SetManifest:
         """What the set says of itself."""
         return self.chosen.manifest
 
 
 def restore(
     settings: BackupSettings, name: str | None, tell: Progress, now: Callable[[], datetime]
-) -> Manifest:
+) -> SetManifest:
     """Restore the set called `name`, or the newest, and return its manifest; HelperError if it cannot be."""
     try:
         with verify_set(settings, name, tell) as restoration:

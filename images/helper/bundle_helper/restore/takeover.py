@@ -14,12 +14,12 @@ from ..backup.sets import find_set, record_takeover, takeovers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..backup.manifest import Manifest
+    from ..backup.manifest import SetManifest
     from ..backup.repository import Repository
     from ..backup.sets import Takeover
 
 
-def choose_epoch(manifest: Manifest, records: tuple[Takeover, ...], instance: str) -> int:
+def choose_epoch(manifest: SetManifest, records: tuple[Takeover, ...], instance: str) -> int:
     """Return the epoch of the restored data: higher than that of any other instance."""
     others = [record.epoch for record in records if record.instance != instance]
     return max(manifest.epoch, *others, 0) + 1
@@ -27,7 +27,7 @@ def choose_epoch(manifest: Manifest, records: tuple[Takeover, ...], instance: st
 
 def take_over(
     repository: Repository,
-    manifest: Manifest,
+    manifest: SetManifest,
     instance: str,
     epoch: int,
     tell: Callable[[str], None],
@@ -49,7 +49,7 @@ def take_over(
         return False
 
 
-def _is_newest(repository: Repository, manifest: Manifest, instance: str) -> bool:
+def _is_newest(repository: Repository, manifest: SetManifest, instance: str) -> bool:
     others = [record for record in takeovers(repository) if record.instance != instance]
     taken = any(
         record.set == manifest.set or record.epoch > manifest.epoch + 1 for record in others

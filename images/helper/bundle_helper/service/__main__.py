@@ -38,6 +38,10 @@ def _do(duty: str, settings: ServiceSettings) -> None:
         from .certificate_duty import keep_certificate  # noqa: PLC0415
 
         keep_certificate(settings.certificate, os.environ)
+    elif duty == status.CLAIM:
+        from .claim_duty import keep_claim  # noqa: PLC0415
+
+        keep_claim(settings)
     elif duty == status.ACCOUNTS:
         from ..accounts.registration import ensure_accounts  # noqa: PLC0415
         from .accounts_duty import make_accounts  # noqa: PLC0415

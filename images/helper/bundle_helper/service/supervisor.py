@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from ..status import ACCOUNTS, CERTIFICATE, STATUS_FILE, WATCH
+from ..status import ACCOUNTS, CERTIFICATE, CLAIM, STATUS_FILE, WATCH
 from .duty import (
     DUE,
     FAREWELL_SECONDS,
@@ -55,6 +55,8 @@ def main() -> int:
     supervisor = Supervisor(
         os.environ["STATE_DIRECTORY"],
         lambda duty: [sys.executable, "-m", "bundle_helper.service", duty],
+        # With a tunnel or a DNS token alone is there anything to claim or to release.
+        claims=os.environ["CLAIM_DIRECTORY"] != "none",
     )
     try:
         supervisor.serve()
@@ -76,9 +78,12 @@ def tell(sentence: str) -> None:
 class Supervisor:
     """The loop around the duties; `command` is how one is started."""
 
-    def __init__(self, directory: str, command: Callable[[str], list[str]]) -> None:
+    def __init__(
+        self, directory: str, command: Callable[[str], list[str]], *, claims: bool = False
+    ) -> None:
         self._directory = directory
         self._command = command
+        claim = Duty(CLAIM, {"held": False, "problem": None}, pause=600.0, longest=240.0)
         self._duties = (
             Duty(
                 CERTIFICATE,
@@ -86,6 +91,7 @@ class Supervisor:
                 pause=LONGEST_PAUSE_SECONDS,
                 longest=2400.0,
             ),
+            *([claim] if claims else []),
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
         )

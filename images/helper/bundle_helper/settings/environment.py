@@ -75,6 +75,10 @@ class Environment:
         """Return an absolute path."""
         return self.read(name, parse_path, Path("/"))
 
+    def optional_path(self, name: str, without: str) -> Path | None:
+        """Return an absolute path; None where the variable holds the word `without`."""
+        return self.read(name, lambda text: None if text == without else parse_path(text), None)
+
     def secret_file(self, name: str) -> Secret:
         """Return the content of the file that variable `name` names."""
         return self.read(name, lambda text: read_secret(parse_path(text)), Secret(""))

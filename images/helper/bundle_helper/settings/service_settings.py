@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from .backup_schedule import parse_at, parse_drill
 from .certificate_settings import CertificateSettings, read_certificate
+from .claim_settings import ClaimSettings, read_claim
 from .environment import Environment, Secret
 from .homeserver_settings import HomeserverSettings
 from .image_pins import ImagePin, parse_pins
@@ -36,6 +37,7 @@ class ServiceSettings(HomeserverSettings):
     admin: str
     admin_password: Secret
     certificate: CertificateSettings
+    claim: ClaimSettings | None
     notification_file: Path | None
     heartbeat_file: Path | None
     state_directory: Path
@@ -62,6 +64,7 @@ class ServiceSettings(HomeserverSettings):
             admin_password=environment.secret_file("ADMIN_PASSWORD_FILE"),
             registration_shared_secret=environment.secret_file("REGISTRATION_SHARED_SECRET_FILE"),
             certificate=certificate,
+            claim=read_claim(environment),
             notification_file=environment.optional_file("NOTIFICATION_FILE", without="none"),
             heartbeat_file=environment.optional_file("HEARTBEAT_FILE", without="none"),
             state_directory=certificate.state_directory,
