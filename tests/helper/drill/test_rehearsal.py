@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
 
 from bundle_helper.database.instance import read_record
 from tests.helper.machines import Machine
-from tests.helper.repositories import list_snapshots
+from tests.helper.repositories import flip_byte, list_snapshots
 
 pytestmark = pytest.mark.engine
 
@@ -44,3 +45,15 @@ def test_data_is_restored_and_nobody_is_told(saved_machine: Machine, target: Mac
     expected = read_expected(target)
     assert len(expected["media"]) == 3
     assert all(one["sha256"] for one in expected["media"])
+
+
+def test_a_damaged_folder_in_the_set(old_machine: Machine, new_machine: Machine) -> None:
+    """With the recovery card alone a machine begins with the folder, so it is read too."""
+    # More than a pack of restic's, so that the largest pack holds nothing else.
+    (old_machine.folder / "large").write_bytes(os.urandom(40_000_000))
+    old_machine.succeed("backup", "now")
+    packs = [path for path in (old_machine.repository / "data").rglob("*") if path.is_file()]
+    flip_byte(max(packs, key=lambda path: path.stat().st_size))
+    code, said = new_machine.run("restore", environ=DRILL)
+    assert (code, "choose another set" in said) == (1, True)
+    assert new_machine.instance == old_machine.instance

@@ -6,12 +6,15 @@ and the repository is only read.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..backup.restic import Restic
 from ..database import instance
 from ..errors import HelperError
-from ..restore import media, restoration
+from ..restore import checks, media, restoration
 from ..restore.loading import connect_to_data
 from .expectation import LARGEST, Expectation
 from .key_comparison import list_key_faults
@@ -20,7 +23,6 @@ from .media_sample import choose_media
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
     from ..backup.progress import Progress
     from ..restore.restoration import Restoration
@@ -41,6 +43,7 @@ def rehearse(
     with restoration.verify_set(settings, name, tell) as verified:
         run = replace(verified, record=replace(verified.record, id=_read_id(settings)))
         _require_key(run)
+        _require_folder(run)
         instance.write_record(run.superuser, run.database.database_name, run.record)
         restoration.restore_database(run, now())
         tell("restoring the files")
@@ -68,4 +71,13 @@ def _require_key(run: Restoration) -> None:
             f"the set {run.manifest.set} would become another server: {faults[0]}. Nothing was"
             " restored. Put the right signing key back into secrets/, make a new set with"
             " `docker compose run --rm backup now`, then drill again."
+        )
+
+
+def _require_folder(run: Restoration) -> None:
+    """Read the whole folder in the set: it is what a machine begins with that has the card alone."""
+    with checks.explain_damage(), Path(os.devnull).open("wb") as nowhere:
+        folder = str(run.settings.bundle_directory)
+        Restic(run.settings).write_to(
+            nowhere.fileno(), "dump", "--archive", "tar", run.chosen.snapshot, folder
         )
