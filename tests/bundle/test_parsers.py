@@ -106,7 +106,7 @@ def ask_compose(directory: Path) -> dict[str, Any]:
     """Return the model as Compose understands it; it must not even warn."""
     done = subprocess.run(
         ["docker", "compose", "--project-directory", str(directory), "--file",
-         str(directory / "compose.yaml"), "config", "--format", "json"],
+         str(directory / "compose.yaml"), "--profile", "*", "config", "--format", "json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
