@@ -16,8 +16,7 @@ from synapse_bundle.settings import names
 from tests.support.waiting import wait_for
 
 # Notes each call, and runs the script of a verb, if there is one.
-SCRIPT = """\
-#!/bin/sh
+SCRIPT = """#!/bin/sh
 cd {state} || exit
 case "$*" in
 "compose version --short") echo 2.26.1; exit ;;
