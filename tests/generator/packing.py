@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from synapse_bundle import __version__
 from synapse_bundle.manifest import Manifest
 
 IMAGES: Final = ("example/one:1", "example/two:2")
@@ -95,7 +96,7 @@ def make_bundle(bundle: Path) -> Path:
     for name, mode in (("", 0o755), ("secrets", 0o700), ("größe ß", 0o755), ("empty", 0o775)):
         (bundle / name).mkdir(parents=True, exist_ok=True)
         (bundle / name).chmod(mode)
-    identity = Manifest(server_name="example.org", version="0.1.0", project="example")
+    identity = Manifest(server_name="example.org", version=__version__, project="example")
     files = {
         "compose.yaml": (b"name: example\n", 0o644),
         ".manifest.json": (identity.serialize(), 0o644),

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 from click.testing import CliRunner, Result
 
+from synapse_bundle import __version__
 from synapse_bundle.archive.amount import write_amount
 from synapse_bundle.cli import main
 from tests.generator.packing import (
@@ -313,7 +314,9 @@ def test_a_newer_format_is_refused(engine: FakeEngine, packed: Path) -> None:
         file = tar.extractfile(index)
         assert file
         old = file.read()
-    new = old.replace(b'"format": 1', b'"format": 2').replace(b'"0.1.0"', b'"9.9.9"')
+    new = old.replace(b'"format": 1', b'"format": 2').replace(
+        f'"{__version__}"'.encode(), b'"9.9.9"'
+    )
     content = packed.read_bytes().replace(old, new)
     before, after = (hashlib.sha256(each).hexdigest().encode() for each in (old, new))
     packed.write_bytes(content.replace(before, after))

@@ -21,6 +21,7 @@ from nio import (
     AsyncClient,
     AsyncClientConfig,
     DownloadResponse,
+    LocalProtocolError,
     MatrixRoom,
     MegolmEvent,
     RoomMessagesResponse,
@@ -40,7 +41,8 @@ _PAUSE: Final = 0.2
 _POLL_MILLISECONDS: Final = 2000
 _MESSAGES_PER_FILE: Final = 4
 _FILE_BYTES: Final = 200_000
-_UNREACHABLE: Final = (OSError, ClientError, asyncio.TimeoutError)
+# The last one is raised by a client that the server has signed out.
+_UNANSWERED: Final = (OSError, ClientError, asyncio.TimeoutError, LocalProtocolError)
 
 
 @dataclass(kw_only=True)
@@ -92,10 +94,14 @@ class Conversation:
     def wait_for_more(self, number: int = 3) -> None:
         """Wait until each has sent so many more messages, and the other one has read them."""
         wanted = {id(t): len(t.acknowledged) + number for t in self.talkers if t.sending}
-        wait_for(
-            lambda: all(len(t.acknowledged) >= wanted.get(id(t), 0) for t in self.talkers),
-            "encrypted messages are acknowledged",
-        )
+        try:
+            wait_for(
+                lambda: all(len(t.acknowledged) >= wanted.get(id(t), 0) for t in self.talkers),
+                "encrypted messages are acknowledged",
+            )
+        except AssertionError as error:
+            error.add_note(f"refused: {[t.failures[-10:] for t in self.talkers]}")
+            raise
         self.wait_until_read()
 
     def wait_until_read(self) -> None:
@@ -268,11 +274,11 @@ async def _send_file(talker: Talker) -> None:
 async def _ask(talker: Talker, request: Callable[[], Any]) -> Any:
     try:
         answer = await request()
-    except _UNREACHABLE as error:
+    except _UNANSWERED as error:
         talker.failures.append(repr(error))
         return None
     if type(answer).__name__.endswith("Error"):
-        talker.failures.append(str(answer))
+        talker.failures.append(f"{type(answer).__name__} {answer.__dict__}")
     return answer
 
 
