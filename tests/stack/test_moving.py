@@ -165,7 +165,7 @@ def refuse_start(stack: Stack) -> str:
 
 
 def test_a_move_is_undone_while_nobody_has_taken_over(
-    old: Stack, conversation: Conversation
+    old: Stack, road: Road, conversation: Conversation
 ) -> None:
     """A fenced server refuses writes and a start, until one command brings it back as it was."""
     conversation.wait_for_more()
@@ -176,6 +176,7 @@ def test_a_move_is_undone_while_nobody_has_taken_over(
     assert "move --undo" in refuse_start(old)
     backup(old, "move", "--undo")
     old.up()
+    road.join(old)
     conversation.wait_for_more()
     conversation.assert_nothing_is_lost()
 
