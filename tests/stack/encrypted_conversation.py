@@ -27,6 +27,7 @@ from nio import (
     RoomMessagesResponse,
     RoomMessageText,
     RoomSendResponse,
+    ShareGroupSessionResponse,
     SyncResponse,
     UploadResponse,
 )
@@ -164,13 +165,38 @@ class Conversation:
         try:
             await asyncio.gather(
                 *(_sync(talker, self._ended) for talker in self.talkers),
-                *(_send(talker, self.room, self._ended) for talker in self.talkers),
+                *(self._send(talker) for talker in self.talkers),
             )
         finally:
             for talker in self.talkers:
                 await talker.client.close()
         # aiohttp, client, "Graceful Shutdown": a TLS connection is closed only a moment later.
         await asyncio.sleep(0.25)
+
+    async def _send(self, talker: Talker) -> None:
+        number = 0
+        while not self._ended.is_set():
+            await asyncio.sleep(_PAUSE)
+            if not talker.sending or not self._can_be_read(talker):
+                continue
+            text = f"{talker.person.user_id} says {number}"
+            answer = await _send_message(talker, self.room, text, number)
+            if isinstance(answer, RoomSendResponse):
+                talker.acknowledged[answer.event_id] = text
+                number += 1
+                if number % _MESSAGES_PER_FILE == 0:
+                    await _send_file(talker)
+
+    def _can_be_read(self, talker: Talker) -> bool:
+        """Say whether a client knows the other's device: before that it would encrypt for nobody."""
+        known = talker.client.rooms.get(self.room)
+        devices = talker.client.device_store
+        others = (other for other in self.talkers if other is not talker)
+        return (
+            known is not None
+            and known.member_count == len(self.talkers)
+            and all(other.client.device_id in devices[other.person.user_id] for other in others)
+        )
 
 
 def open_conversation(stack: Stack, folder: Path) -> Conversation:
@@ -236,30 +262,24 @@ async def _sync(talker: Talker, ended: threading.Event) -> None:
             await _ask(talker, lambda: client.keys_claim(client.get_users_for_key_claiming()))
 
 
-async def _send(talker: Talker, room: str, ended: threading.Event) -> None:
-    client, number = talker.client, 0
-    while not ended.is_set():
-        await asyncio.sleep(_PAUSE)
-        # A message for a room whose members are not known yet would be encrypted for nobody.
-        known = client.rooms.get(room)
-        if not talker.sending or known is None or known.member_count < 2:
-            continue
-        text = f"{talker.person.user_id} says {number}"
-        answer = await _ask(
-            talker,
-            lambda text=text, number=number: client.room_send(  # type: ignore[misc]
-                room,
-                "m.room.message",
-                {"msgtype": "m.text", "body": text},
-                tx_id=f"{talker.person.user_id}-{number}",
-                ignore_unverified_devices=True,
-            ),
-        )
-        if isinstance(answer, RoomSendResponse):
-            talker.acknowledged[answer.event_id] = text
-            number += 1
-            if number % _MESSAGES_PER_FILE == 0:
-                await _send_file(talker)
+async def _send_message(talker: Talker, room: str, text: str, number: int) -> Any:
+    client = talker.client
+    if client.olm.should_share_group_session(room):
+        # If the server refuses the room's key, nio 0.26 takes it for shared and sends: nobody could
+        # ever read that message.
+        shared = await _ask(talker, lambda: client.share_group_session(room, True))
+        if not isinstance(shared, ShareGroupSessionResponse) or not shared.users_shared_with:
+            client.invalidate_outbound_session(room)
+            return None
+    content = {"msgtype": "m.text", "body": text}
+    # A message that is sent again is the same one to the server.
+    transaction = f"{talker.person.user_id}-{number}"
+    return await _ask(
+        talker,
+        lambda: client.room_send(
+            room, "m.room.message", content, transaction, ignore_unverified_devices=True
+        ),
+    )
 
 
 async def _send_file(talker: Talker) -> None:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,8 @@ from bundle_helper.backup.manifest import ONE_TIME_KEYS, parse_manifest
 from bundle_helper.backup.ownership import TakenOverError, open_repository
 from bundle_helper.backup.repository_errors import RepositoryError, UnreadableSourceError
 from bundle_helper.errors import HelperError
-from tests.helper.backup.waiting_dump import read_processes, start_waiting
+from tests.helper.backup.waiting_dump import lock_awaited, read_processes, start_waiting
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from bundle_helper.backup.manifest import Kind, SetManifest
@@ -126,6 +128,31 @@ def shadow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: s
     program.write_text(f"#!/bin/sh\nreal={shutil.which(name)}\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize("locked", ["one of Synapse's tables", "what pg_dump alone locks"])
+def test_table_that_is_being_changed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    """A change of a table that waits for the backup is let through, and the set begun again."""
+    monkeypatch.setattr(database_dump, "LOCK_WAIT", 200)
+    monkeypatch.setattr(creation, "_ATTEMPTS", 10_000)
+    with place.connect() as changing, ThreadPoolExecutor(1) as pool:
+        if locked == "one of Synapse's tables":
+            changing.execute("BEGIN")
+            changing.execute('LOCK TABLE "Odd Name" IN ACCESS EXCLUSIVE MODE')
+        else:
+            lock_awaited(changing)
+        outcome = pool.submit(make, place)
+        try:
+            wait_for(
+                lambda: outcome.done() or "changing its tables" in place.said.getvalue(),
+                "the backup gives way",
+            )
+        finally:
+            changing.execute("COMMIT")
+        manifest = outcome.result()
+    assert sets.find_set(place.repository, None).manifest == manifest
 
 
 @pytest.mark.parametrize("victim", ["pg_dump", "restic", "backend"])

@@ -6,10 +6,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from unittest import mock
 
 import psutil
 
+from bundle_helper.backup import database_dump
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from bundle_helper.backup.manifest import SetManifest
     from tests.helper.backup.conftest import Place
 
-_WAITING = (
+# Outside of Synapse's schema, so that `pg_dump` alone locks it.
+AWAITED: Final = "beside.awaited"
+_LONG_MILLISECONDS: Final = 600_000
+_WAITING: Final = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
     " AND datname = current_database()"
 )
@@ -59,12 +64,12 @@ def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterato
     """Start a backup and wait until `pg_dump` waits for a table that is locked here."""
     # A transaction would see the activity of its first look only.
     with (
+        mock.patch.object(database_dump, "LOCK_WAIT", _LONG_MILLISECONDS),
         place.connect() as watching,
         place.connect() as locking,
         ThreadPoolExecutor(1) as pool,
     ):
-        locking.execute("BEGIN")
-        locking.execute('LOCK TABLE "Odd Name" IN ACCESS EXCLUSIVE MODE')
+        lock_awaited(locking)
         waiting = WaitingDump(outcome=pool.submit(make, place), locking=locking, watching=watching)
         try:
             wait_for(
@@ -75,6 +80,14 @@ def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterato
             yield waiting
         finally:
             locking.execute("ROLLBACK")
+
+
+def lock_awaited(locking: psycopg.Connection) -> None:
+    """Begin a transaction that keeps `pg_dump` waiting."""
+    locking.execute("CREATE SCHEMA IF NOT EXISTS beside")
+    locking.execute(f"CREATE TABLE IF NOT EXISTS {AWAITED} (id int)")
+    locking.execute("BEGIN")
+    locking.execute(f"LOCK TABLE {AWAITED} IN ACCESS EXCLUSIVE MODE")
 
 
 def read_processes() -> str:
