@@ -6,7 +6,9 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pytest
 
@@ -34,19 +36,42 @@ BOUND: Final = 1.0
 UNDISTURBED: Final = 0.1
 
 
+@dataclass(kw_only=True)
+class KeptClient:
+    """A client that keeps its connection, and opens another when the server has closed it.
+
+    A server may close an idle connection at any time, as Apache does when its threads run short, and
+    a client then sends its request again (RFC 9112, 9.3.1). The time for that counts too.
+    """
+
+    attack: Attack
+    connections: AsyncExitStack
+    stream: HttpStream | None = None
+
+    async def ask(
+        self, method: str, path: str, token: str, body: dict[str, Any] | None = None
+    ) -> tuple[int, bytes]:
+        """Send one request, on a new connection if the kept one turns out to be closed."""
+        if self.stream is not None:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                return await self.stream.ask(method, path, token, body)
+        self.stream = await self.connections.enter_async_context(self.attack.connect())
+        return await self.stream.ask(method, path, token, body)
+
+
 async def send_and_sync(
-    stream: HttpStream, person: Person, room: str, since: str
+    client: KeptClient, person: Person, room: str, since: str
 ) -> tuple[float, str]:
     """Send a message and wait until sync brings it; return the seconds, and where sync is now."""
     began = time.monotonic()
     path = f"{CLIENT}/rooms/{escape(room)}/send/m.room.message/{next(NUMBERS)}"
     body = {"msgtype": "m.text", "body": "hello"}
-    status, sent = await stream.ask("PUT", path, person.token, body)
+    status, sent = await client.ask("PUT", path, person.token, body)
     assert status == 200, sent
     event, found = json.loads(sent)["event_id"], False
     while not found:
         path = f"{CLIENT}/sync?timeout=30000&since={since}"
-        status, brought = await stream.ask("GET", path, person.token)
+        status, brought = await client.ask("GET", path, person.token)
         assert status == 200, brought
         found, since = event.encode() in brought, json.loads(brought)["next_batch"]
     return time.monotonic() - began, since
@@ -55,12 +80,13 @@ async def send_and_sync(
 async def measure(attack: Attack, person: Person, room: str) -> float:
     """Send and sync for a while; return the seconds that 99 of 100 round trips did not exceed."""
     times: list[float] = []
-    async with attack.connect() as stream:
-        _, first = await stream.ask("GET", f"{CLIENT}/sync", person.token)
+    async with AsyncExitStack() as connections:
+        client = KeptClient(attack=attack, connections=connections)
+        _, first = await client.ask("GET", f"{CLIENT}/sync", person.token)
         since = json.loads(first)["next_batch"]
         end = time.monotonic() + SECONDS
         while time.monotonic() < end or len(times) < 100:
-            taken, since = await send_and_sync(stream, person, room, since)
+            taken, since = await send_and_sync(client, person, room, since)
             times.append(taken)
             await asyncio.sleep(0.05)
     return sorted(times)[len(times) * 99 // 100]
