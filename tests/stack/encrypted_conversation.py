@@ -89,7 +89,7 @@ class Conversation:
 
     def acknowledged(self) -> dict[str, str]:
         """Return every message that the server acknowledged, by its event id."""
-        return {event: text for t in self.talkers for event, text in t.acknowledged.items()}
+        return {event: text for t in self.talkers for event, text in t.acknowledged.copy().items()}
 
     def wait_for_more(self, number: int = 3) -> None:
         """Wait until each has sent so many more messages, and the other one has read them."""
@@ -137,7 +137,8 @@ class Conversation:
         """Fail unless every file is what was sent, decrypted."""
         for talker in self.talkers:
             assert talker.files
-            for uri, (content, keys) in talker.files.items():
+            # A copy: another thread adds to it.
+            for uri, (content, keys) in talker.files.copy().items():
                 answer = self._do(talker.client.download(uri))
                 assert isinstance(answer, DownloadResponse), answer
                 assert isinstance(answer.body, bytes)
