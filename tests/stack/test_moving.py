@@ -220,7 +220,10 @@ def test_synapse_does_not_notice_a_rollback(new: Stack) -> None:
 
 def test_the_old_machine_stays_down(old: Stack, new: Stack) -> None:
     """Switched on again, it refuses to start, and says why."""
-    assert "moved" in refuse_start(old)
+    # The new machine is this one, and has the ports: so only what comes before them is started.
+    refused = old.compose("run", "--rm", "bootstrap", check=False)
+    assert refused.returncode
+    assert "this server moved to another machine" in refused.stderr
     old.compose("down")
 
 
@@ -234,9 +237,8 @@ def test_a_drill_proves_the_newest_set(new: Stack) -> None:
 
 def test_an_old_set_loses_only_what_came_after_it(new: Stack, conversation: Conversation) -> None:
     """Clients whose position is ahead of the restored server get every message all the same."""
+    kept = set(conversation.acknowledged())
     backup(new, "now")
-    with conversation.silence():
-        kept = set(conversation.acknowledged())
     conversation.wait_for_more(10)
     with conversation.silence():
         conversation.wait_until_read()
