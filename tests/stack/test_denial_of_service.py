@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +41,8 @@ class KeptClient:
     """A client that keeps its connection, and opens another when the server has closed it.
 
     A server may close an idle connection at any time, as Apache does when its threads run short, and
-    a client then sends its request again (RFC 9112, 9.3.1). The time for that counts too.
+    a client then sends its request again (RFC 9112, 9.3.1), unless an answer had begun. The time for
+    that counts too.
     """
 
     attack: Attack
@@ -53,8 +54,13 @@ class KeptClient:
     ) -> tuple[int, bytes]:
         """Send one request, on a new connection if the kept one turns out to be closed."""
         if self.stream is not None:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            try:
                 return await self.stream.ask(method, path, token, body)
+            except ConnectionError:
+                pass
+            except asyncio.IncompleteReadError as error:
+                if error.partial:
+                    raise
         self.stream = await self.connections.enter_async_context(self.attack.connect())
         return await self.stream.ask(method, path, token, body)
 

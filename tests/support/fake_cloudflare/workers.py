@@ -156,10 +156,7 @@ def create_route(store: Store, request: FakeRequest) -> Json:
 @endpoint("PUT", "/zones/{zone}/workers/routes/{route}", "Workers Routes Write")
 def update_route(store: Store, request: FakeRequest) -> Json:
     """Lead a route to another Worker."""
-    zone, identity = get_zone(store, request), request.parts["route"]
-    if identity not in zone.routes:
-        raise RefusalError(404, 10009, "Route not found.")
-    store.touched.add(identity)
+    zone, identity = touch_route(store, request)
     return set_route(store, zone, identity, expect(request.body, "pattern", "script"))
 
 
@@ -182,9 +179,15 @@ def set_route(store: Store, zone: FakeZone, identity: str, body: Json) -> Json:
 @endpoint("DELETE", "/zones/{zone}/workers/routes/{route}", "Workers Routes Write")
 def delete_route(store: Store, request: FakeRequest) -> Json:
     """Delete a route."""
+    zone, identity = touch_route(store, request)
+    del zone.routes[identity]
+    return {"id": identity}
+
+
+def touch_route(store: Store, request: FakeRequest) -> tuple[FakeZone, str]:
+    """Return the zone and the id of a request's route, and note that it is changed."""
     zone, identity = get_zone(store, request), request.parts["route"]
     if identity not in zone.routes:
         raise RefusalError(404, 10009, "Route not found.")
     store.touched.add(identity)
-    del zone.routes[identity]
-    return {"id": identity}
+    return zone, identity
