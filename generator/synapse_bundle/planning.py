@@ -122,8 +122,8 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
         "federation_address": settings.federation_address,
         "sizing": sizing.share_out(settings.memory),
         "secrets": topology.SECRETS,
-        # Whether the helper claims the server's name, or has only a tunnel's credential to release.
-        "claims": bool(settings.certificates.acme or settings.tunnel),
+        # Also without a DNS token, when the gate opens at once: a new issuer leaves Apache alone.
+        "claims": not settings.trial,
         "topology": {
             "health": topology.HEALTH,
             "postgres": topology.POSTGRES,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from synapse_bundle.planning import Plan
+from synapse_bundle.settings import loading
 from tests.bundles import plan_shape
 from tests.settings import SHAPES
 from tests.worker.runtime import WorkerModule
 
-DOMAINS: Final = [shape for shape in SHAPES if shape.stem != "trial"]
+DOMAINS: Final = [shape for shape in SHAPES if not loading.load(shape).trial]
 FOLDER: Final = "/.well-known/matrix/"
 
 

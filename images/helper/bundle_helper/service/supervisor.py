@@ -55,7 +55,7 @@ def main() -> int:
     supervisor = Supervisor(
         os.environ["STATE_DIRECTORY"],
         lambda duty: [sys.executable, "-m", "bundle_helper.service", duty],
-        # With a tunnel or a DNS token alone is there anything to claim or to release.
+        # The trial has no name to claim.
         claims=os.environ["CLAIM_DIRECTORY"] != "none",
     )
     try:

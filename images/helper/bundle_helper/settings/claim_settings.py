@@ -29,7 +29,7 @@ class ClaimSettings:
 
 
 def read_claim(environment: Environment) -> ClaimSettings | None:
-    """Return the settings, noting problems; None where neither a token nor a tunnel needs them."""
+    """Return the settings, noting problems; None for the trial, which has no name to claim."""
     directory = environment.optional_path("CLAIM_DIRECTORY", without=_NONE)
     if directory is None:
         return None
