@@ -11,7 +11,7 @@ import yaml
 
 from synapse_bundle import planning
 from synapse_bundle.credentials.collection import Credentials
-from synapse_bundle.credentials.generated import MAKERS
+from synapse_bundle.credentials.generated import MAKERS, WORKER_MAKERS
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from tests.settings import DIRECTORY
@@ -32,6 +32,7 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"dns_token": "<dns_token>"} if chosen.acme else {}
     extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
+    extra |= {name: f"<{name}>" for name in WORKER_MAKERS} if settings.processes else {}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
     return Credentials(values=STAND_INS | extra)
 

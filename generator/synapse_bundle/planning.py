@@ -20,12 +20,17 @@ from .credentials.file_names import (
     PROVIDED,
     ROOT,
 )
+from .pools import form_pools
+from .processes import Process
 from .rendering import SUFFIX, Renderer
+from .routes import read_table
 from .settings.model import Settings
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
+# Rendered for each of Synapse's workers, under its name.
+_PROCESS: Final = PurePosixPath("synapse/workers/process.yaml.j2")
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
 _PLAIN: Final = 0o644
@@ -65,7 +70,12 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     """
     contexts = list(plan_images())
     renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
-    files = [*_plan_secrets(credentials), *contexts, *_plan_tree(renderer)]
+    files = [
+        *_plan_secrets(credentials),
+        *contexts,
+        *_plan_tree(renderer),
+        *_plan_processes(renderer, settings.processes),
+    ]
     # What the bootstrap writes into the folder is not a reason to recreate it.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
     compose = _plan_compose(renderer, inputs | dict(existing))
@@ -104,17 +114,22 @@ def _build_context(
 
 def _build_settings_context(settings: Settings) -> dict[str, Any]:
     """Return what a template may use that depends only on the settings."""
+    processes = settings.processes
     return {
         "settings": settings,
+        "processes": processes,
+        "pools": form_pools(processes, read_table()) if processes else None,
         "base_url": settings.base_url,
         "federation_address": settings.federation_address,
-        "sizing": sizing.share_out(settings.memory),
+        "sizing": sizing.share_out(settings.memory, 1 + len(processes)),
         "secrets": topology.SECRETS,
         "topology": {
             "health": topology.HEALTH,
             "postgres": topology.POSTGRES,
             "bootstrap": topology.BOOTSTRAP,
             "synapse": topology.SYNAPSE,
+            "process_networks": settings.process_networks,
+            "valkey": topology.VALKEY,
             "helper": topology.HELPER,
             "apache": topology.APACHE,
             "cloudflared": topology.CLOUDFLARED,
@@ -148,7 +163,7 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
     """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
-        if target == COMPOSE:
+        if target == COMPOSE or path == _PROCESS:
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
         if content.strip():
@@ -158,6 +173,13 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
                 mode=_SECRET if target.parts[0] == DIRECTORY else _PLAIN,
                 kept=target.name.endswith(_OVERRIDE),
             )
+
+
+def _plan_processes(renderer: Renderer, processes: Iterable[Process]) -> Iterable[PlannedFile]:
+    """Yield the configuration of each of Synapse's workers."""
+    for process in processes:
+        content = renderer.render(_PROCESS, process=process).encode()
+        yield PlannedFile(path=_PROCESS.with_name(f"{process.name}.yaml"), content=content)
 
 
 def _plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFile:

@@ -48,11 +48,22 @@ class Bootstrap:
 
 @dataclass(frozen=True, kw_only=True)
 class Synapse(Service):
-    """The homeserver; `uploads` is where it spools what it receives."""
+    """The homeserver; `uploads` is where it spools what it receives.
+
+    Its workers reach the main process at `replication_port`, and serve at `port` as it does.
+    """
 
     configuration: str
     data: str
     uploads: str
+    replication_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valkey(Service):
+    """The bus between Synapse's processes; `data` is a volume of the image that it does not use."""
+
+    data: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +157,9 @@ SYNAPSE: Final = Synapse(
     configuration="/etc/synapse",
     data="/data",
     uploads="/tmp",  # noqa: S108  # a volume
+    replication_port=9093,
 )
+VALKEY: Final = Valkey(host="valkey", uid=999, port=6379, data="/data")
 HELPER: Final = Helper(
     host="helper",
     uid=993,

@@ -72,6 +72,8 @@ def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
     unmet = {s for s in sources if not any(p == s or p.startswith(f"{s}/") for p in paths)}
     assert unmet == set()
     derived = {"secrets/macaroon_secret_key", "secrets/form_secret"}
+    if "valkey" in model["services"]:
+        derived |= {"secrets/worker_replication_secret", "secrets/valkey_password"}
     unused = {p for p in paths if not any(p == s or p.startswith(f"{s}/") for s in sources)}
     elsewhere = set() if plan.server_name == TRIAL else ELSEWHERE
     assert unused == HOST_ONLY | derived | elsewhere
@@ -252,7 +254,8 @@ def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) 
     for name, service in iterate_services(model):
         for network in service["networks"]:
             members.setdefault(network, set()).add(name)
-    assert members["database"] == {"postgres", "bootstrap", "synapse"}
+    workers = {name for name in model["services"] if name.startswith("synapse-")}
+    assert members["database"] == {"postgres", "bootstrap", "synapse"} | workers
     assert members.get("tunnel", {"apache", "cloudflared"}) == {"apache", "cloudflared"}
     assert set(members) == set(model["networks"])
 

@@ -158,7 +158,7 @@ def test_the_example_names_every_key_with_its_default(repository: Path) -> None:
     assert set(shown) == set(Settings.model_fields)
     settings = loading.parse("\n".join(lines), "settings.example.yaml")
     defaults = Settings()
-    for key in ("admin", "memory", "max_upload_size", "ports", "worker", "project"):
+    for key in ("admin", "memory", "workers", "max_upload_size", "ports", "worker", "project"):
         assert getattr(settings, key) == getattr(defaults, key), key
     for key in ("warn", "fail"):
         assert getattr(settings.certificates, key) == getattr(defaults.certificates, key), key
