@@ -65,6 +65,15 @@ def test_generate_needs_no_settings_and_no_docker(directory: Path) -> None:
     assert password not in done.output
 
 
+def test_a_service_that_is_no_more_is_ended_by_what_to_type(directory: Path) -> None:
+    """Compose leaves the container of a service that is gone; the next command does not."""
+    (directory / "settings.yaml").write_text("workers: small\n")
+    assert "--remove-orphans" not in invoke("generate").output
+    (directory / "settings.yaml").write_text("workers: none\n")
+    assert "docker compose up -d --remove-orphans\n" in invoke("generate").output
+    assert "--remove-orphans" not in invoke("generate").output
+
+
 def test_second_run_changes_nothing(directory: Path) -> None:
     """Nothing is rewritten, not even a time stamp."""
     invoke("generate")

@@ -82,7 +82,7 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
 
     settings = ServiceSettings.from_environ(os.environ)
     readiness.wait_for_start(settings, partial(click.echo, err=True), readiness.measure_age())
-    chosen = probes.PROBES
+    chosen = probes.PROBES + (probes.PROCESS_PROBES if settings.workers else ())
     if settings.outside and not inside:
         chosen += probes.outside_probes(network.open_network())
     rows = runner.run(chosen, settings)

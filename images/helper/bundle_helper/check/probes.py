@@ -14,6 +14,7 @@ from .discovery_documents import probe_client, probe_server, probe_support
 from .disk_and_heartbeat import probe_watch
 from .encoded_paths import probe_paths
 from .image_ages import probe_ages
+from .processes import probe_processes, probe_streams
 from .refusals import probe_closed, probe_limit
 from .runner import Probe
 from .served_certificate import probe_chain, probe_current, probe_issuer
@@ -39,6 +40,12 @@ PROBES: Final[tuple[Probe, ...]] = (
     Probe("signing key served", probe_signing),
     Probe("age of the images", probe_ages),
     Probe("room on the disk, heartbeat", probe_watch),
+)
+
+# Of a bundle with workers.
+PROCESS_PROBES: Final[tuple[Probe, ...]] = (
+    Probe("each of Synapse's workers answers", probe_processes),
+    Probe("workers keep up with the main process", probe_streams),
 )
 
 

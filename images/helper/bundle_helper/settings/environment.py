@@ -58,6 +58,10 @@ class Environment:
             self.problems.append(f"{name}: {error}")
             return stand_in
 
+    def holds(self, name: str) -> bool:
+        """Return whether there is such a variable."""
+        return name in self._values
+
     def text(self, name: str) -> str:
         """Return a variable that may hold any text but an empty one."""
         return self.read(name, str, "")
