@@ -59,7 +59,7 @@ def test_first_run_makes_every_secret(tmp_path: Path) -> None:
 
 
 def test_a_server_without_workers_has_no_secrets_for_them(tmp_path: Path) -> None:
-    """They are neither made nor kept: a bundle that goes back to one process loses them."""
+    """They are neither made nor read: they wait in their files for the next workers."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     for name in generated.WORKER_MAKERS:

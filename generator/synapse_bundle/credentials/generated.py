@@ -84,7 +84,7 @@ def _check_instance(value: str) -> str:
     )
 
 
-# Nothing outlasts them: without workers they are removed, and made anew with the next.
+# Without workers they are not made, and not read where they exist.
 WORKER_MAKERS: Final[dict[str, Callable[[], str]]] = {
     REPLICATION: _make_token,
     VALKEY: _make_token,
