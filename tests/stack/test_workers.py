@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from hypothesis import strategies as st
 from tests.routing.test_routes import METHODS, paths
 from tests.stack.accounts import register
 from tests.stack.conftest import keep
-from tests.stack.fault_injection import count_restarts, kill
+from tests.stack.fault_injection import count_restarts, freeze, kill
 from tests.stack.message_sender import open_sender
 from tests.support.engine import docker
 from tests.support.matrix import VERSIONS, escape
 from tests.support.stacks import Stack, generate
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -75,6 +77,9 @@ def test_a_worker_answers_while_the_main_process_does_not(small: Stack) -> None:
 def test_what_one_process_writes_the_other_tells(small: Stack) -> None:
     """Across the bus: a message, a receipt, and a user's own data reach the next long poll."""
     person = register(small)
+    # What `spread` tells users apart by.
+    name = base64.b64encode(person.user_id[1:].partition(":")[0].encode()).decode().rstrip("=")
+    assert person.token.startswith(f"syt_{name}_")
     room = person.create_room()
     position = person.call("GET", "/sync")["next_batch"]
     event = person.send(room, "across")
@@ -122,6 +127,23 @@ def test_a_killed_process_loses_nothing(small: Stack, service: str) -> None:
     print(f"{service}: {gap:.1f} s until five more messages, {len(sender.failures)} refusals")
     if service != "synapse":
         assert gap < GAP
+
+
+def test_a_process_that_hangs_is_killed_and_comes_back(small: Stack) -> None:
+    """Workers and Valkey are ended by their health checks like every other service."""
+    hung = ("synapse-generic", "synapse-federation-sender", "valkey")
+    before = count_restarts(small, EVERYTHING)
+    for service in hung:
+        freeze(small, service)
+    for service, number in before.items():
+        if service in hung:
+            wait_for(
+                lambda s=service, n=number: count_restarts(small, [s])[s] > n,  # type: ignore[misc]
+                f"{service} is restarted",
+            )
+    small.wait_healthy(*EVERYTHING)
+    after = count_restarts(small, EVERYTHING)
+    assert {name for name in after if after[name] != before[name]} == set(hung)
 
 
 def test_a_stopped_worker_is_covered(small: Stack) -> None:
