@@ -58,10 +58,6 @@ class Environment:
             self.problems.append(f"{name}: {error}")
             return stand_in
 
-    def holds(self, name: str) -> bool:
-        """Return whether there is such a variable."""
-        return name in self._values
-
     def text(self, name: str) -> str:
         """Return a variable that may hold any text but an empty one."""
         return self.read(name, str, "")
@@ -101,6 +97,12 @@ class Environment:
     def address(self, name: str) -> tuple[str, int]:
         """Return `host:port` as a pair."""
         return self.read(name, parse_address, ("", 1))
+
+    def addresses(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Return `host:port host:port …` as pairs; none where there is no such variable."""
+        if name not in self._values:
+            return ()
+        return self.read(name, lambda text: tuple(map(parse_address, text.split())), ())
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         """Return a URL of a host, optionally a port, and no path; a final slash is dropped."""

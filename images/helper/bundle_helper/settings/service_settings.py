@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .certificate_settings import CertificateSettings, read_certificate
-from .environment import Environment, Secret, parse_address
+from .environment import Environment, Secret
 from .image_pins import ImagePin, parse_pins
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class ServiceSettings:
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.read("OUTSIDE", _parse_yes_or_no, False),
             image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
-            workers=environment.read("SYNAPSE_WORKERS", _parse_addresses, ())
-            if environment.holds("SYNAPSE_WORKERS")
-            else (),
+            workers=environment.addresses("SYNAPSE_WORKERS"),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(
@@ -99,10 +97,6 @@ def _parse_verify_key(text: str) -> str:
     if not _VERIFY_KEY.fullmatch(text):
         raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
     return text
-
-
-def _parse_addresses(text: str) -> tuple[tuple[str, int], ...]:
-    return tuple(parse_address(entry) for entry in text.split())
 
 
 def _parse_yes_or_no(text: str) -> bool:
