@@ -19,7 +19,7 @@ from tests.stack.accounts import register
 from tests.stack.conftest import keep
 from tests.stack.fault_injection import count_restarts, freeze, kill
 from tests.stack.message_sender import open_sender
-from tests.support.engine import docker
+from tests.support.engine import docker, try_docker
 from tests.support.matrix import VERSIONS, escape
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import wait_for
@@ -47,13 +47,17 @@ def find_row(stack: Stack, name: str) -> Any:
 
 @contextmanager
 def paused(stack: Stack, service: str) -> Iterator[None]:
-    """Stop every process of a service for as long as this lasts."""
+    """Stop every process of a service for as long as this lasts.
+
+    To the engine a paused container is unhealthy, until it has been checked once more.
+    """
     container = stack.container(service)
     docker("pause", container)
     try:
         yield
     finally:
         docker("unpause", container)
+        stack.wait_healthy(service)
 
 
 def test_every_process_is_healthy_and_the_check_passes(small: Stack) -> None:
@@ -196,6 +200,9 @@ def test_there_and_back_on_a_running_server(tmp_path: Path) -> None:
     stack = generate(tmp_path, "there", "memory: 4G\n")
     plain = stack.settings.read_text()
     with ExitStack() as cleanup:
+        # Compose no longer knows the networks of the workers that were.
+        networks = [f"{stack.project}_{name}" for name in ("replication", "pools")]
+        cleanup.callback(try_docker, "network", "rm", *networks)
         cleanup.callback(stack.compose, "down", "--volumes", "--remove-orphans", check=False)
         stack.up()
         with open_sender(stack) as sender:
