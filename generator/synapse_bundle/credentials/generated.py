@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable
 from typing import Final
 
-from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY, INSTANCE, SIGNING_KEY
+from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY, BACKUP_PASSWORD, INSTANCE, SIGNING_KEY
 
 # Without 0, 1, l and o: the first password is typed on a telephone.
 READABLE: Final = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -90,7 +90,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "form_secret": _make_token,
     SIGNING_KEY: _make_signing_key,
     "admin_password": _make_password,
-    "backup_password": _make_backup_password,
+    BACKUP_PASSWORD: _make_backup_password,
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {
