@@ -121,6 +121,7 @@ def folder_environ(tmp_path: Path) -> dict[str, str]:
         "SUPERUSER_PASSWORD_FILE": str(inside / "postgres_password"),
         "ROLE_PASSWORD_FILE": str(inside / "synapse_database_password"),
         "INSTANCE_FILE": str(inside / "instance"),
+        "CLAIM_DIRECTORY": "none",
         "BUNDLE_DIRECTORY": str(tmp_path / "bundle"),
         "MEDIA_DIRECTORY": str(tmp_path / "media"),
         "MEDIA_OWNER": "991",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
-from bundle_helper.database.instance import InstanceRecord, read_record
+from bundle_helper.claim.memory import ClaimMemory
+from bundle_helper.claim.rules import Standing
+from bundle_helper.database.instance import InstanceRecord, read_record, write_record
 from tests.helper.machines import KILL_CODE, Machine
 from tests.helper.repositories import list_snapshots, read_manifest
 
@@ -173,4 +177,30 @@ def test_a_kill_at_any_step_of_the_way_back(old_machine: Machine) -> None:
         assert code in {0, KILL_CODE}, said
         assert not (has_final_set(old_machine) and old_machine.can_start)
     assert event > 8
+    assert old_machine.can_start
+
+
+def test_an_overtaken_copy_neither_moves_nor_makes_sets(old_machine: Machine) -> None:
+    """Only the claim opens it; once the DNS token is given up, the way back of a move does."""
+    claim = old_machine.state / "claim"
+    claim.mkdir()
+    with_claim = {"CLAIM_DIRECTORY": "/state/claim"}
+    record = read(old_machine)
+    ClaimMemory(instance=record.hash, epoch=record.epoch, standing=Standing.DOWN).save(claim)
+    for command in (("now",), ("move",)):
+        code, said = old_machine.run("backup", *command, environ=with_claim)
+        assert (code, "claim take example.org" in said) == (1, True)
+    with old_machine.superuser() as superuser:
+        superuser.execute(f'ALTER ROLE "{old_machine.database}" NOLOGIN')
+        write_record(
+            superuser, old_machine.database, replace(record, overtaken="2026-11-27T08:00:00+00:00")
+        )
+    before = old_machine.describe()
+    code, said = old_machine.run("backup", "move", "--undo", environ=with_claim)
+    assert (code, "claim take example.org" in said) == (1, True)
+    code, said = old_machine.run("backup", "now")
+    assert (code, "backup move --undo" in said) == (1, True)
+    assert old_machine.describe() == before
+    old_machine.succeed("backup", "move", "--undo")
+    assert read(old_machine) == record
     assert old_machine.can_start
