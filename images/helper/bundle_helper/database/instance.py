@@ -91,6 +91,8 @@ def agree(
         changes.append(
             "gave the database the id of this folder" if known else "made a new server id"
         )
+        if settings.start_empty and settings.claim_directory is not None:
+            changes.append(_explain_claim(settings.server_name))
     if of_folder != chosen:
         write_folder(settings, chosen)
         changes.append("wrote the id of the database into secrets/instance")
@@ -121,6 +123,14 @@ def _explain_missing(server_name: str) -> str:
         " servers will refuse it in the rooms that it was in. To do so, type"
         f" `docker compose run --rm bootstrap start-empty {server_name}`, then"
         " `docker compose up -d`."
+    )
+
+
+def _explain_claim(server_name: str) -> str:
+    return (
+        "the former server's claim to its name may still be in DNS, and keeps this one from serving."
+        " Once it has started with `docker compose up -d`, type"
+        f" `docker compose exec helper claim take {server_name}`, which takes half a minute"
     )
 
 
