@@ -54,6 +54,47 @@ def test_a_set_is_made_before_the_fence(old_machine: Machine) -> None:
     assert read(old_machine).moved is not None
 
 
+# Says who can still reach the database when the final set is begun.
+_LOOK_BEFORE_THE_FINAL_SET = """
+import psycopg
+from bundle_helper.database import connection, fence, instance
+from bundle_helper.move import departure
+make_set = departure.make_set
+def look_first(settings, *arguments):
+    database = settings.database
+    try:
+        connection.connect(
+            database, database.database_role, database.role_password, database.database_name
+        )
+    except psycopg.OperationalError as error:
+        print(error)
+    with connection.connect_as_superuser(database) as superuser:
+        print("sessions:", fence.count_sessions(superuser, database.database_role))
+        print("record:", instance.read_record(superuser, database.database_name))
+    return make_set(settings, *arguments)
+departure.make_set = look_first
+"""
+
+
+def test_nothing_is_written_after_the_final_set_is_begun(old_machine: Machine) -> None:
+    """The fence stands before it: no session is left, no new one is let in, and the reason is noted."""
+    password = (old_machine.folder / "secrets" / "synapse_database_password").read_text().strip()
+    session = psycopg.connect(
+        host=old_machine.server.host,
+        port=old_machine.server.port,
+        user=old_machine.database,
+        dbname=old_machine.database,
+        password=password,
+        autocommit=True,
+    )
+    said = old_machine.succeed("backup", "move", code=_LOOK_BEFORE_THE_FINAL_SET)
+    assert "not permitted to log in" in said
+    assert "sessions: 0" in said
+    assert "moved=Moved(time=" in said
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT")
+
+
 def test_the_final_set_is_the_newest_state_only_once(
     old_machine: Machine, new_machine: Machine
 ) -> None:
