@@ -47,10 +47,11 @@ class _Child(NamedTuple):
     complaints: IO[str]
 
     def read_reason(self) -> str:
-        """Return the reason for a failure: the first line with an error, or the last line."""
+        """Return the reason for a failure: the first line with an error, what was fatal, or the last line."""
         lines = [text.splitlines()[0].strip() for text, _ in self._read() if text.strip()]
         errors = [line for line in lines if "error:" in line]
-        return (errors or lines[-1:] or [""])[0].removeprefix("Fatal: ")
+        fatal = [line for line in lines if line.startswith("Fatal: ")]
+        return (errors or fatal or lines[-1:] or [""])[0].removeprefix("Fatal: ")
 
     def read_files(self) -> dict[str, str]:
         """Return the files that restic complained about, each with the reason."""
