@@ -48,7 +48,7 @@ restore: ## Bring back the newest set, or SET=name, on an empty machine
 	@$(COMPOSE) run --rm restore $(SET)
 
 move: ## Shut this server, with a final set for another machine (UNDO=yes takes it back)
-	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo)
+	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo,&& docker compose down)
 
 drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, and use it
 	@$(BIN)/synapse-bundle drill $(SET) --output "$(OUTPUT)"
