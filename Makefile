@@ -77,7 +77,7 @@ lint: $(VENV)/developer ## Check types, style, imports, shell scripts, Dockerfil
 format: $(VENV)/developer ## Format the Python code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine; up to 30 minutes)
+bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine; up to 50 minutes)
 	@$(BIN)/python -m tests.bench
 
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff

@@ -23,7 +23,7 @@ from .ownership import require_own
 from .progress import Progress, format_size
 from .repository_errors import UnreadableSourceError
 from .restic import ProducerError
-from .sets import DUMP, DUMP_FILE, SET, name_tag, revoke
+from .sets import DUMP, DUMP_FILE, SET, keep_copy, name_tag, revoke
 from .sources import explain_unreadable, find_unreadable, list_excludes, list_sources
 from .table_hashes import TableHash, hash_tables
 
@@ -206,6 +206,7 @@ def _store_files(repository: Repository, manifest: SetManifest, progress: Progre
     except UnreadableSourceError as error:
         _judge_unreadable(repository, manifest, error)
     else:
+        keep_copy(repository, saved.snapshot, manifest.to_json())
         _show_files(saved, progress)
 
 

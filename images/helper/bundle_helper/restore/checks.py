@@ -174,7 +174,8 @@ def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress)
     restic.ask("check", "--no-lock")
     if settings.repository.is_folder:
         with Path(os.devnull).open("wb") as nowhere:
-            output = nowhere.fileno()
-            stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
-            media = str(settings.media_directory)
-            restic.write_to(output, "dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
+            output, media = nowhere.fileno(), str(settings.media_directory)
+            reading_media = ("dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
+            # Each of the two uses one processor, and nothing else runs here meanwhile.
+            with restic.writing_to(output, *reading_media):
+                stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
