@@ -85,16 +85,23 @@ def collect(
         problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
     if not any("authority." in problem for problem in problems):
         problems += authority_check.find_faults(values, now)
+    problems += _find_losses(values, bundle, settings.backup.repository)
+    if problems:
+        raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
+    return Credentials(values=_create_missing(values, settings, now))
+
+
+def _find_losses(values: Mapping[str, str], bundle: Path, repository: str) -> list[str]:
+    """Return a problem for each secret that must never be made a second time, and is missing."""
+    problems = []
     if SIGNING_KEY not in values and (bundle / "compose.yaml").exists():
         problems.append(
             "secrets/signing.key is missing: other servers know this one by it. Restore it from a"
             " backup; for a new identity, delete compose.yaml too"
         )
-    if BACKUP_PASSWORD not in values and _may_hold_sets(bundle, settings.backup.repository):
-        problems.append(_explain_lost_password(bundle, settings.backup.repository))
-    if problems:
-        raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
-    return Credentials(values=_create_missing(values, settings, now))
+    if BACKUP_PASSWORD not in values and _may_hold_sets(bundle, repository):
+        problems.append(_explain_lost_password(bundle, repository))
+    return problems
 
 
 def _may_hold_sets(bundle: Path, repository: str) -> bool:
