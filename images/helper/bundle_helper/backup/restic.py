@@ -47,9 +47,10 @@ class _Child(NamedTuple):
     complaints: IO[str]
 
     def read_reason(self) -> str:
-        """Return the reason for a failure: the first line with an error, what was fatal, or the last line."""
-        lines = [text.splitlines()[0].strip() for text, _ in self._read() if text.strip()]
-        errors = [line for line in lines if "error:" in line]
+        """Return the reason for a failure: the first error, what was fatal, or the last line."""
+        said = [(text.splitlines()[0].strip(), item) for text, item in self._read() if text.strip()]
+        lines = [line for line, _ in said]
+        errors = [line for line, item in said if item or "error:" in line]
         fatal = [line for line in lines if line.startswith("Fatal: ")]
         return (errors or fatal or lines[-1:] or [""])[0].removeprefix("Fatal: ")
 
