@@ -29,7 +29,7 @@ class RepositoryChangedError(HelperError):
 
 def require_own(repository: Repository, record: InstanceRecord) -> None:
     """Raise TakenOverError if another instance has a higher epoch than `record` in the repository."""
-    # Listed once: each answer of a repository costs restic about a second of processor time.
+    # Listed once: restic derives its key from the password anew for each answer.
     snapshots = repository.snapshots()
     held = [(one.epoch, one.instance, one.time) for one in read_takeovers(repository, snapshots)]
     held += [
