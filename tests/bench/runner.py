@@ -8,7 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, image_size, polling, regeneration, startup, throughput
+from tests.bench import (
+    generation,
+    image_size,
+    polling,
+    regeneration,
+    startup,
+    throughput,
+    worker_costs,
+)
 from tests.bench.default_stack import run_default_stack
 from tests.bench.figures import Figure, Level
 from tests.bench.idle_usage import IdleServers
@@ -16,7 +24,7 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9")
 WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
 
 
@@ -57,6 +65,7 @@ class Runner:
             resting.plain.down()
         self._do("4", lambda: throughput.measure(self.context, ours))
         self._do("5", lambda: self._poll(ours, session))
+        self._do("9", lambda: worker_costs.measure(self.context, ours))
         self.figures.sort(key=lambda figure: figure.row)
 
     def _run_without_server(self, between: Callable[[], None]) -> None:
