@@ -18,6 +18,7 @@ from tests.bench import (
     sending,
     startup,
     throughput,
+    worker_costs,
 )
 from tests.bench.default_stack import run_default_stack
 from tests.bench.figures import Figure, Level, place_row
@@ -27,7 +28,7 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11")
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
 WITH_DATA: Final = frozenset({"9", "10", "11"})
 WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3"}
 
@@ -72,6 +73,7 @@ class Runner:
             resting.plain.down()
         self._do("4", lambda: throughput.measure(self.context, ours))
         self._do("5", lambda: self._poll(ours, session))
+        self._do("12", lambda: worker_costs.measure(self.context, ours))
 
     def _run_with_data(self) -> None:
         with run_filled_server(self.context) as server:

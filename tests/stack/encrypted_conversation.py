@@ -122,9 +122,11 @@ class Conversation:
         before = [talker.sending for talker in self.talkers]
         for talker in self.talkers:
             talker.sending = False
-        yield
-        for talker, sending in zip(self.talkers, before, strict=True):
-            talker.sending = sending
+        try:
+            yield
+        finally:
+            for talker, sending in zip(self.talkers, before, strict=True):
+                talker.sending = sending
 
     def accept_rollback(self) -> set[str]:
         """Give up the messages that the restored server does not have; return their event ids."""
