@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ..errors import HelperError
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..backup.repository import Repository
     from ..backup.sets import BackupSet
     from ..settings.backup_settings import RepositorySettings
-
-_ASIDE: Final = ".restored"
 
 
 def find_file(directory: Path) -> Path | None:
@@ -31,12 +29,7 @@ def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> 
     directory = settings.media_directory
     try:
         _empty(directory)
-        target = _choose_target(directory)
-        repository.restore(f"{chosen.snapshot}:{directory}", target, report=report)
-        if target != directory:
-            for path in target.iterdir():
-                path.rename(directory / path.name)
-            target.rmdir()
+        repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
         # The machine where the set was made may have used other numbers; without root they are this user's.
         if os.geteuid() == 0:
             give_tree(directory, settings.media_owner, settings.media_owner)
@@ -64,18 +57,6 @@ def give_tree(directory: Path, uid: int, gid: int) -> None:
         status = path.lstat()
         if (status.st_uid, status.st_gid) != (uid, gid):
             os.lchown(path, uid, gid)
-
-
-def _choose_target(directory: Path) -> Path:
-    """Return where restic writes: it sets the mode of its target, which the target's owner alone may.
-
-    On Kubernetes a volume belongs to root, and to the group of the pod.
-    """
-    if os.geteuid() in {0, directory.stat().st_uid}:
-        return directory
-    target = directory / _ASIDE
-    target.mkdir()
-    return target
 
 
 def _empty(directory: Path) -> None:
