@@ -5,6 +5,7 @@ Importing it takes longer than a whole run without Docker, so it is imported ins
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import psutil
 from python_on_whales import DockerClient, DockerException
@@ -181,6 +182,19 @@ def require_bundle(bundle: Path) -> None:
             f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
             " or name it with --output"
         )
+
+
+def read_model(bundle: Path) -> dict[str, Any]:
+    """Return the model that Compose makes of a bundle, with what is only a command; asks no engine.
+
+    Raises BundleError where there is no bundle, or Compose refuses it.
+    """
+    require_bundle(bundle)
+    command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", "tools"]
+    answer = run_plainly([*command, "config", "--format", "json"])
+    _require(f"Docker Compose refuses the bundle: {answer.stderr}" if answer.returncode else "")
+    # Compose doubles each `$`, so that its output can be read by it again.
+    return cast("dict[str, Any]", json.loads(answer.stdout.replace("$$", "$")))
 
 
 def require_docker() -> None:

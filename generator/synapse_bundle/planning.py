@@ -33,6 +33,8 @@ from .settings.names import name_drill
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
+# Below the context that has a stage for it; no other stage copies it.
+_CONVERTER: Final = PurePosixPath("helper/kubernetes")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 # Rendered for each of Synapse's workers, under its name.
 _PROCESS: Final = PurePosixPath("synapse/workers/process.yaml.j2")
@@ -135,6 +137,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
         "base_url": settings.base_url,
         "federation_address": settings.federation_address,
         "sizing": sizing.share_out(settings.memory, 1 + len(processes)),
+        "storage": sizing.STORAGE,
         "secrets": topology.SECRETS,
         # Also without a DNS token, when the gate opens at once: a new issuer leaves Apache alone.
         "claims": not settings.trial,
@@ -149,6 +152,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "backup": topology.BACKUP,
             "apache": topology.APACHE,
             "cloudflared": topology.CLOUDFLARED,
+            "cluster": topology.CLUSTER,
             "tunnel_network": place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },
@@ -170,7 +174,8 @@ def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
 
 def plan_images() -> Iterable[PlannedFile]:
     """Yield copies of the image contexts, so that the folder alone can build its images."""
-    for path, source in assets.walk(assets.locate(IMAGES)):
+    converter = ((_CONVERTER / path, source) for path, source in assets.walk(assets.CONVERTER))
+    for path, source in (*assets.walk(assets.locate(IMAGES)), *converter):
         content = source.read_bytes()
         mode = _EXECUTABLE if content.startswith(b"#!") else _PLAIN
         yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
@@ -223,7 +228,9 @@ def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", bas
     `context` is the name of that, if another, `base` an image that the build is told.
     """
     prefix = f"{IMAGES}/{context or name}/"
-    chosen = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    aside = f"{IMAGES}/{_CONVERTER}/"
+    found = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    chosen = {path: content for path, content in found.items() if not path.startswith(aside)}
     chosen |= {"": base.encode()} if base else {}
     return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
 

@@ -137,6 +137,16 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse."""
+
+    access: str
+    instance: str
+    published: str
+    patience: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerDeployment:
     """The Cloudflare Worker: its name in the account, the route it answers, the runtime it is for."""
 
@@ -217,6 +227,9 @@ CLOUDFLARED: Final = Cloudflared(
     shell_directory="/srv/shell",
 )
 
+CLUSTER: Final = Cluster(
+    access="/run/cluster", instance="/srv/instance", published="published", patience=120
+)
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
 COMPATIBILITY_DATE: Final = "2026-11-17"
 

@@ -34,8 +34,9 @@ def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> 
     try:
         _empty(directory)
         repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
-        # The machine where the set was made may have used other numbers.
-        give_tree(directory, settings.media_owner, settings.media_owner)
+        # The machine where the set was made may have used other numbers; without root they are this user's.
+        if os.geteuid() == 0:
+            give_tree(directory, settings.media_owner, settings.media_owner)
     except RepositoryError as error:
         if _FULL not in error.message:
             raise
