@@ -76,6 +76,7 @@ def describe_kubelet(state: Path) -> dict[str, Any]:
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},
         # How late a changed Secret reaches its pods; a minute by default.
         "syncFrequency": "5s",
+        "nodeStatusUpdateFrequency": "2s",
     }
 
 
