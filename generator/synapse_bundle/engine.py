@@ -5,6 +5,7 @@ Importing it takes longer than a whole run without Docker, so it is imported ins
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 from python_on_whales import DockerClient, DockerException
@@ -181,6 +182,23 @@ def require_bundle(bundle: Path) -> None:
             f"{bundle} holds no bundle; make one with: synapse-bundle generate,"
             " or name it with --output"
         )
+
+
+def read_model(bundle: Path) -> dict[str, Any]:
+    """Return the model that Compose makes of a bundle, with the services that are only commands.
+
+    Raises BundleError where there is no bundle, or Compose refuses it. No engine is asked.
+    """
+    require_bundle(bundle)
+    command = [str(part) for part in open_client(bundle).docker_compose_cmd]
+    options = ["--profile", "tools", "config", "--format", "json"]
+    answer = run_plainly([*command, *options])
+    if answer.returncode:
+        said = answer.stderr.strip() or "no reason given"
+        raise BundleError(f"Docker Compose cannot read the bundle: {said}")
+    # Compose doubles each `$`, so that its output can be read by it again.
+    model: dict[str, Any] = json.loads(answer.stdout.replace("$$", "$"))
+    return model
 
 
 def require_docker() -> None:

@@ -121,6 +121,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
         "base_url": settings.base_url,
         "federation_address": settings.federation_address,
         "sizing": sizing.share_out(settings.memory),
+        "storage": sizing.STORAGE,
         "secrets": topology.SECRETS,
         # Whether the helper claims the server's name, or has only a tunnel's credential to release.
         "claims": bool(settings.certificates.acme or settings.tunnel),
@@ -133,6 +134,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "backup": topology.BACKUP,
             "apache": topology.APACHE,
             "cloudflared": topology.CLOUDFLARED,
+            "cluster": topology.CLUSTER,
             "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },

@@ -55,3 +55,17 @@ def share_out(memory: int) -> Sizing:
         cache_ceiling=synapse * 50 // 100,
         cache_target=synapse * 35 // 100,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """What a cluster is asked for, as Kubernetes writes amounts; in Compose a volume has no size."""
+
+    postgres: str
+    media: str
+    uploads: str
+    backup: str
+    small: str
+
+
+STORAGE: Final = Storage(postgres="10Gi", media="20Gi", uploads="2Gi", backup="5Gi", small="64Mi")

@@ -136,6 +136,19 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What there is on Kubernetes alone: paths, the Secret of what the helper publishes.
+
+    `patience` is how many seconds the edge waits for Synapse before it starts without.
+    """
+
+    access: str
+    instance: str
+    published: str
+    patience: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerDeployment:
     """The Cloudflare Worker: its name in the account, the route it answers, the runtime it is for."""
 
@@ -212,6 +225,10 @@ CLOUDFLARED: Final = Cloudflared(
     port=20241,
     configuration="/etc/cloudflared",
     shell_directory="/srv/shell",
+)
+
+CLUSTER: Final = Cluster(
+    access="/run/cluster", instance="/instance", published="published", patience=120
 )
 
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.

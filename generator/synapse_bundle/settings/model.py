@@ -14,6 +14,7 @@ from ..topology import derive_tunnel_subnet
 from .backup import BackupPolicy
 from .block import Block
 from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
+from .kubernetes import KubernetesSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
 from .tunnel_settings import TunnelChoice, TunnelSettings
 from .well_known import Email, SupportSettings, WorkerSettings
@@ -75,6 +76,7 @@ class Settings(Block):
     ports: PortSettings = PortSettings()
     support: SupportSettings | None = None
     worker: WorkerSettings = WorkerSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
     project: Project = "homeserver"
 
     @field_validator("admin")
@@ -173,6 +175,11 @@ class Settings(Block):
         is not for, and `m.server` needs no certificate for it.
         """
         return self.authority_names if self.certificates.issuer == OWN else (self.homeserver,)
+
+    @property
+    def namespace(self) -> str:
+        """The project as a namespace of Kubernetes, where no name may hold an underscore (RFC 1123)."""
+        return self.project.replace("_", "-").strip("-")
 
     @property
     def tunnel_subnet(self) -> IPv4Network:

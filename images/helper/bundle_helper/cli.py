@@ -13,6 +13,7 @@ import click
 from .accounts.account_commands import user
 from .backup.command_group import backup
 from .claim.claim_commands import claim
+from .cluster.wait_commands import wait
 from .interruption import end_when_asked
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim, user]
+    context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim, user, wait]
 )
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""

@@ -6,4 +6,6 @@ Each duty leaves `<duty>.json`; from these the supervisor makes the status.
 from __future__ import annotations
 
 CERTIFICATE, CLAIM, ACCOUNTS, WATCH = "certificate", "claim", "accounts", "watch"
+# Only in a cluster.
+PUBLICATION = "publication"
 STATUS_FILE = "status.json"

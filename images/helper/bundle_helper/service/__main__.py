@@ -42,6 +42,10 @@ def _do(duty: str, settings: ServiceSettings) -> None:
         from .claim_duty import keep_claim  # noqa: PLC0415
 
         keep_claim(settings)
+    elif duty == status.PUBLICATION:
+        from .publication_duty import keep_publication  # noqa: PLC0415
+
+        keep_publication(settings)
     elif duty == status.ACCOUNTS:
         from ..accounts.registration import ensure_accounts  # noqa: PLC0415
         from .accounts_duty import make_accounts  # noqa: PLC0415

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from ..status import ACCOUNTS, CERTIFICATE, CLAIM, STATUS_FILE, WATCH
+from ..status import ACCOUNTS, CERTIFICATE, CLAIM, PUBLICATION, STATUS_FILE, WATCH
 from .duty import (
     DUE,
     FAREWELL_SECONDS,
@@ -57,6 +57,7 @@ def main() -> int:
         lambda duty: [sys.executable, "-m", "bundle_helper.service", duty],
         # With a tunnel or a DNS token alone is there anything to claim or to release.
         claims=os.environ["CLAIM_DIRECTORY"] != "none",
+        publishes=os.environ["PUBLISHED_SECRET"] != "none",
     )
     try:
         supervisor.serve()
@@ -79,10 +80,16 @@ class Supervisor:
     """The loop around the duties; `command` is how one is started."""
 
     def __init__(
-        self, directory: str, command: Callable[[str], list[str]], *, claims: bool = False
+        self,
+        directory: str,
+        command: Callable[[str], list[str]],
+        *,
+        claims: bool = False,
+        publishes: bool = False,
     ) -> None:
         self._directory = directory
         self._command = command
+        publication = Duty(PUBLICATION, {"problem": None}, pause=600.0, longest=60.0)
         claim = Duty(CLAIM, {"held": False, "problem": None}, pause=600.0, longest=240.0)
         self._duties = (
             Duty(
@@ -92,6 +99,7 @@ class Supervisor:
                 longest=2400.0,
             ),
             *([claim] if claims else []),
+            *([publication] if publishes else []),
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
         )

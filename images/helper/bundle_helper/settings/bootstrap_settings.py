@@ -46,6 +46,9 @@ class BootstrapSettings(DatabaseSettings):
 
 
 def _parse_volume_owners(text: str) -> tuple[VolumeOwner, ...]:
+    # On Kubernetes volumes are shared by their group.
+    if text == "none":
+        return ()
     return tuple(_parse_volume_owner(entry) for entry in text.split())
 
 

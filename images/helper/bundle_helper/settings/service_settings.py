@@ -12,6 +12,7 @@ from .claim_settings import ClaimSettings, read_claim
 from .environment import Environment, Secret
 from .homeserver_settings import HomeserverSettings
 from .image_pins import ImagePin, parse_pins
+from .publication_settings import PublicationSettings, read_publication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ class ServiceSettings(HomeserverSettings):
     admin_password: Secret
     certificate: CertificateSettings
     claim: ClaimSettings | None
+    publication: PublicationSettings | None
     notification_file: Path | None
     heartbeat_file: Path | None
     state_directory: Path
@@ -65,6 +67,7 @@ class ServiceSettings(HomeserverSettings):
             registration_shared_secret=environment.secret_file("REGISTRATION_SHARED_SECRET_FILE"),
             certificate=certificate,
             claim=read_claim(environment),
+            publication=read_publication(environment),
             notification_file=environment.optional_file("NOTIFICATION_FILE", without="none"),
             heartbeat_file=environment.optional_file("HEARTBEAT_FILE", without="none"),
             state_directory=certificate.state_directory,

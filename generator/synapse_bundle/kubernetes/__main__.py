@@ -1,0 +1,33 @@
+"""The door of `docker compose bridge convert`: the model in /in, the bundle in /templates, manifests to /out.
+
+See https://docs.docker.com/compose/bridge/customize/ for the contract; the bundle comes by `--templates .`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from . import output
+from .bundle_files import read_files
+from .compose_model import ConversionError, read_model
+from .conversion import convert
+
+
+def main(model: Path, bundle: Path, folder: Path) -> int:
+    """Convert, and return the exit code."""
+    try:
+        document = yaml.safe_load(model.read_bytes())
+        if not bundle.is_dir():
+            raise ConversionError("the bundle is missing; pass it with: --templates .")
+        output.fill(folder, convert(document, read_files(bundle, read_model(document))))
+    except (ConversionError, OSError, yaml.YAMLError) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path("/in/compose.yaml"), Path("/templates"), Path("/out")))

@@ -1,0 +1,59 @@
+"""The bundle's files as a conversion needs them: read once, by their path in the bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from .compose_model import ConversionError, Model
+
+SECRETS: Final = "secrets/"
+# Of the hidden files only this one is part of a bundle and without any secret.
+_MANIFEST: Final = ".manifest.json"
+
+
+def read_files(bundle: Path, model: Model) -> dict[str, bytes]:
+    """Return every file below a bundle but what its services write there, such as a repository."""
+    writable = {
+        mount.source.removeprefix("./")
+        for service in model.services.values()
+        for mount in service.mounts
+        if mount.kind == "bind" and not mount.read_only and mount.source != "."
+    }
+    found = {}
+    for directory, names, files in os.walk(bundle):
+        inside = Path(directory).relative_to(bundle)
+        names[:] = sorted(n for n in names if str(inside / n) not in writable and n != "__pycache__")
+        for name in sorted(files):
+            path = Path(directory, name)
+            if path.is_file() and not path.is_symlink() and not name.endswith(".bundle-new"):
+                found[(inside / name).as_posix()] = path.read_bytes()
+    return found
+
+
+def is_secret(path: str) -> bool:
+    """Say whether a file may only be in a Secret."""
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return path.startswith(SECRETS) or (hidden and path != _MANIFEST)
+
+
+def select(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
+    """Return the files of a folder by their path in it; raises ConversionError where there is none."""
+    chosen = {
+        path.removeprefix(f"{folder}/"): content
+        for path, content in files.items()
+        if path.startswith(f"{folder}/")
+    }
+    if not chosen:
+        raise ConversionError(f"the bundle has no folder {folder}; run: synapse-bundle generate")
+    return chosen
+
+
+def name_keys(paths: Iterable[str]) -> dict[str, str]:
+    """Return each path's key, which may hold no slash; raises ConversionError where two are the same."""
+    keys = {path: path.replace("/", "_") for path in paths}
+    if len(set(keys.values())) < len(keys):
+        raise ConversionError("two files of the bundle would have the same key; rename one of them")
+    return keys

@@ -1,0 +1,126 @@
+"""A pod's volumes, and where its containers mount them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Final
+
+from .bundle_files import SECRETS, is_secret, name_keys, select
+from .cluster_file import PodPlan, VolumeHints
+from .compose_model import ConversionError, Mount, Service
+from .objects import Manifest, divide, name
+from .storage import Bundle
+
+# Readable by the group that the pod's volumes belong to, and by nobody else.
+_SECRET_MODE: Final = 0o440
+WHOLE: Final = "bundle"
+WAIT: Final = "wait"
+
+
+class PodVolumes:
+    """Collects the volumes of one pod while its containers are made."""
+
+    def __init__(self, bundle: Bundle, pod: str) -> None:
+        self._bundle = bundle
+        self._pod = pod
+        self._volumes: dict[str, Manifest] = {}
+
+    def to_list(self) -> list[Manifest]:
+        """Return the volumes, sorted by name."""
+        return [{"name": title, **self._volumes[title]} for title in sorted(self._volumes)]
+
+    def mount(self, service: Service) -> list[Manifest]:
+        """Return the mounts of a service's container, sorted by target."""
+        mounts, secrets = [], []
+        for mount in self._bundle.mounts(service):
+            if mount.kind == "bind" and mount.source.startswith(f"./{SECRETS}"):
+                secrets.append(mount)
+            else:
+                mounts.append(self._mount_one(service, mount))
+        if secrets:
+            mounts.append(self._mount_secrets(service, secrets))
+        return sorted(mounts, key=lambda each: str(each["mountPath"]))
+
+    def add(self, title: str, volume: Manifest, target: str, *, read_only: bool) -> Manifest:
+        """Add a volume and return its mount."""
+        self._volumes[title] = volume
+        mount: Manifest = {"name": title, "mountPath": target}
+        return mount | ({"readOnly": True} if read_only else {})
+
+    def _mount_one(self, service: Service, mount: Mount) -> Manifest:
+        if mount.kind == "tmpfs":
+            memory = {"medium": "Memory", "sizeLimit": _write_size(mount.size)}
+            title = name(f"{service.name}{mount.target}")
+            return self.add(title, {"emptyDir": memory}, mount.target, read_only=False)
+        if mount.kind == "volume":
+            volume = self._keep(mount.source)
+            return self.add(mount.source, volume, mount.target, read_only=mount.read_only)
+        if mount.source == ".":
+            return self.add(WHOLE, self._project(), mount.target, read_only=True)
+        if not mount.source.startswith("./"):
+            foreign = {"secretName": name_foreign(service, mount), "defaultMode": _SECRET_MODE}
+            return self.add(foreign["secretName"], {"secret": foreign}, mount.target, read_only=True)
+        folder = mount.source.removeprefix("./")
+        config = {"name": name(folder), "items": _list_items(select(self._bundle.files, folder))}
+        return self.add(name(f"{folder}-files"), {"configMap": config}, mount.target, read_only=True)
+
+    def _mount_secrets(self, service: Service, mounts: list[Mount]) -> Manifest:
+        parents = {str(PurePosixPath(mount.target).parent) for mount in mounts}
+        if len(parents) > 1:
+            raise ConversionError(f"the secrets of {service.name} are mounted in two places")
+        secret = {"secretName": service.name, "defaultMode": _SECRET_MODE}
+        title = f"{service.name}-secrets"
+        return self.add(title, {"secret": secret}, parents.pop(), read_only=True)
+
+    def _keep(self, volume: str) -> Manifest:
+        hints = self._bundle.hint_volume(volume)
+        if self._bundle.is_published(volume, self._pod):
+            return {"secret": self._publish(hints)}
+        if self._bundle.is_claim(volume, self._pod):
+            return {"persistentVolumeClaim": {"claimName": volume}}
+        return {"emptyDir": {"sizeLimit": hints.scratch}}
+
+    def _publish(self, hints: VolumeHints) -> Manifest:
+        # Optional: at first nothing is published, and some of it never.
+        items = [{"key": key, "path": key} for key in hints.published]
+        title = self._bundle.cluster.published
+        return {"secretName": title, "items": items, "defaultMode": _SECRET_MODE, "optional": True}
+
+    def _project(self) -> Manifest:
+        """Return the whole folder, of which each part is in an object of its own."""
+        sources = [
+            {kind: {"name": title, "items": _list_items(part)}}
+            for kind, title, part in divide_bundle(self._bundle)
+        ]
+        return {"projected": {"sources": sources, "defaultMode": _SECRET_MODE}}
+
+
+def name_foreign(service: Service, mount: Mount) -> str:
+    """Return the Secret that the operator has to make of a folder outside the bundle."""
+    return name(f"{service.name}{mount.target}")
+
+
+def divide_bundle(bundle: Bundle) -> list[tuple[str, str, dict[str, bytes]]]:
+    """Return the parts of the whole folder: kind of source, name, contents by path."""
+    hidden = {path: content for path, content in bundle.files.items() if is_secret(path)}
+    shown = {path: content for path, content in bundle.files.items() if not is_secret(path)}
+    parts = [("secret", WHOLE, hidden)]
+    return parts + [
+        ("configMap", f"{WHOLE}-{number}", part) for number, part in enumerate(divide(shown), 1)
+    ]
+
+
+def build_seed(bundle: Bundle, plan: PodPlan, pod: str) -> list[tuple[str, VolumeHints]]:
+    """Return the volumes of a pod that begin with something, with how."""
+    sources = {m.source for s in bundle.members(pod) for m in bundle.mounts(s) if m.kind == "volume"}
+    hints = [(volume, bundle.hint_volume(volume)) for volume in sorted(sources)]
+    return [(volume, hint) for volume, hint in hints if hint.filled or hint.seed]
+
+
+def _list_items(contents: dict[str, bytes]) -> list[Manifest]:
+    return [{"key": key, "path": path} for path, key in sorted(name_keys(contents).items())]
+
+
+def _write_size(size: int) -> str:
+    """Return a number of bytes as Kubernetes writes it."""
+    return f"{size // 1024**2}Mi" if size % 1024**2 == 0 else f"{max(1, size // 1024)}Ki"

@@ -1,0 +1,26 @@
+"""Compose networks -> policies: who may speak with whom."""
+
+from __future__ import annotations
+
+from .objects import Manifest, build
+from .storage import Bundle, find_networks
+
+_EVERYWHERE = ("0.0.0.0/0", "::/0")
+_BOTH = ["Ingress", "Egress"]
+
+
+def build_policies(bundle: Bundle) -> list[Manifest]:
+    """Return one policy for each network, and one that leaves nothing but DNS to every pod."""
+    services = [service for pod in bundle.pods for service in bundle.members(pod)]
+    dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    namespace = bundle.cluster.namespace
+    closed = {"podSelector": {}, "policyTypes": _BOTH, "egress": [{"ports": dns}]}
+    made = [build("NetworkPolicy", "networking.k8s.io/v1", "default", namespace, spec=closed)]
+    for network in find_networks(bundle, services):
+        members = {"podSelector": {"matchLabels": {f"network/{network}": "true"}}}
+        egress: list[Manifest] = [{"to": [members]}]
+        if not bundle.model.networks[network]:
+            egress.append({"to": [{"ipBlock": {"cidr": cidr}} for cidr in _EVERYWHERE]})
+        spec = {**members, "policyTypes": _BOTH, "ingress": [{"from": [members]}], "egress": egress}
+        made.append(build("NetworkPolicy", "networking.k8s.io/v1", network, namespace, spec=spec))
+    return made

@@ -1,0 +1,1 @@
+"""The API of a Kubernetes cluster, as far as the helper needs it."""

@@ -1,0 +1,53 @@
+"""What a pod's preparation waits for, from the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .environment import HIGHEST_PORT, Environment, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseWait:
+    """Synapse's database, as its own role reaches it."""
+
+    host: str
+    port: int
+    database: str
+    role: str
+    password: Secret
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> DatabaseWait:
+        """Read `environ` and the secret file it names; InvalidEnvironmentError lists every problem."""
+        environment = Environment(environ)
+        settings = cls(
+            host=environment.text("DATABASE_HOST"),
+            port=environment.number("DATABASE_PORT", HIGHEST_PORT),
+            database=environment.text("DATABASE_NAME"),
+            role=environment.text("DATABASE_ROLE"),
+            password=environment.secret_file("ROLE_PASSWORD_FILE"),
+        )
+        environment.raise_problems()
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeserverWait:
+    """Synapse's main process past Apache; `version` is what it has to be, "" for any."""
+
+    url: str
+    version: str
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> HomeserverWait:
+        """Read `environ`; InvalidEnvironmentError lists every problem."""
+        environment = Environment(environ)
+        version = environ.get("SYNAPSE_VERSION", "")
+        settings = cls(url=environment.url("SYNAPSE_URL", ("http",)), version=version)
+        environment.raise_problems()
+        return settings
