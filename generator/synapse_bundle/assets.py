@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+# The program's own package that the bundle's context of an image has a copy of.
+CONVERTER: Final = Path(__file__).with_name("kubernetes")
 EXAMPLE: Final = Path(__file__).with_name("settings.example.yaml")
 
 

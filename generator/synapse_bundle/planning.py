@@ -29,6 +29,8 @@ from .settings.names import name_drill
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
+# Below the context that has a stage for it; no other stage copies it.
+_CONVERTER: Final = PurePosixPath("helper/kubernetes")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
@@ -156,7 +158,8 @@ def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
 
 def plan_images() -> Iterable[PlannedFile]:
     """Yield copies of the image contexts, so that the folder alone can build its images."""
-    for path, source in assets.walk(assets.locate(IMAGES)):
+    converter = ((_CONVERTER / path, source) for path, source in assets.walk(assets.CONVERTER))
+    for path, source in (*assets.walk(assets.locate(IMAGES)), *converter):
         content = source.read_bytes()
         mode = _EXECUTABLE if content.startswith(b"#!") else _PLAIN
         yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
@@ -232,7 +235,9 @@ def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", bas
     `context` is the name of that, if another, `base` an image that the build is told.
     """
     prefix = f"{IMAGES}/{context or name}/"
-    chosen = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    aside = f"{IMAGES}/{_CONVERTER}/"
+    found = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
+    chosen = {path: content for path, content in found.items() if not path.startswith(aside)}
     chosen |= {"": base.encode()} if base else {}
     return f"synapse-bundle/{name}:{_digest(chosen)[:12]}"
 

@@ -228,7 +228,7 @@ CLOUDFLARED: Final = Cloudflared(
 )
 
 CLUSTER: Final = Cluster(
-    access="/run/cluster", instance="/instance", published="published", patience=120
+    access="/run/cluster", instance="/srv/instance", published="published", patience=120
 )
 
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.

@@ -63,6 +63,10 @@ def test_what_is_not_rendered_is_copied(shape: Path) -> None:
         f"images/{path}": source.read_bytes()
         for path, source in assets.walk(assets.locate("images"))
     }
+    expected |= {
+        f"images/helper/kubernetes/{path}": source.read_bytes()
+        for path, source in assets.walk(assets.CONVERTER)
+    }
     expected |= {f"secrets/{name}": f"{value}\n".encode() for name, value in secrets.items()}
     rendered = _find_sources(rendered=True)
     files = {str(file.path): file.content for file in plan_shape(shape).files}

@@ -34,7 +34,9 @@ RUNS_ONCE = {"bootstrap", "restore"}
 BACKUP = "backup"
 SEES_THE_FOLDER = {"backup", "restore"}
 WRITES_THE_INSTANCE = {"bootstrap", "restore"}
-HOST_ONLY = {"compose.yaml", "compose.override.yaml", "drill.yaml", "README.md"}
+HOST_ONLY = {
+    *("compose.yaml", "compose.override.yaml", "cluster.yaml", "drill.yaml", "README.md"),
+}
 # What runs at Cloudflare; only this machine asks for localhost.
 ELSEWHERE = {"worker/worker.js", "worker/wrangler.json"}
 

@@ -133,9 +133,7 @@ FAULTS: Final = (
     SeededFault(
         name="a field of Compose", step=Step.SCHEMA, seed=_set(_container, "mem_limit", "1g")
     ),
-    SeededFault(
-        name="half a second", step=Step.SCHEMA, seed=_set(_probe, "periodSeconds", 0.5)
-    ),
+    SeededFault(name="half a second", step=Step.SCHEMA, seed=_set(_probe, "periodSeconds", 0.5)),
     SeededFault(
         name="a restart policy of Compose",
         step=Step.SERVER,
@@ -178,9 +176,7 @@ FAULTS: Final = (
         step=Step.LAWS,
         seed=_set(_synapse, "terminationGracePeriodSeconds", -1),
     ),
-    SeededFault(
-        name="a variable twice", step=Step.LAWS, seed=_add_variable("PYTHONMALLOC")
-    ),
+    SeededFault(name="a variable twice", step=Step.LAWS, seed=_add_variable("PYTHONMALLOC")),
     SeededFault(name="a medium that does not exist", step=Step.LAWS, seed=_use_memory_medium),
 )
 assert len(FAULTS) == 22

@@ -18,6 +18,7 @@ OWNERS = {
             "backup",
             "block",
             "certificates",
+            "kubernetes",
             "loading",
             "model",
             "names",
@@ -33,9 +34,12 @@ OWNERS = {
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
-        for name in ("check", "drill", "generate", "init", "pack", "tunnel", "unpack", "up")
+        for name in (
+            *("check", "drill", "generate", "init", "kubernetes", "pack", "tunnel", "unpack", "up"),
+        )
     },
-    "yaml": {"planning", "settings.yaml_parser"},
+    "yaml": {"planning", "settings.yaml_parser"}
+    | {f"kubernetes.{name}" for name in ("__main__", "cluster_file", "conversion")},
 }
 
 

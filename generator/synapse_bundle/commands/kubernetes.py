@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BundleError
-from ..kubernetes import bundle_files, compose_model, conversion, output
+from ..kubernetes import bundle_files, compose_model, conversion, manifest_folder
 from ..options import output_option
 
 
@@ -25,14 +25,11 @@ def kubernetes(bundle: Path, manifests: Path) -> None:
     from .. import engine
 
     try:
-        output.require_replaceable(manifests)
-        if manifests.resolve().is_relative_to(bundle.resolve()):
-            raise compose_model.ConversionError(
-                f"{manifests} is in the bundle, and would be part of it; choose another --manifests"
-            )
+        manifest_folder.require_replaceable(manifests)
+        manifest_folder.require_outside(manifests, bundle)
         document = engine.read_model(bundle)
         files = bundle_files.read_files(bundle, compose_model.read_model(document))
-        output.replace(manifests, conversion.convert(document, files))
+        manifest_folder.replace(manifests, conversion.convert(document, files))
     except compose_model.ConversionError as error:
         raise BundleError(f"{error}. Nothing was written.") from error
     click.echo(f"{manifests}: written\n\n  kubectl apply -k {manifests}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from . import output
+from . import manifest_folder
 from .bundle_files import read_files
 from .compose_model import ConversionError, read_model
 from .conversion import convert
@@ -20,9 +20,7 @@ def main(model: Path, bundle: Path, folder: Path) -> int:
     """Convert, and return the exit code."""
     try:
         document = yaml.safe_load(model.read_bytes())
-        if not bundle.is_dir():
-            raise ConversionError("the bundle is missing; pass it with: --templates .")
-        output.fill(folder, convert(document, read_files(bundle, read_model(document))))
+        manifest_folder.fill(folder, convert(document, read_files(bundle, read_model(document))))
     except (ConversionError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1

@@ -7,15 +7,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from .compose_model import ConversionError, Model
+from .compose_model import ComposeModel, ConversionError
 
+# By this a folder is known as one of manifests.
+MARKER: Final = ".synapse-bundle-kubernetes"
 SECRETS: Final = "secrets/"
 # Of the hidden files only this one is part of a bundle and without any secret.
 _MANIFEST: Final = ".manifest.json"
 
 
-def read_files(bundle: Path, model: Model) -> dict[str, bytes]:
-    """Return every file below a bundle but what its services write there, such as a repository."""
+def read_files(bundle: Path, model: ComposeModel) -> dict[str, bytes]:
+    """Return every file below a bundle but what its services write there, such as a repository.
+
+    Manifests are not part of it. Raises ConversionError where there is no folder.
+    """
+    if not bundle.is_dir():
+        raise ConversionError("the bundle is missing; pass it with: --templates .")
     writable = {
         mount.source.removeprefix("./")
         for service in model.services.values()
@@ -25,7 +32,12 @@ def read_files(bundle: Path, model: Model) -> dict[str, bytes]:
     found = {}
     for directory, names, files in os.walk(bundle):
         inside = Path(directory).relative_to(bundle)
-        names[:] = sorted(n for n in names if str(inside / n) not in writable and n != "__pycache__")
+        if MARKER in files:
+            names.clear()
+            continue
+        names[:] = sorted(
+            n for n in names if str(inside / n) not in writable and n != "__pycache__"
+        )
         for name in sorted(files):
             path = Path(directory, name)
             if path.is_file() and not path.is_symlink() and not name.endswith(".bundle-new"):

@@ -133,6 +133,4 @@ def read_cluster_file(files: Mapping[str, bytes]) -> ClusterFile:
 
 
 def _freeze(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: tuple(value) if isinstance(value, list) else value for key, value in block.items()
-    }
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}

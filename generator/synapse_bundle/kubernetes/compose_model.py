@@ -36,7 +36,7 @@ class Mount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class HealthCheck:
     """A health check; times are whole seconds, `start` how long a start may take."""
 
     command: tuple[str, ...]
@@ -47,7 +47,7 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class ComposeService:
     """One service of the model; `memory` is in bytes, `grace` in seconds."""
 
     name: str
@@ -62,21 +62,21 @@ class Service:
     mounts: tuple[Mount, ...]
     networks: tuple[str, ...]
     memory: int
-    health: Health | None
+    health: HealthCheck | None
     grace: int
     inputs: str
     hostname: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class ComposeModel:
     """The services, and the networks with whether they have no way out."""
 
-    services: Mapping[str, Service]
+    services: Mapping[str, ComposeService]
     networks: Mapping[str, bool]
 
 
-def read_model(document: Mapping[str, Any]) -> Model:
+def read_model(document: Mapping[str, Any]) -> ComposeModel:
     """Return a model; raises ConversionError for one that is not of a bundle."""
     try:
         root = document["services"]["apache"]["build"]["context"].removesuffix(_CONTEXT)
@@ -89,12 +89,12 @@ def read_model(document: Mapping[str, Any]) -> Model:
     networks = {
         name: bool((each or {}).get("internal")) for name, each in document["networks"].items()
     }
-    return Model(services=services, networks=dict(sorted(networks.items())))
+    return ComposeModel(services=services, networks=dict(sorted(networks.items())))
 
 
-def _read_service(name: str, service: Mapping[str, Any], root: str) -> Service:
+def _read_service(name: str, service: Mapping[str, Any], root: str) -> ComposeService:
     uid, _, gid = str(service["user"]).partition(":")
-    return Service(
+    return ComposeService(
         name=name,
         image=service["image"],
         built=service["image"].startswith("synapse-bundle/"),
@@ -146,10 +146,10 @@ def _relate(source: str, root: str) -> str:
     return str(inside) if str(inside) == "." else f"./{inside}"
 
 
-def _read_health(check: Mapping[str, Any] | None) -> Health | None:
+def _read_health(check: Mapping[str, Any] | None) -> HealthCheck | None:
     if not check or check.get("disable"):
         return None
-    return Health(
+    return HealthCheck(
         command=tuple(check["test"][1:]),
         interval=read_duration(check["interval"]),
         timeout=read_duration(check["timeout"]),

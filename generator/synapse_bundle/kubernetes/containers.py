@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .cluster_file import PodPlan, ServiceHints
-from .compose_model import Health, Service
+from .compose_model import ComposeService, HealthCheck
 from .objects import Manifest
 
 _MIB = 1024**2
@@ -18,7 +18,7 @@ _PLAIN_PERIOD = 10
 
 
 def build_container(
-    service: Service, hint: ServiceHints, plan: PodPlan, mounts: list[Manifest]
+    service: ComposeService, hint: ServiceHints, plan: PodPlan, mounts: list[Manifest]
 ) -> Manifest:
     """Return the container of a service; no limit of processor time, which would slow long polls."""
     environment = {**service.environment, **hint.environment}
@@ -84,7 +84,7 @@ def escape(text: str) -> str:
     return text.replace("$(", "$$(")
 
 
-def _build_probes(health: Health | None, hint: ServiceHints) -> Manifest:
+def _build_probes(health: HealthCheck | None, hint: ServiceHints) -> Manifest:
     """Return the probes; none that kills for silence, which in a schema migration destroys hours."""
     if health is None:
         return {}

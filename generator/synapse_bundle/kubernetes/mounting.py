@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from .bundle_files import SECRETS, is_secret, name_keys, select
-from .cluster_file import PodPlan, VolumeHints
-from .compose_model import ConversionError, Mount, Service
+from .cluster_file import VolumeHints
+from .compose_model import ComposeService, ConversionError, Mount
 from .objects import Manifest, divide, name
 from .storage import Bundle
 
@@ -29,7 +29,7 @@ class PodVolumes:
         """Return the volumes, sorted by name."""
         return [{"name": title, **self._volumes[title]} for title in sorted(self._volumes)]
 
-    def mount(self, service: Service) -> list[Manifest]:
+    def mount(self, service: ComposeService) -> list[Manifest]:
         """Return the mounts of a service's container, sorted by target."""
         mounts, secrets = [], []
         for mount in self._bundle.mounts(service):
@@ -47,7 +47,7 @@ class PodVolumes:
         mount: Manifest = {"name": title, "mountPath": target}
         return mount | ({"readOnly": True} if read_only else {})
 
-    def _mount_one(self, service: Service, mount: Mount) -> Manifest:
+    def _mount_one(self, service: ComposeService, mount: Mount) -> Manifest:
         if mount.kind == "tmpfs":
             memory = {"medium": "Memory", "sizeLimit": _write_size(mount.size)}
             title = name(f"{service.name}{mount.target}")
@@ -58,13 +58,16 @@ class PodVolumes:
         if mount.source == ".":
             return self.add(WHOLE, self._project(), mount.target, read_only=True)
         if not mount.source.startswith("./"):
-            foreign = {"secretName": name_foreign(service, mount), "defaultMode": _SECRET_MODE}
-            return self.add(foreign["secretName"], {"secret": foreign}, mount.target, read_only=True)
+            title = name_foreign(service, mount)
+            foreign = {"secretName": title, "defaultMode": _SECRET_MODE}
+            return self.add(title, {"secret": foreign}, mount.target, read_only=True)
         folder = mount.source.removeprefix("./")
         config = {"name": name(folder), "items": _list_items(select(self._bundle.files, folder))}
-        return self.add(name(f"{folder}-files"), {"configMap": config}, mount.target, read_only=True)
+        return self.add(
+            name(f"{folder}-files"), {"configMap": config}, mount.target, read_only=True
+        )
 
-    def _mount_secrets(self, service: Service, mounts: list[Mount]) -> Manifest:
+    def _mount_secrets(self, service: ComposeService, mounts: list[Mount]) -> Manifest:
         parents = {str(PurePosixPath(mount.target).parent) for mount in mounts}
         if len(parents) > 1:
             raise ConversionError(f"the secrets of {service.name} are mounted in two places")
@@ -95,7 +98,7 @@ class PodVolumes:
         return {"projected": {"sources": sources, "defaultMode": _SECRET_MODE}}
 
 
-def name_foreign(service: Service, mount: Mount) -> str:
+def name_foreign(service: ComposeService, mount: Mount) -> str:
     """Return the Secret that the operator has to make of a folder outside the bundle."""
     return name(f"{service.name}{mount.target}")
 
@@ -110,9 +113,11 @@ def divide_bundle(bundle: Bundle) -> list[tuple[str, str, dict[str, bytes]]]:
     ]
 
 
-def build_seed(bundle: Bundle, plan: PodPlan, pod: str) -> list[tuple[str, VolumeHints]]:
+def find_beginnings(bundle: Bundle, pod: str) -> list[tuple[str, VolumeHints]]:
     """Return the volumes of a pod that begin with something, with how."""
-    sources = {m.source for s in bundle.members(pod) for m in bundle.mounts(s) if m.kind == "volume"}
+    sources = {
+        m.source for s in bundle.members(pod) for m in bundle.mounts(s) if m.kind == "volume"
+    }
     hints = [(volume, bundle.hint_volume(volume)) for volume in sorted(sources)]
     return [(volume, hint) for volume, hint in hints if hint.filled or hint.seed]
 

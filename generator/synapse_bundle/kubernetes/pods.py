@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .cluster_file import PodPlan, VolumeHints
 from .containers import build_container, build_environment, build_preparation
-from .mounting import WAIT, PodVolumes, build_seed
+from .mounting import WAIT, PodVolumes, find_beginnings
 from .objects import Manifest, label_pod
 from .storage import Bundle, find_networks
 
@@ -22,7 +22,7 @@ def build_template(bundle: Bundle, pod: str) -> Manifest:
     volumes = PodVolumes(bundle, pod)
     user = plan.user or services[0].uid
     first = _build_preparations(bundle, pod, volumes, user)
-    containers = []
+    containers: list[Manifest] = []
     for service in services:
         hint = bundle.cluster.hint(service.name)
         built = build_container(service, hint, plan, volumes.mount(service))
@@ -94,14 +94,12 @@ def _place(bundle: Bundle, pod: str, plan: PodPlan) -> Manifest:
     return {"affinity": {"podAffinity": required}}
 
 
-def _build_preparations(
-    bundle: Bundle, pod: str, volumes: PodVolumes, user: int
-) -> list[Manifest]:
+def _build_preparations(bundle: Bundle, pod: str, volumes: PodVolumes, user: int) -> list[Manifest]:
     """Return what runs before a pod's services: volumes that begin with something, then waits."""
     plan, image = bundle.cluster.pods[pod], bundle.cluster.preparation
     seeds = [
         _build_fill(volume, hint, image, user, volumes)
-        for volume, hint in build_seed(bundle, plan, pod)
+        for volume, hint in find_beginnings(bundle, pod)
     ]
     return seeds + [_build_wait(bundle, name, image, user, volumes) for name in plan.waits]
 
@@ -120,13 +118,11 @@ def _build_fill(
         {"name": volume, "mountPath": "/seeded"},
         volumes.add(f"seed-{volume}", secret, "/seed", read_only=True),
     ]
-    command = ("sh", "-c", _SEED, "seed", f"/seed/{key}", f"/seeded/{key}")
-    return build_preparation(f"seed-{volume}", image, command, user, volumeMounts=mounts)
+    seed = ("sh", "-c", _SEED, "seed", f"/seed/{key}", f"/seeded/{key}")
+    return build_preparation(f"seed-{volume}", image, seed, user, volumeMounts=mounts)
 
 
-def _build_wait(
-    bundle: Bundle, name: str, image: str, user: int, volumes: PodVolumes
-) -> Manifest:
+def _build_wait(bundle: Bundle, name: str, image: str, user: int, volumes: PodVolumes) -> Manifest:
     wait = bundle.cluster.waits[name]
     more: dict[str, Any] = {"env": build_environment(wait.environment)}
     if wait.secrets:

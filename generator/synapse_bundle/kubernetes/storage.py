@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .cluster_file import ClusterFile, VolumeHints
-from .compose_model import ConversionError, Model, Mount, Service
+from .compose_model import ComposeModel, ComposeService, ConversionError, Mount
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
     """Everything that a conversion starts from."""
 
-    model: Model
+    model: ComposeModel
     cluster: ClusterFile
     files: Mapping[str, bytes]
 
@@ -26,12 +26,12 @@ class Bundle:
             if any(service in self.model.services for service in plan.containers)
         ]
 
-    def members(self, pod: str) -> list[Service]:
+    def members(self, pod: str) -> list[ComposeService]:
         """Return the services of a pod, those that run first before the others."""
         names = self.cluster.pods[pod].members
         return [self.model.services[name] for name in names if name in self.model.services]
 
-    def mounts(self, service: Service) -> list[Mount]:
+    def mounts(self, service: ComposeService) -> list[Mount]:
         """Return what a service mounts in a cluster."""
         hint = self.cluster.hint(service.name)
         kept = [mount for mount in service.mounts if mount.source not in hint.without]
@@ -56,7 +56,9 @@ class Bundle:
         """Return how a volume is kept; raises ConversionError for one of the operator's own."""
         by_name = {hints.name or name: hints for name, hints in self.cluster.volumes.items()}
         if volume not in by_name:
-            raise ConversionError(f"volume {volume!r} is not in cluster.yaml; use a service of yours")
+            raise ConversionError(
+                f"volume {volume!r} is not in cluster.yaml; use a service of yours"
+            )
         return by_name[volume]
 
     def find_users(self, volume: str) -> list[str]:
@@ -85,7 +87,9 @@ class Bundle:
 
     def claims(self, pod: str) -> set[str]:
         """Return the volumes of a pod that outlive it."""
-        sources = {m.source for s in self.members(pod) for m in self.mounts(s) if m.kind == "volume"}
+        sources = {
+            m.source for s in self.members(pod) for m in self.mounts(s) if m.kind == "volume"
+        }
         return {volume for volume in sources if self.is_claim(volume, pod)}
 
     def find_neighbor(self, pod: str) -> str | None:
@@ -102,9 +106,12 @@ class Bundle:
     def _find_connected(self, pod: str) -> list[str]:
         """Return the standing pods that are tied to a pod by claims, in order."""
         found = {pod}
-        while more := {
-            one for one in self.pods for other in found if self.claims(one) & self.claims(other)
-        } - found:
+        while (
+            more := {
+                one for one in self.pods for other in found if self.claims(one) & self.claims(other)
+            }
+            - found
+        ):
             found |= more
         return [one for one in self.pods if one in found and self.is_standing(one)]
 
@@ -115,7 +122,7 @@ def order(bundle: Bundle) -> Iterator[tuple[str, VolumeHints]]:
         yield volume, bundle.hint_volume(volume)
 
 
-def find_networks(bundle: Bundle, services: Iterable[Service]) -> list[str]:
+def find_networks(bundle: Bundle, services: Iterable[ComposeService]) -> list[str]:
     """Return the networks of services, less those that have all of their members in one pod."""
     shared = []
     for network in sorted({network for service in services for network in service.networks}):

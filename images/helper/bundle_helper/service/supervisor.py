@@ -57,7 +57,7 @@ def main() -> int:
         lambda duty: [sys.executable, "-m", "bundle_helper.service", duty],
         # With a tunnel or a DNS token alone is there anything to claim or to release.
         claims=os.environ["CLAIM_DIRECTORY"] != "none",
-        publishes=os.environ["PUBLISHED_SECRET"] != "none",
+        publishes=os.environ["PUBLICATION"] != "none",
     )
     try:
         supervisor.serve()

@@ -32,7 +32,7 @@ class PublicationSettings:
 
 def read_publication(environment: Environment) -> PublicationSettings | None:
     """Return the settings, noting problems; None outside a cluster, where volumes are shared."""
-    place = environment.read("PUBLISHED_SECRET", _parse_secret, None)
+    place = environment.read("PUBLICATION", _parse_secret, None)
     access = environment.optional_path("CLUSTER_ACCESS_DIRECTORY", without=_NONE)
     if place is None or access is None:
         return None

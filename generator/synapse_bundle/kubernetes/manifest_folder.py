@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from .bundle_files import MARKER
 from .compose_model import ConversionError
 
-# By this a folder is known as one of manifests.
-MARKER: Final = ".synapse-bundle-kubernetes"
 _NOTE: Final = b"Written by synapse-bundle kubernetes, which replaces this folder as a whole.\n"
 
 
@@ -24,6 +23,12 @@ def require_replaceable(folder: Path) -> None:
         raise ConversionError(
             f"{folder} holds other files and would be replaced; choose another --manifests"
         )
+
+
+def require_outside(folder: Path, bundle: Path) -> None:
+    """Raise ConversionError for a folder in the bundle, of which it would be a part."""
+    if folder.resolve().is_relative_to(bundle.resolve()):
+        raise ConversionError(f"{folder} is in the bundle; choose another --manifests")
 
 
 def replace(folder: Path, manifests: Mapping[str, bytes]) -> None:

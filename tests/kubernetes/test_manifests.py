@@ -1,0 +1,206 @@
+"""The manifests of every supported shape: laws, strict schemas, and what a review reads."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from synapse_bundle.kubernetes.conversion import convert
+from tests.bundles import plan_shape, read_compose
+from tests.kubernetes import laws
+from tests.kubernetes.conversions import (
+    Manifest,
+    convert_shape,
+    find_templates,
+    list_containers,
+    model_compose,
+    parse,
+    read_plan,
+)
+from tests.kubernetes.faults import FAULTS, SeededFault, Step
+from tests.settings import SHAPES
+
+GOLDEN = Path(__file__).with_name("golden")
+VERSIONS = ("1.33", "1.36", "1.37")
+# In which pod a service is; another one has the name of its pod.
+PODS = {"bootstrap": "helper", "apache": "edge", "cloudflared": "edge"}
+# What the review of a golden file is about; the rest is what the bundle's own golden files hold.
+REVIEWED = ("full", "trial")
+NOT_REVIEWED = ("secrets.yaml", "configuration.yaml", "backup/job.yaml", "restore/job.yaml")
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
+
+
+def find_shape(name: str) -> Path:
+    return next(shape for shape in SHAPES if shape.stem == name)
+
+
+@shapes
+def test_laws_hold(shape: Path) -> None:
+    """Names, selectors, mounts, references, restrictions, secrets."""
+    laws.check(parse(convert_shape(shape)))
+
+
+@shapes
+def test_a_second_conversion_is_the_same(shape: Path) -> None:
+    """Byte for byte, also when the model arrives in another order."""
+    plan = plan_shape(shape)
+    model = model_compose(plan)
+    model["services"] = dict(reversed(model["services"].items()))
+    files = dict(reversed(read_plan(plan).items()))
+    assert convert(model, files) == convert_shape(shape)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@shapes
+def test_strict_schemas_accept_it(shape: Path, version: str) -> None:
+    """Of the oldest supported version, and the newest known ones."""
+    for each in parse(convert_shape(shape)):
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+@shapes
+def test_every_file_is_where_compose_mounts_it(shape: Path) -> None:
+    """Each service sees the same files with the same content, and no other ones."""
+    plan = plan_shape(shape)
+    files, objects = read_plan(plan), parse(convert_shape(shape))
+    for name, service in read_compose(plan)["services"].items():
+        template = find_templates(objects)[PODS.get(name, name)]
+        container = next(c for c in list_containers(template) if c["name"] == name)
+        assert list_mounted(objects, template, container) == list_bound(service, files), name
+
+
+def list_bound(service: dict[str, Any], files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return what a service of Compose sees of the bundle, by path in the container."""
+    found = {}
+    for mount in service["volumes"]:
+        if mount["type"] != "bind" or not mount.get("read_only"):
+            continue
+        source = mount["source"].removeprefix("./")
+        for path, content in files.items():
+            if source == ".":
+                found[f"{mount['target']}/{path}"] = content
+            elif path == source:
+                found[mount["target"]] = content
+            elif path.startswith(f"{source}/"):
+                found[f"{mount['target']}/{path.removeprefix(f'{source}/')}"] = content
+    return found
+
+
+def list_mounted(
+    objects: list[Manifest], template: Manifest, container: Manifest
+) -> dict[str, bytes]:
+    """Return what a container sees of ConfigMaps and Secrets that the conversion made."""
+    held = {
+        (o["kind"].lower(), o["metadata"]["name"]): read_data(o)
+        for o in objects
+        if o["kind"] in {"ConfigMap", "Secret"}
+    }
+    volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+    found = {}
+    for mount in container["volumeMounts"]:
+        volume = volumes[mount["name"]]
+        for part in volume.get("projected", {}).get("sources", [volume]):
+            for kind in {"configMap", "secret"} & set(part):
+                source = part[kind]
+                data = held.get((kind.lower(), source.get("secretName") or source["name"]), {})
+                places = {item["key"]: item["path"] for item in source.get("items", [])}
+                for key, content in data.items():
+                    found[f"{mount['mountPath']}/{places.get(key, key)}"] = content
+    return found
+
+
+def read_data(held: Manifest) -> dict[str, bytes]:
+    """Return the content of a ConfigMap or Secret by key."""
+    if held["kind"] == "Secret":
+        return {key: base64.b64decode(value) for key, value in held.get("data", {}).items()}
+    binary = {key: base64.b64decode(value) for key, value in held.get("binaryData", {}).items()}
+    return {key: value.encode() for key, value in held["data"].items()} | binary
+
+
+@shapes
+def test_who_shares_a_network_may_speak(shape: Path) -> None:
+    """The policies allow exactly the pairs of pods that share a Compose network."""
+    model, objects = read_compose(plan_shape(shape)), parse(convert_shape(shape))
+    networks: dict[str, set[str]] = {}
+    for name, service in model["services"].items():
+        networks.setdefault(PODS.get(name, name), set()).update(service["networks"])
+    pairs = {
+        frozenset((one, other))
+        for one in networks
+        for other in networks
+        if one != other and networks[one] & networks[other]
+    }
+    assert laws.find_pairs(objects) == pairs
+    internal = {name for name, each in model["networks"].items() if (each or {}).get("internal")}
+    out = {pod for pod, names in networks.items() if names - internal}
+    assert laws.find_ways_out(objects) == out
+    assert "postgres" not in out
+
+
+@shapes
+def test_a_change_rolls_what_it_concerns(shape: Path) -> None:
+    """Another content of a mounted file changes the annotation of the pods that see it, and no other."""
+    plan = plan_shape(shape)
+    model = model_compose(plan)
+    model["services"]["synapse"]["labels"]["synapse-bundle.inputs"] = "another"
+    before = find_templates(parse(convert_shape(shape)))
+    after = find_templates(parse(convert(model, read_plan(plan))))
+    assert {name for name in before if before[name] != after[name]} == {"synapse"}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_each_seeded_fault_is_found_by_its_step(fault: SeededFault) -> None:
+    """The schemas find what they can, our laws what nothing else does."""
+    objects = parse(convert_shape(find_shape("full")))
+    sound = copy.deepcopy(objects)
+    fault.seed(objects)
+    changed = [each for each, before in zip(objects, sound, strict=True) if each != before]
+    assert len(changed) == 1
+    assert (fault.step is Step.SCHEMA) == (not follows_schemas(changed))
+    if fault.step is Step.LAWS:
+        with pytest.raises(AssertionError):
+            laws.check(objects)
+
+
+def follows_schemas(objects: list[Manifest]) -> bool:
+    try:
+        for each in objects:
+            kubernetes_validate.validate(each, VERSIONS[0], strict=True)
+    except kubernetes_validate.ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", REVIEWED)
+def test_manifests_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    """The manifests equal the committed ones; `make golden` rewrites them."""
+    directory = GOLDEN / name
+    made = {
+        path: mask(content)
+        for path, content in convert_shape(find_shape(name)).items()
+        if path not in NOT_REVIEWED
+    }
+    if request.config.getoption("--update-golden"):
+        shutil.rmtree(directory, ignore_errors=True)
+        for path, text in made.items():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_text(text)
+    golden = {
+        path.relative_to(directory).as_posix(): path.read_text()
+        for path in directory.rglob("*.yaml")
+    }
+    assert made == golden
+
+
+def mask(content: bytes) -> str:
+    """Return a manifest without what follows from the contents of files."""
+    text = re.sub(r"(synapse-bundle/\w+:)[0-9a-f]{12}", r"\1<context>", content.decode())
+    text = re.sub(r"newTag: '?[0-9a-f]{12}'?$", "newTag: <context>", text, flags=re.MULTILINE)
+    return re.sub(r"(\w+=)[0-9a-f]{64}", r"\1<inputs>", text)
