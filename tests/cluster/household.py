@@ -46,13 +46,15 @@ class Household:
 
     def convert(self) -> None:
         """Write the manifests with the command, as a user would."""
-        bundle, target = str(self.stack.directory), str(self.manifests)
-        run([sys.executable, "-m", "synapse_bundle", "kubernetes", target, "--output", bundle])
+        folders = ["--output", str(self.stack.directory), "--manifests", str(self.manifests)]
+        run([sys.executable, "-m", "synapse_bundle", "kubernetes", *folders])
 
     def list_images(self) -> list[str]:
         """Return every image that the manifests name."""
         drawn = self.cluster.kubectl("kustomize", str(self.manifests))
-        named = {line.split("image:")[1].strip(" \"'") for line in drawn.splitlines() if "image:" in line}
+        named = {
+            line.split("image:")[1].strip(" \"'") for line in drawn.splitlines() if "image:" in line
+        }
         return sorted(named)
 
     def load(self) -> None:
@@ -154,7 +156,9 @@ class Household:
         self.cluster.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
 
         def is_new() -> bool:
-            done = self.cluster.try_kubectl("get", f"pod/{pod}", "--output=jsonpath={.metadata.uid}")
+            done = self.cluster.try_kubectl(
+                "get", f"pod/{pod}", "--output=jsonpath={.metadata.uid}"
+            )
             return done.returncode == 0 and done.stdout != before
 
         wait_for(is_new, f"{pod} is there again")
