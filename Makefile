@@ -13,7 +13,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -90,6 +90,9 @@ lock: $(VENV)/developer ## Update the helper image's lock files
 
 images: $(VENV)/developer ## Record the digests of the pinned images
 	@$(BIN)/python bin/update_images.py
+
+routes: $(VENV)/developer ## Update what Synapse's workers serve from the pinned image (needs an engine)
+	@$(BIN)/python bin/update_routes.py
 
 release: $(VENV)/developer ## Tag VERSION=1.2.3 and build its wheel and sdist; publishes nothing
 	@$(BIN)/python bin/release.py "$(VERSION)"

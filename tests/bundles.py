@@ -11,7 +11,7 @@ import yaml
 
 from synapse_bundle import planning
 from synapse_bundle.credentials.collection import Credentials
-from synapse_bundle.credentials.generated import MAKERS
+from synapse_bundle.credentials.generated import MAKERS, WORKER_MAKERS
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from tests.settings import DIRECTORY
@@ -28,13 +28,15 @@ class DrillLoader(yaml.SafeLoader):
     """Reads what Compose merges: a value that replaces another, or removes it."""
 
 
-def _construct_list(loader: yaml.SafeLoader, node: yaml.Node) -> list[Any]:
+def _construct_override(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
     assert isinstance(node, yaml.SequenceNode)
     return loader.construct_sequence(node)
 
 
 DrillLoader.add_constructor("!reset", lambda *_: None)
-DrillLoader.add_constructor("!override", _construct_list)
+DrillLoader.add_constructor("!override", _construct_override)
 
 
 def fake_credentials(settings: Settings) -> Credentials:
@@ -45,6 +47,7 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"dns_token": "<dns_token>"} if chosen.acme else {}
     extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
+    extra |= {name: f"<{name}>" for name in WORKER_MAKERS} if settings.processes else {}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
     for key, name in (
         ("credentials", "backup_credentials"),

@@ -130,7 +130,7 @@ def start(bundle: Path, ports: PortSettings) -> None:
     if not run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
         _require("\n".join(_describe_taken(ports)))
     try:
-        client.compose.up(detach=True, wait=True)
+        client.compose.up(detach=True, wait=True, remove_orphans=True)
     except DockerException as error:
         raise BundleError(
             "The bundle did not start; see the error above. More: docker compose logs"

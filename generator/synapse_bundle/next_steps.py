@@ -9,14 +9,18 @@ from .credentials.file_names import DIRECTORY
 from .settings.model import Settings
 
 
-def write_next(bundle: Path, root: Path) -> str:
-    """Return what to type after `generate`, from the directory the operator is in."""
+def write_next(bundle: Path, root: Path, *, smaller: bool = False) -> str:
+    """Return what to type after `generate`, from the directory the operator is in.
+
+    A bundle that became `smaller` may have lost a service, whose container would run on.
+    """
     here = bundle.resolve().parent == root.resolve() and (root / "compose.yaml").exists()
     place = str(_shorten(bundle, root))
     # A quoted name that starts with a hyphen is still an option to `cd`.
     place = shlex.quote(f"./{place}" if place.startswith("-") else place)
     change = "" if here else f"cd {place} && "
-    return f"Next:  {change}docker compose up -d"
+    option = " --remove-orphans" if smaller else ""
+    return f"Next:  {change}docker compose up -d{option}"
 
 
 def write_sign_in(settings: Settings, bundle: Path, root: Path) -> str:

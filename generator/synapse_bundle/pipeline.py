@@ -48,8 +48,8 @@ def write(
     dry_run: bool = False,
     diff: bool = False,
     verbose: bool = False,
-) -> None:
-    """Plan a bundle, compare it with the disk, and write what differs.
+) -> list[FileChange]:
+    """Plan a bundle, compare it with the disk, write what differs, and return it.
 
     `given` are secrets that were given to this run, by the name of their file in the bundle.
     """
@@ -68,6 +68,7 @@ def write(
             _review(prepared.plan, changes, bundle)
             writing.apply(prepared.plan, changes, bundle, prepared.manifest)
     click.echo(_summarize(changes, bundle))
+    return changes
 
 
 def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, str]) -> None:
@@ -145,10 +146,11 @@ def _review(plan: Plan, changes: list[FileChange], bundle: Path) -> None:
         click.echo(f"note      {note}")
 
 
-def show_next(settings: Settings, bundle: Path) -> None:
-    """Print what to type next, and how to sign in then."""
+def show_next(settings: Settings, bundle: Path, changes: Iterable[FileChange]) -> None:
+    """Print what to type next after these changes, and how to sign in then."""
     root = Path()
-    click.echo(f"\n{next_steps.write_next(bundle, root)}\n")
+    smaller = any(change.action is Action.REMOVE for change in changes)
+    click.echo(f"\n{next_steps.write_next(bundle, root, smaller=smaller)}\n")
     click.echo(
         f"Then sign in with any Matrix client:\n{next_steps.write_sign_in(settings, bundle, root)}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,7 +22,12 @@ from .credentials.file_names import (
     ROOT,
     SSH_KEY,
 )
+from .mounted_inputs import AnyKey, digest, digest_inputs, find_sources
+from .networks import place_in_tunnel_network
+from .pools import form_pools
+from .processes import Process
 from .rendering import SUFFIX, Renderer
+from .routes import read_table
 from .settings.model import Settings
 from .settings.names import name_drill
 
@@ -32,6 +36,8 @@ COMPOSE: Final = PurePosixPath("compose.yaml")
 # Below the context that has a stage for it; no other stage copies it.
 _CONVERTER: Final = PurePosixPath("helper/kubernetes")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
+# Rendered for each of Synapse's workers, under its name.
+_PROCESS: Final = PurePosixPath("synapse/workers/process.yaml.j2")
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
 _PLAIN: Final = 0o644
@@ -71,7 +77,12 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     """
     contexts = list(plan_images())
     renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
-    files = [*_plan_secrets(credentials), *contexts, *_plan_tree(renderer)]
+    files = [
+        *_plan_secrets(credentials),
+        *contexts,
+        *_plan_tree(renderer),
+        *_plan_processes(renderer, settings.processes),
+    ]
     # What the bootstrap writes into the folder is not a reason to recreate it.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
     compose = _plan_compose(renderer, inputs | dict(existing))
@@ -118,11 +129,14 @@ def _build_context(
 
 def _build_settings_context(settings: Settings) -> dict[str, Any]:
     """Return what a template may use that depends only on the settings."""
+    processes = settings.processes
     return {
         "settings": settings,
+        "processes": processes,
+        "pools": form_pools(processes, read_table()) if processes else None,
         "base_url": settings.base_url,
         "federation_address": settings.federation_address,
-        "sizing": sizing.share_out(settings.memory),
+        "sizing": sizing.share_out(settings.memory, 1 + len(processes)),
         "storage": sizing.STORAGE,
         "secrets": topology.SECRETS,
         # Whether the helper claims the server's name, or has only a tunnel's credential to release.
@@ -132,12 +146,14 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "postgres": topology.POSTGRES,
             "bootstrap": topology.BOOTSTRAP,
             "synapse": topology.SYNAPSE,
+            "process_networks": settings.process_networks,
+            "valkey": topology.VALKEY,
             "helper": topology.HELPER,
             "backup": topology.BACKUP,
             "apache": topology.APACHE,
             "cloudflared": topology.CLOUDFLARED,
             "cluster": topology.CLUSTER,
-            "tunnel_network": topology.place_in_tunnel_network(settings.tunnel_subnet),
+            "tunnel_network": place_in_tunnel_network(settings.tunnel_subnet),
             "worker": topology.place_worker(settings.server_name),
         },
         "drill_project": name_drill(settings.project),
@@ -169,7 +185,7 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
     """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
-        if target == COMPOSE:
+        if target == COMPOSE or path == _PROCESS:
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
         content = content.replace(b"$", b"$$") if str(target) == "drill.yaml" else content
@@ -180,6 +196,13 @@ def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
                 mode=_SECRET if target.parts[0] == DIRECTORY else _PLAIN,
                 kept=target.name.endswith(_OVERRIDE),
             )
+
+
+def _plan_processes(renderer: Renderer, processes: Iterable[Process]) -> Iterable[PlannedFile]:
+    """Yield the configuration of each of Synapse's workers."""
+    for process in processes:
+        content = renderer.render(_PROCESS, process=process).encode()
+        yield PlannedFile(path=_PROCESS.with_name(f"{process.name}.yaml"), content=content)
 
 
 def _plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedFile:
@@ -199,36 +222,6 @@ def _plan_compose(renderer: Renderer, contents: Mapping[str, bytes]) -> PlannedF
     return PlannedFile(path=COMPOSE, content=text.encode())
 
 
-class AnyKey(dict[str, str]):
-    """Placeholders for the digests in the first of the two renderings."""
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-def find_sources(service: Mapping[str, Any]) -> list[str]:
-    """Return the paths in the bundle that a service mounts.
-
-    Of the whole bundle those count that the environment names.
-    """
-    mounts = [mount for mount in service.get("volumes", []) if mount["type"] == "bind"]
-    sources = [m["source"].removeprefix("./") for m in mounts if m["source"] != "."]
-    for whole in (f"{m['target']}/" for m in mounts if m["source"] == "."):
-        named = map(str, service["environment"].values())
-        sources += [text.removeprefix(whole) for text in named if text.startswith(whole)]
-    return sources
-
-
-def digest_inputs(sources: Iterable[str], contents: Mapping[str, bytes]) -> str:
-    """Return one digest over the named files and all files below the named directories."""
-    chosen = {
-        path: content
-        for path, content in contents.items()
-        if any(path == source or path.startswith(f"{source}/") for source in sources)
-    }
-    return _digest(chosen)
-
-
 def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", base: str = "") -> str:
     """Return the image's name; its tag follows the context, so that a changed one is built.
 
@@ -239,15 +232,7 @@ def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", bas
     found = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
     chosen = {path: content for path, content in found.items() if not path.startswith(aside)}
     chosen |= {"": base.encode()} if base else {}
-    return f"synapse-bundle/{name}:{_digest(chosen)[:12]}"
-
-
-def _digest(contents: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 over paths and contents."""
-    total = hashlib.sha256()
-    for path, content in sorted(contents.items()):
-        total.update(f"{path}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()
+    return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
 
 
 def read_kept(bundle: Path) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,8 @@ class Sizing:
 
     The limits are ceilings, not reservations. The PostgreSQL values follow docs/postgres.md of
     Synapse; the cache values follow its `caches.cache_autotuning`, which starts to evict at
-    `cache_ceiling` until `cache_target` is reached, well below the container's limit.
+    `cache_ceiling` until `cache_target` is reached, well below the container's limit. `synapse`
+    and the two are of each of its processes.
     """
 
     postgres: int
@@ -24,6 +26,7 @@ class Sizing:
     backup: int
     apache: int
     cloudflared: int
+    valkey: int
     shared_buffers: int
     effective_cache_size: int
     maintenance_work_mem: int
@@ -32,10 +35,19 @@ class Sizing:
     cache_target: int
 
 
-def share_out(memory: int) -> Sizing:
-    """Divide `memory` (bytes) among the services."""
+def require_memory(processes: int) -> int:
+    """Return the least `memory` (bytes, whole GiB) for so many processes of Synapse.
+
+    One needs 100 MiB at rest, and evicts its caches from half of its part on.
+    """
+    gib = 1024 * MIB
+    return next(n * gib for n in itertools.count(1) if share_out(n * gib, processes).synapse >= 350)
+
+
+def share_out(memory: int, processes: int = 1) -> Sizing:
+    """Divide `memory` (bytes) among the services; Synapse's part among its `processes`."""
     total = memory // MIB
-    synapse = total * 55 // 100
+    synapse = total * 55 // 100 // processes
     maintenance_work_mem = min(256, total // 32)
     return Sizing(
         postgres=total // 4,
@@ -47,6 +59,8 @@ def share_out(memory: int) -> Sizing:
         backup=512,
         apache=max(512, total // 5),
         cloudflared=128,
+        # It may hold 64 MiB of its own, and buffers of its clients.
+        valkey=128,
         shared_buffers=total // 16,
         effective_cache_size=total // 4,
         maintenance_work_mem=maintenance_work_mem,

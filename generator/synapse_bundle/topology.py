@@ -1,4 +1,4 @@
-"""The services: the one home of every port, path, uid, address and name inside the bundle.
+"""The services: the one home of every port, path, uid and name inside the bundle.
 
 What a Dockerfile or a shell script has to spell itself, tests/bundle/test_topology.py compares.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Final
 
 
@@ -48,11 +47,22 @@ class Bootstrap:
 
 @dataclass(frozen=True, kw_only=True)
 class Synapse(Service):
-    """The homeserver; `uploads` is where it spools what it receives."""
+    """The homeserver; `uploads` is where it spools what it receives.
+
+    Its workers reach the main process at `replication_port`, and serve at `port` as it does.
+    """
 
     configuration: str
     data: str
     uploads: str
+    replication_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valkey(Service):
+    """The bus between Synapse's processes; `data` is a volume of the image that it does not use."""
+
+    data: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +129,6 @@ class Cloudflared(Service):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TunnelNetwork:
-    """The network of cloudflared and Apache: no other container is in it. Addresses are fixed."""
-
-    subnet: str
-    cloudflared: str
-    apache: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Health:
     """What every health check mounts: its script, and a tmpfs for its `state`."""
 
@@ -182,7 +183,9 @@ SYNAPSE: Final = Synapse(
     configuration="/etc/synapse",
     data="/data",
     uploads="/tmp",  # noqa: S108  # a volume
+    replication_port=9093,
 )
+VALKEY: Final = Valkey(host="valkey", uid=999, port=6379, data="/data")
 HELPER: Final = Helper(
     host="helper",
     uid=993,
@@ -233,22 +236,6 @@ CLUSTER: Final = Cluster(
 
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
 COMPATIBILITY_DATE: Final = "2026-11-17"
-
-
-def derive_tunnel_subnet(project: str) -> IPv4Network:
-    """Return the /29 of a project's tunnel network.
-
-    Apache must know cloudflared's address beforehand, so the subnet is fixed. It depends on the
-    project, so that two bundles on one host do not meet, and lies in the upper half of 10/8, which
-    neither Docker's own pools nor most home routers use.
-    """
-    number = int.from_bytes(hashlib.sha256(project.encode()).digest()[:4])
-    return IPv4Network((int(IPv4Network("10.128.0.0/9")[0]) + 8 * (number % 2 ** (29 - 9)), 29))
-
-
-def place_in_tunnel_network(subnet: IPv4Network) -> TunnelNetwork:
-    """Return the second and third usable addresses; Docker takes the first as the gateway."""
-    return TunnelNetwork(subnet=str(subnet), cloudflared=str(subnet[2]), apache=str(subnet[3]))
 
 
 def place_worker(server_name: str) -> WorkerDeployment:

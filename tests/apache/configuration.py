@@ -68,6 +68,12 @@ def plan_domain(support: str = SUPPORT) -> ApacheConfiguration:
     return ApacheConfiguration(homeserver="matrix.example.org", files=files)
 
 
+def plan_workers(preset: str) -> ApacheConfiguration:
+    """Return the configuration of a trial with workers; their network follows from the project."""
+    settings = f"{TRIAL}memory: 4G\nworkers: {preset}\nproject: {PROJECT}\n"
+    return ApacheConfiguration(homeserver="localhost", files=_plan(settings))
+
+
 @functools.cache
 def _plan(settings: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from synapse_bundle.topology import derive_tunnel_subnet
-from tests.apache.configuration import PROJECT, plan_domain, plan_trial
+from synapse_bundle.networks import derive_tunnel_subnet
+from tests.apache.configuration import (
+    PROJECT,
+    ApacheConfiguration,
+    plan_domain,
+    plan_trial,
+    plan_workers,
+)
 from tests.support.engine import try_docker
 
-SHAPES: Final = {"trial": plan_trial, "domain": plan_domain}
+SHAPES: Final[dict[str, Callable[[], ApacheConfiguration]]] = {
+    "trial": plan_trial,
+    "domain": plan_domain,
+}
 ADDRESSES: Final = {
     "trial": ("https://localhost:8443", "localhost:8443"),
     "domain": ("https://matrix.example.org", "matrix.example.org:443"),
+}
+POOLED: Final[dict[str, Callable[[], ApacheConfiguration]]] = {
+    name: functools.partial(plan_workers, name) for name in ("small", "spread")
 }
 shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
 @pytest.mark.engine
-@shapes
+@pytest.mark.parametrize("shape", [*SHAPES, *POOLED])
 def test_apache_accepts_the_configuration(image: str, shape: str, tmp_path: Path) -> None:
     """Apache's own parser accepts each shape without a warning."""
-    folder = SHAPES[shape]().write(tmp_path / "apache")
+    folder = (POOLED | SHAPES)[shape]().write(tmp_path / "apache")
     tmp_path.chmod(0o755)
     # The parser requires a certificate that is not empty, but never reads it.
     script = "echo x >/run/apache2/certificate.pem && apache2 -t -f /etc/homeserver/httpd.conf"

@@ -14,9 +14,10 @@ from bundle_helper.settings.backup_settings import BackupSettings
 from bundle_helper.settings.drill_settings import DrillSettings
 from synapse_bundle import topology
 from synapse_bundle.settings import loading, names
+from synapse_bundle.settings.model import Settings
 from tests.bundle.test_backup_contract import read_environment
 from tests.bundle.test_contract import Watched
-from tests.bundles import DrillLoader, plan_shape, read_compose
+from tests.bundles import DrillLoader, plan_settings, plan_shape, read_compose
 from tests.settings import SHAPES
 from tests.support.processes import run
 
@@ -137,6 +138,26 @@ def test_what_sends_is_off() -> None:
         "modules": [],
         "oidc_providers": [],
     }
+
+
+def read_configuration(settings: Settings) -> dict[str, Any]:
+    """Return what Synapse reads in a drill, keys that say nothing left out."""
+    files = {str(file.path): file.content for file in plan_settings(settings).files}
+    whole: dict[str, Any] = {}
+    for name in ("synapse/homeserver.yaml", "secrets/synapse.yaml", "synapse/drill.yaml"):
+        whole |= yaml.safe_load(files[name])
+    # Each process has its part of the caches, and nobody asks for the secret.
+    idle = {"caches", "worker_replication_secret"}
+    return {key: value for key, value in whole.items() if value is not None and key not in idle}
+
+
+def test_one_process_does_what_workers_did(shape: Path) -> None:
+    """Synapse is configured as one that has no workers, waits for none, and needs no Valkey."""
+    settings = loading.load(shape)
+    alone = read_configuration(settings.model_copy(update={"workers": "none"}))
+    assert read_configuration(settings) == alone | (
+        {"instance_map": {}, "redis": {"enabled": False}} if settings.processes else {}
+    )
 
 
 def test_synapse_is_told_the_same_and_one_thing_more(shape: Path) -> None:

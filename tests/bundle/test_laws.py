@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from synapse_bundle import images, planning, sizing, topology
+from synapse_bundle import images, mounted_inputs, planning, sizing, topology
 from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
@@ -108,6 +108,8 @@ def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
     unmet = {s for s in sources if not any(p == s or p.startswith(f"{s}/") for p in paths)}
     assert unmet == set()
     derived = {"secrets/macaroon_secret_key", "secrets/form_secret"}
+    if "valkey" in model["services"]:
+        derived |= {"secrets/worker_replication_secret", "secrets/valkey_password"}
     unused = {p for p in paths if not any(p == s or p.startswith(f"{s}/") for s in sources)}
     elsewhere = set() if plan.server_name == TRIAL else ELSEWHERE
     assert unused == HOST_ONLY | derived | elsewhere
@@ -369,7 +371,8 @@ def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) 
     for name, service in iterate_services(model):
         for network in service["networks"]:
             members.setdefault(network, set()).add(name)
-    assert members["database"] == {"postgres", "bootstrap", "synapse"} | SEES_THE_FOLDER
+    workers = {name for name in model["services"] if name.startswith("synapse-")}
+    assert members["database"] == {"postgres", "bootstrap", "synapse"} | workers | SEES_THE_FOLDER
     # Only a repository elsewhere needs a way out.
     location = model["services"][BACKUP]["environment"]["BACKUP_REPOSITORY"]
     remote = location != topology.BACKUP.repository
@@ -467,7 +470,7 @@ def test_a_changed_input_changes_the_label_of_its_consumers_alone(shape: Path) -
         contents[str(file.path)] += b"# changed\n"
         for name, service in iterate_services(model):
             label = service["labels"]["synapse-bundle.inputs"]
-            now = planning.digest_inputs(planning.find_sources(service), contents)
+            now = mounted_inputs.digest_inputs(mounted_inputs.find_sources(service), contents)
             mounted = any(PurePosixPath(file.path).is_relative_to(s) for s in reads(service))
             assert (now != label) == mounted, (name, file.path)
 

@@ -26,7 +26,7 @@ SYSTEM_PATHS = {"/bin/bash", "/dev/null"}
 # What the helper spells all the same: a message names certbot's directory.
 HELPER_LITERALS = {HELPER.lineages}
 # Port 443 is HTTPS's own, and 33 and 600 are numbers like any other.
-COMMON_NUMBERS = {0, 33, 443, 600}
+COMMON_NUMBERS = {0, 33, 120, 443, 600}
 
 # What cannot read the topology and has to spell a value: the file, the words around it, the value.
 BOUND = [

@@ -65,6 +65,15 @@ def test_generate_needs_no_settings_and_no_docker(directory: Path) -> None:
     assert password not in done.output
 
 
+def test_a_service_that_is_no_more_is_ended_by_what_to_type(directory: Path) -> None:
+    """Compose leaves the container of a service that is gone; the next command does not."""
+    (directory / "settings.yaml").write_text("workers: small\n")
+    assert "--remove-orphans" not in invoke("generate").output
+    (directory / "settings.yaml").write_text("workers: none\n")
+    assert "docker compose up -d --remove-orphans\n" in invoke("generate").output
+    assert "--remove-orphans" not in invoke("generate").output
+
+
 def test_second_run_changes_nothing(directory: Path) -> None:
     """Nothing is rewritten, not even a time stamp."""
     invoke("generate")
@@ -158,7 +167,7 @@ def test_the_example_names_every_key_with_its_default(repository: Path) -> None:
     assert set(shown) == set(Settings.model_fields)
     settings = loading.parse("\n".join(lines), "settings.example.yaml")
     defaults = Settings()
-    for key in ("admin", "memory", "max_upload_size", "ports", "worker", "project"):
+    for key in ("admin", "memory", "workers", "max_upload_size", "ports", "worker", "project"):
         assert getattr(settings, key) == getattr(defaults, key), key
     for key in ("warn", "fail"):
         assert getattr(settings.certificates, key) == getattr(defaults.certificates, key), key

@@ -52,10 +52,22 @@ COMMANDS = (
 
 def test_first_run_makes_every_secret(tmp_path: Path) -> None:
     """All secrets exist, differ from one another, and pass their own checks."""
-    made = collection.collect(tmp_path, Settings(), tmp_path).values
+    made = collection.collect(tmp_path, Settings(workers="small"), tmp_path).values
     assert set(made) == set(generated.CHECKS)
     assert len(set(made.values())) == len(made)
     assert [name for name, check in generated.CHECKS.items() if check(made[name])] == []
+
+
+def test_a_server_without_workers_has_no_secrets_for_them(tmp_path: Path) -> None:
+    """They are neither made nor read: they wait in their files for the next workers."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    for name in generated.WORKER_MAKERS:
+        (secrets / name).write_text("a secret of before\n")
+    made = collection.collect(tmp_path, Settings(), tmp_path).values
+    assert set(made) & set(generated.WORKER_MAKERS) == set()
+    again = collection.collect(tmp_path, Settings(workers="small"), tmp_path).values
+    assert {again[name] for name in generated.WORKER_MAKERS} == {"a secret of before"}
 
 
 def test_two_bundles_share_no_secret(tmp_path: Path) -> None:

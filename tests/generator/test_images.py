@@ -84,7 +84,7 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
     [
         (
             ["foo=1"],
-            "'foo' is not an image; the images are: postgres, synapse, cloudflared, debian",
+            "'foo' is not an image; the images are: postgres, synapse, valkey, cloudflared, debian",
         ),
         (["foo"], "'foo' is not an image"),
         (["synapse"], "'synapse' names no tag; use for example synapse=v"),

@@ -17,6 +17,7 @@ STAND_INS: Final = {
     "postgres:17-trixie": CONTEXTS / "postgres",
     "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
     "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
+    "valkey/valkey:8.1": CONTEXTS / "valkey",
 }
 # The real tunnel connects to the internet; only the double opens a port for the tests.
 DOUBLES: Final = frozenset({"cloudflare/cloudflared:2026.8.2"})

@@ -130,8 +130,8 @@ def apply(
         if not given and approval.interactive:
             given = _ask_dns_token(planned)
         given |= _carry_out(planned.without_token() if given else planned, bundle, approval)
-    pipeline.write(settings, bundle, settings_path, given, force=False)
-    pipeline.show_next(settings, bundle)
+    changes = pipeline.write(settings, bundle, settings_path, given, force=False)
+    pipeline.show_next(settings, bundle, changes)
 
 
 def _ask_dns_token(planned: CloudflarePlan) -> dict[str, str]:

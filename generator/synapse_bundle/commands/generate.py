@@ -45,7 +45,7 @@ def generate(
         )
     title = "Cloudflare DNS token"
     given = {file_names.TOKEN: secret_input.read_secret(title)} if ask_token else {}
-    pipeline.write(
+    changes = pipeline.write(
         settings,
         bundle,
         settings_path,
@@ -56,4 +56,4 @@ def generate(
         verbose=verbose,
     )
     if not dry_run:
-        pipeline.show_next(settings, bundle)
+        pipeline.show_next(settings, bundle, changes)

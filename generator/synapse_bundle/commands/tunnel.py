@@ -28,5 +28,5 @@ def import_tunnel(settings_path: Path | None, bundle: Path, *, force: bool) -> N
     if not settings.tunnel:
         raise SettingsError("The settings have no tunnel; add the line `tunnel: cloudflare`.")
     given = {file_names.TUNNEL: secret_input.read_secret("Tunnel token")}
-    pipeline.write(settings, bundle, settings_path, given, force=force)
-    pipeline.show_next(settings, bundle)
+    changes = pipeline.write(settings, bundle, settings_path, given, force=force)
+    pipeline.show_next(settings, bundle, changes)

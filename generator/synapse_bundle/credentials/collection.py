@@ -21,7 +21,7 @@ from .file_names import (
     SIGNING_KEY,
     TUNNEL,
 )
-from .generated import CHECKS, MAKERS, decode_base64, encode_base64
+from .generated import CHECKS, MAKERS, WORKER_MAKERS, decode_base64, encode_base64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,8 @@ def collect(
     problems: list[str] = []
     values: dict[str, str] = {}
     for name, check in CHECKS.items():
+        if name in WORKER_MAKERS and not settings.processes:
+            continue
         text = _read_secret(bundle / DIRECTORY / name, check, problems)
         if text is not None:
             values[name] = text
@@ -93,7 +95,8 @@ def collect(
 
 def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
     """Return all values, with generated ones for those that do not exist yet."""
-    created = {name: make() for name, make in MAKERS.items() if name not in values}
+    makers = MAKERS | (WORKER_MAKERS if settings.processes else {})
+    created = {name: make() for name, make in makers.items() if name not in values}
     if AUTHORITY_CERTIFICATE not in values:
         created |= _create_authority(values.get(AUTHORITY_KEY), settings, now)
     return values | created

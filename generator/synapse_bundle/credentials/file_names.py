@@ -9,6 +9,9 @@ DIRECTORY: Final = "secrets"
 # The id that the bootstrap gives a server and its data at the first start.
 INSTANCE: Final = "instance"
 SIGNING_KEY: Final = "signing.key"
+# Between Synapse's processes: only with workers.
+REPLICATION: Final = "worker_replication_secret"
+VALKEY: Final = "valkey_password"
 AUTHORITY_KEY: Final = "authority.key"
 AUTHORITY_CERTIFICATE: Final = "authority.pem"
 

@@ -9,7 +9,14 @@ import string
 from collections.abc import Callable
 from typing import Final
 
-from .file_names import AUTHORITY_CERTIFICATE, AUTHORITY_KEY, INSTANCE, SIGNING_KEY
+from .file_names import (
+    AUTHORITY_CERTIFICATE,
+    AUTHORITY_KEY,
+    INSTANCE,
+    REPLICATION,
+    SIGNING_KEY,
+    VALKEY,
+)
 
 # Without 0, 1, l and o: the first password is typed on a telephone.
 READABLE: Final = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -82,6 +89,11 @@ def _check_instance(value: str) -> str:
     )
 
 
+# Without workers they are not made, and not read where they exist.
+WORKER_MAKERS: Final[dict[str, Callable[[], str]]] = {
+    REPLICATION: _make_token,
+    VALKEY: _make_token,
+}
 MAKERS: Final[dict[str, Callable[[], str]]] = {
     "postgres_password": _make_token,
     "synapse_database_password": _make_token,
@@ -94,7 +106,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    **dict.fromkeys(MAKERS, _check_token),
+    **dict.fromkeys(MAKERS | WORKER_MAKERS, _check_token),
     SIGNING_KEY: _check_signing_key,
     INSTANCE: _check_instance,
     AUTHORITY_KEY: _check_pem,

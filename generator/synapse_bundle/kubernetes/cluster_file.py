@@ -41,9 +41,13 @@ class PodPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceHints:
-    """What a service has in a cluster alone; `without` are volumes and sources that it does not mount."""
+    """What a service has in a cluster alone; `without` are volumes and sources that it does not mount.
+
+    Its `port` is open to every network of it, one of its `private` ports to the named one alone.
+    """
 
     port: int = 0
+    private: Mapping[str, int] = field(default_factory=dict)
     health: str = ""
     alive: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -81,7 +85,10 @@ class Wait:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFile:
-    """All of it; `preparation` is the image of what runs before the services."""
+    """All of it; `preparation` is the image of what runs before the services.
+
+    `addresses` are what is fixed in Compose, with the name that takes its place.
+    """
 
     namespace: str
     pods: Mapping[str, PodPlan]
@@ -90,6 +97,7 @@ class ClusterFile:
     waits: Mapping[str, Wait]
     published: str
     preparation: str
+    addresses: Mapping[str, str]
     registry: str
 
     def hint(self, service: str) -> ServiceHints:
@@ -126,6 +134,7 @@ def read_cluster_file(files: Mapping[str, bytes]) -> ClusterFile:
             waits={name: Wait(**_freeze(each)) for name, each in document["waits"].items()},
             published=document["published"],
             preparation=document["preparation"],
+            addresses=document["addresses"] or {},
             registry=document.get("registry") or "",
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:

@@ -29,7 +29,8 @@ def build_container(
     if hint.command or service.command:
         container["args"] = [escape(part) for part in hint.command or service.command]
     if hint.port:
-        container["ports"] = [{"containerPort": hint.port}]
+        ports = [hint.port, *hint.private.values()]
+        container["ports"] = [{"containerPort": port} for port in ports]
     container["env"] = build_environment(environment)
     container["resources"] = build_resources(service.memory)
     container["securityContext"] = build_security(user, group)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -109,6 +110,17 @@ def _key(contents: Mapping[str, bytes]) -> dict[str, bytes]:
     return {key: contents[path] for path, key in name_keys(contents).items()}
 
 
+def _rename(bundle: Bundle, contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return contents by key, with names in place of what is a fixed address in Compose."""
+    renamed = _key(contents)
+    for address, title in bundle.cluster.addresses.items():
+        pattern = rf"(?<![\d.]){re.escape(address)}(?![\d.])".encode()
+        renamed = {
+            key: re.sub(pattern, title.encode(), content) for key, content in renamed.items()
+        }
+    return renamed
+
+
 def _divide_whole(bundle: Bundle) -> list[tuple[str, str, dict[str, bytes]]]:
     """Return the parts of the whole folder, if a service mounts it."""
     mounts = [m for pod in bundle.pods for s in bundle.members(pod) for m in bundle.mounts(s)]
@@ -128,7 +140,7 @@ def _build_configuration(bundle: Bundle) -> list[Manifest]:
         and not mount.source.startswith(f"./{SECRETS}")
     }
     made = [
-        build_config_map(name(folder), namespace, _key(select(bundle.files, folder)))
+        build_config_map(name(folder), namespace, _rename(bundle, select(bundle.files, folder)))
         for folder in sorted(folders)
     ]
     return made + [

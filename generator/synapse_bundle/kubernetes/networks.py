@@ -21,6 +21,15 @@ def build_policies(bundle: Bundle) -> list[Manifest]:
         egress: list[Manifest] = [{"to": [members]}]
         if not bundle.model.networks[network]:
             egress.append({"to": [{"ipBlock": {"cidr": cidr}} for cidr in _EVERYWHERE]})
-        spec = {**members, "policyTypes": _BOTH, "ingress": [{"from": [members]}], "egress": egress}
+        ingress = [{"from": [members], "ports": _list_ports(bundle, network)}]
+        spec = {**members, "policyTypes": _BOTH, "ingress": ingress, "egress": egress}
         made.append(build("NetworkPolicy", "networking.k8s.io/v1", network, namespace, spec=spec))
     return made
+
+
+def _list_ports(bundle: Bundle, network: str) -> list[Manifest]:
+    """Return the ports that a network's members serve in it."""
+    members = [s.name for s in bundle.model.services.values() if network in s.networks]
+    hints = [bundle.cluster.hint(name) for name in members]
+    ports = {hint.port for hint in hints} | {hint.private.get(network, 0) for hint in hints}
+    return [{"port": port, "protocol": "TCP"} for port in sorted(ports - {0})]

@@ -40,11 +40,18 @@ def _build_workload(namespace: str, pod: str, plan: PodPlan, template: Manifest)
 
 def _build_services(bundle: Bundle, pod: str) -> list[Manifest]:
     """Return a Service for each port of a pod, by the name that other services know."""
-    made = []
+    made: list[Manifest] = []
     for service in bundle.members(pod):
-        port = bundle.cluster.hint(service.name).port
-        if port:
-            spec = {"selector": label_pod(pod), "ports": [{"port": port, "targetPort": port}]}
-            namespace = bundle.cluster.namespace
-            made.append(build("Service", "v1", service.name, namespace, spec=spec))
+        hint = bundle.cluster.hint(service.name)
+        if hint.port:
+            # One of several ports needs a name.
+            ports: list[Manifest] = [{"port": hint.port, "targetPort": hint.port}]
+            if hint.private:
+                ports[0]["name"] = "main"
+                ports += [
+                    {"name": network, "port": port, "targetPort": port}
+                    for network, port in hint.private.items()
+                ]
+            spec = {"selector": label_pod(pod), "ports": ports}
+            made.append(build("Service", "v1", service.name, bundle.cluster.namespace, spec=spec))
     return made

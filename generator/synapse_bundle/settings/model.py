@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
-from ..sizing import MIB
-from ..topology import derive_tunnel_subnet
+from ..networks import ProcessNetworks, derive_tunnel_subnet, place_process_networks
+from ..processes import PRESETS, Process, place_processes
+from ..sizing import MIB, require_memory
 from .backup import BackupPolicy
 from .block import Block
 from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
@@ -72,6 +73,7 @@ class Settings(Block):
     heartbeat: FileName | None = None
     backup: BackupPolicy = BackupPolicy()
     memory: Size = 2 * UNITS["G"]
+    workers: Literal["none", "federation", "small", "spread"] = "none"
     max_upload_size: Size = 90 * MIB
     ports: PortSettings = PortSettings()
     support: SupportSettings | None = None
@@ -137,6 +139,18 @@ class Settings(Block):
             raise ValueError("is more than 1024G, the most that can be shared out")
         return memory
 
+    @field_validator("workers")
+    @classmethod
+    def _check_workers(cls, workers: str, info: Info) -> str:
+        processes = 1 + len(PRESETS[workers])
+        least = require_memory(processes)
+        if processes > 1 and info.data.get("memory", least) < least:
+            raise ValueError(
+                f"makes {processes} processes of Synapse, which need memory: {least // UNITS['G']}G"
+                " or more"
+            )
+        return workers
+
     @field_validator("max_upload_size")
     @classmethod
     def _check_upload_size(cls, size: int, info: Info) -> int:
@@ -186,3 +200,13 @@ class Settings(Block):
         """The network of cloudflared and Apache: the operator's choice, else the project's own."""
         chosen = self.tunnel.subnet if self.tunnel else None
         return chosen or derive_tunnel_subnet(self.project)
+
+    @property
+    def process_networks(self) -> ProcessNetworks:
+        """The networks of Synapse's workers."""
+        return place_process_networks(self.project, self.tunnel_subnet)
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """Synapse's workers."""
+        return place_processes(self.workers, self.process_networks)

@@ -32,7 +32,7 @@ _FORMS: Final[dict[str, tuple[str, str]]] = {
 _OWN_NAMES: Final = frozenset(
     {
         *("apache", "cloudflared", "health", "images", "postgres", "secrets", "synapse", "worker"),
-        *("README.md", "compose.override.yaml", "compose.yaml", "drill.yaml"),
+        *("README.md", "cluster.yaml", "compose.override.yaml", "compose.yaml", "drill.yaml"),
     }
 )
 

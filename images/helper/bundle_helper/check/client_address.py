@@ -7,6 +7,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from ..exchange import Request
 from ..findings import Finding, failed, passed
 from .front_door import RENEW_APACHE, apache
 from .sign_in import DEVICE, SignInError, ask_signed_in
@@ -58,7 +59,8 @@ def _ask_until_noted(settings: ServiceSettings, forged: dict[str, str]) -> tuple
     # Every request carries the forged headers: an honest one would overwrite their trace.
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        answer = ask_signed_in(settings, apache(settings), "/_matrix/client/v3/devices", forged)
+        request = Request(target="/_matrix/client/v3/devices", headers=forged)
+        answer = ask_signed_in(settings, apache(settings), request)
         seen = _address_noted(answer)
         if seen == answer.own_address or any(seen and seen in value for value in forged.values()):
             return answer.own_address, seen

@@ -16,6 +16,7 @@ from .disk_and_heartbeat import probe_watch
 from .encoded_paths import probe_paths
 from .image_ages import probe_ages
 from .name_claim import is_claimed, probe_claim, probe_token
+from .processes import probe_processes, probe_streams
 from .refusals import probe_closed, probe_limit
 from .runner import Probe
 from .served_certificate import probe_chain, probe_current, probe_issuer
@@ -44,13 +45,20 @@ PROBES: Final[tuple[Probe, ...]] = (
     Probe("room on the disk, heartbeat", probe_watch),
 )
 
+# Of a bundle with workers.
+PROCESS_PROBES: Final[tuple[Probe, ...]] = (
+    Probe("each of Synapse's workers answers", probe_processes),
+    Probe("workers keep up with the main process", probe_streams),
+)
+
 
 def list_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:
     """Return the probes of a bundle, without those that go through the public names.
 
     `inside` leaves out what asks anybody in the internet.
     """
-    return PROBES + claim_probes(settings, inside=inside) + backup_probes(settings)
+    workers = PROCESS_PROBES if settings.workers else ()
+    return PROBES + workers + claim_probes(settings, inside=inside) + backup_probes(settings)
 
 
 def claim_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ from ..exchange import Request, ask
 from .front_door import ask_through
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..exchange import Answer, Endpoint
     from ..settings.homeserver_settings import HomeserverSettings
     from ..settings.service_settings import ServiceSettings
@@ -29,20 +28,18 @@ class SignInError(HelperError):
     """The checks' account could not sign in."""
 
 
-def ask_signed_in(
-    settings: ServiceSettings, endpoint: Endpoint, target: str, headers: Mapping[str, str]
-) -> Answer:
-    """Ask `target` of `endpoint` with the checks' token, signing in anew if it has ended."""
+def ask_signed_in(settings: ServiceSettings, endpoint: Endpoint, request: Request) -> Answer:
+    """Send a request with the checks' token, signing in anew if it has ended."""
     token = _token(settings, ended="")
-    answer = _ask(endpoint, target, headers, token)
+    answer = _ask(endpoint, request, token)
     if answer.status == HTTPStatus.UNAUTHORIZED:
-        answer = _ask(endpoint, target, headers, _token(settings, ended=token))
+        answer = _ask(endpoint, request, _token(settings, ended=token))
     return answer
 
 
-def _ask(endpoint: Endpoint, target: str, headers: Mapping[str, str], token: str) -> Answer:
-    authorized = {**headers, "Authorization": f"Bearer {token}"}
-    return ask_through(endpoint, Request(target=target, headers=authorized))
+def _ask(endpoint: Endpoint, request: Request, token: str) -> Answer:
+    authorized = {**request.headers, "Authorization": f"Bearer {token}"}
+    return ask_through(endpoint, replace(request, headers=authorized))
 
 
 def _token(settings: ServiceSettings, *, ended: str) -> str:

@@ -111,6 +111,12 @@ class Environment:
         """Return `host:port` as a pair."""
         return self.read(name, parse_address, ("", 1))
 
+    def addresses(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Return `host:port host:port …` as pairs; none where there is no such variable."""
+        if name not in self._values:
+            return ()
+        return self.read(name, lambda text: tuple(map(parse_address, text.split())), ())
+
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         """Return a URL of a host, optionally a port, and no path; a final slash is dropped."""
         return self.read(name, lambda text: _parse_url(text, schemes), "")

@@ -30,7 +30,8 @@ class ServiceSettings(HomeserverSettings):
     """What `bundle-helper run` and `check` need.
 
     `outside` says whether the public names lead here, by way of the tunnel; `backup_at` when the
-    service `backup` makes a set, None where sets are made by hand alone.
+    service `backup` makes a set, None where sets are made by hand alone. `workers` are the addresses
+    of Synapse's workers, if it has any.
     """
 
     base_url: str
@@ -51,6 +52,7 @@ class ServiceSettings(HomeserverSettings):
     backup_at: time | None
     backup_drill: timedelta | None
     backup_report_file: Path
+    workers: tuple[tuple[str, int], ...]
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> ServiceSettings:
@@ -81,6 +83,7 @@ class ServiceSettings(HomeserverSettings):
             backup_at=environment.read("BACKUP_AT", parse_at, None),
             backup_drill=environment.read("BACKUP_DRILL", parse_drill, None),
             backup_report_file=environment.path("BACKUP_REPORT_FILE"),
+            workers=environment.addresses("SYNAPSE_WORKERS"),
         )
         if len(f"@{settings.admin}:{settings.server_name}") > _LONGEST_USER_ID:
             environment.problems.append(
