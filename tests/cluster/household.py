@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from tests.cluster import steady_requests
+from tests.kubernetes.conversions import find_templates, list_containers
 from tests.lab.kubernetes.cluster import load_images
 from tests.lab.kubernetes.cluster_paths import find_cluster_paths
 from tests.support.kubernetes import KUBECTL, Cluster
@@ -21,6 +24,8 @@ from tests.support.waiting import PATIENCE, wait_for
 
 EDGE: Final = "deployment/edge"
 HELPER: Final = "deployment/helper"
+# Since 1.21 there is policy/v1; before that policy/v1beta1 has the same fields.
+POLICY_MINOR: Final = 21
 KINDS: Final = ("statefulset", "deployment")
 
 
@@ -48,14 +53,19 @@ class Household:
         """Write the manifests with the command, as a user would."""
         folders = ["--output", str(self.stack.directory), "--manifests", str(self.manifests)]
         run([sys.executable, "-m", "synapse_bundle", "kubernetes", *folders])
+        if self.cluster.find_minor() < POLICY_MINOR:
+            for path in self.manifests.glob("*.yaml"):
+                text = path.read_text()
+                path.write_text(
+                    text.replace("apiVersion: policy/v1\n", "apiVersion: policy/v1beta1\n")
+                )
 
     def list_images(self) -> list[str]:
         """Return every image that the manifests name."""
         drawn = self.cluster.kubectl("kustomize", str(self.manifests))
-        named = {
-            line.split("image:")[1].strip(" \"'") for line in drawn.splitlines() if "image:" in line
-        }
-        return sorted(named)
+        templates = find_templates(list(yaml.load_all(drawn, Loader=yaml.CSafeLoader)))
+        containers = [each for one in templates.values() for each in list_containers(one)]
+        return sorted({container["image"] for container in containers})
 
     def load(self) -> None:
         """Carry the images into the lab's node; any other cluster must have them."""
@@ -162,3 +172,25 @@ class Household:
             return done.returncode == 0 and done.stdout != before
 
         wait_for(is_new, f"{pod} is there again")
+
+    def renew(self) -> None:
+        """Let the helper find its certificate missing, as it would find one that is due."""
+        lost = [
+            "sh",
+            "-c",
+            "rm /certificates/live.pem && python3 -m bundle_helper.service certificate",
+        ]
+        done = self.ask_helper(*lost)
+        assert done.returncode == 0, done.stderr
+
+    def set_workers(self, preset: str) -> set[str]:
+        """Run with other workers, and return the names of the workloads that this added."""
+        before = set(self.list_workloads())
+        text = self.stack.settings.read_text()
+        self.stack.settings.write_text(f"{text}memory: 4G\nworkers: {preset}\n")
+        self.stack.generate()
+        self.convert()
+        self.load()
+        self.apply()
+        self.wait_ready()
+        return set(self.list_workloads()) - before

@@ -58,6 +58,11 @@ class Cluster:
         """Whether this is the lab's node, which has no registry and gets its images from here."""
         return self.kubeconfig == find_cluster_paths().kubeconfig
 
+    def find_minor(self) -> int:
+        """Return the server's version within Kubernetes 1, such as 20."""
+        version = json.loads(self.kubectl("version", "--output=json"))["serverVersion"]
+        return int(version["gitVersion"].split(".")[1])
+
     def enter(self, namespace: str) -> Cluster:
         """Return the same cluster in another namespace."""
         return Cluster(kubeconfig=self.kubeconfig, namespace=namespace)
