@@ -138,10 +138,7 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What there is on Kubernetes alone: paths, the Secret of what the helper publishes.
-
-    `patience` is how many seconds the edge waits for Synapse before it starts without.
-    """
+    """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse."""
 
     access: str
     instance: str
@@ -233,7 +230,6 @@ CLOUDFLARED: Final = Cloudflared(
 CLUSTER: Final = Cluster(
     access="/run/cluster", instance="/srv/instance", published="published", patience=120
 )
-
 # Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
 COMPATIBILITY_DATE: Final = "2026-11-17"
 

@@ -133,6 +133,8 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
         "NOTIFICATION_FILE": "none",
         "HEARTBEAT_FILE": "none",
         "CLAIM_DIRECTORY": "none",
+        "PUBLICATION": "none",
+        "CLUSTER_ACCESS_DIRECTORY": "none",
         "STATE_DIRECTORY": str(tmp_path / "state"),
         "SYNAPSE_URL": "http://127.0.0.1:1",
         "APACHE_ADDRESS": "127.0.0.1:1",

@@ -120,7 +120,8 @@ def list_mounted(
     volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
     found = {}
     for mount in container["volumeMounts"]:
-        volume = volumes[mount["name"]]
+        # The folder as a whole is copied from its parts.
+        volume = volumes["bundle-parts" if mount["name"] == "bundle" else mount["name"]]
         for part in volume.get("projected", {}).get("sources", [volume]):
             for kind in {"configMap", "secret"} & set(part):
                 source = part[kind]

@@ -13,7 +13,11 @@ from .storage import Bundle
 
 # Readable by the group that the pod's volumes belong to, and by nobody else.
 _SECRET_MODE: Final = 0o440
+# A backup gives the files to whoever restores them.
+_WHOLE_MODE: Final = 0o444
+_LARGEST_FOLDER: Final = "64Mi"
 WHOLE: Final = "bundle"
+PARTS: Final = "bundle-parts"
 WAIT: Final = "wait"
 
 
@@ -56,7 +60,10 @@ class PodVolumes:
             volume = self._keep(mount.source)
             return self.add(mount.source, volume, mount.target, read_only=mount.read_only)
         if mount.source == ".":
-            return self.add(WHOLE, self._project(), mount.target, read_only=True)
+            # A copy: in the parts every file is a link, which a backup would store as a link.
+            self._volumes[PARTS] = self._project()
+            copy = {"emptyDir": {"sizeLimit": _LARGEST_FOLDER}}
+            return self.add(WHOLE, copy, mount.target, read_only=True)
         if not mount.source.startswith("./"):
             title = name_foreign(service, mount)
             foreign = {"secretName": title, "defaultMode": _SECRET_MODE}
@@ -95,7 +102,7 @@ class PodVolumes:
             {kind: {"name": title, "items": _list_items(part)}}
             for kind, title, part in divide_bundle(self._bundle)
         ]
-        return {"projected": {"sources": sources, "defaultMode": _SECRET_MODE}}
+        return {"projected": {"sources": sources, "defaultMode": _WHOLE_MODE}}
 
 
 def name_foreign(service: ComposeService, mount: Mount) -> str:

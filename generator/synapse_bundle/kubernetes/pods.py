@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .cluster_file import PodPlan, VolumeHints
 from .containers import build_container, build_environment, build_preparation
-from .mounting import WAIT, PodVolumes, find_beginnings
+from .mounting import PARTS, WAIT, WHOLE, PodVolumes, find_beginnings
 from .objects import Manifest, label_pod
 from .storage import Bundle, find_networks
 
@@ -101,6 +101,8 @@ def _build_preparations(bundle: Bundle, pod: str, volumes: PodVolumes, user: int
         _build_fill(volume, hint, image, user, volumes)
         for volume, hint in find_beginnings(bundle, pod)
     ]
+    if any(mount.source == "." for service in bundle.members(pod) for mount in service.mounts):
+        seeds.append(_build_copy(image, user))
     return seeds + [_build_wait(bundle, name, image, user, volumes) for name in plan.waits]
 
 
@@ -120,6 +122,17 @@ def _build_fill(
     ]
     seed = ("sh", "-c", _SEED, "seed", f"/seed/{key}", f"/seeded/{key}")
     return build_preparation(f"seed-{volume}", image, seed, user, volumeMounts=mounts)
+
+
+def _build_copy(image: str, user: int) -> Manifest:
+    """Return what puts the bundle's folder together."""
+    mounts: list[Manifest] = [
+        {"name": WHOLE, "mountPath": "/filled"},
+        {"name": PARTS, "mountPath": "/parts", "readOnly": True},
+    ]
+    # The kubelet's own name of the folder that the links lead to.
+    command = ("cp", "-R", "--", "/parts/..data/.", "/filled")
+    return build_preparation("fill-bundle", image, command, user, volumeMounts=mounts)
 
 
 def _build_wait(bundle: Bundle, name: str, image: str, user: int, volumes: PodVolumes) -> Manifest:

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 def become_owner(environ: Mapping[str, str]) -> None:
-    """Make this user's directories, then become the folder's owner for good; nothing without root.
+    """Make this user's directories, then become the folder's owner for good.
 
-    HelperError if the folder is not there, or a directory cannot be made.
+    Without root, as on Kubernetes, the user stays who it is. HelperError if the folder is not there, or
+    a directory cannot be made.
     """
-    if os.geteuid() != 0:
-        return
     environment = Environment(environ)
     folder = environment.path("BUNDLE_DIRECTORY")
     state = environment.path("STATE_DIRECTORY")
@@ -33,10 +32,14 @@ def become_owner(environ: Mapping[str, str]) -> None:
     repository = environment.text("BACKUP_REPOSITORY")
     environment.raise_problems()
     try:
-        owner = folder.stat()
-        for directory in (state / str(owner.st_uid), runtime, report):
+        owner, is_root = folder.stat(), os.geteuid() == 0
+        user = owner.st_uid if is_root else os.geteuid()
+        for directory in (state / str(user), runtime, report):
             directory.mkdir(mode=0o755 if directory == report else 0o700, exist_ok=True)
-            os.chown(directory, owner.st_uid, owner.st_gid)
+            if is_root:
+                os.chown(directory, owner.st_uid, owner.st_gid)
+        if not is_root:
+            return
         if repository.startswith("/"):
             _give_if_new(Path(repository), owner)
         _become(owner)

@@ -30,8 +30,9 @@ def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> 
     try:
         _empty(directory)
         repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
-        # The machine where the set was made may have used other numbers.
-        give_tree(directory, settings.media_owner, settings.media_owner)
+        # The machine where the set was made may have used other numbers; without root they are this user's.
+        if os.geteuid() == 0:
+            give_tree(directory, settings.media_owner, settings.media_owner)
     except OSError as error:
         raise HelperError(
             f"{error.filename or directory} cannot be restored: {error.strerror}. Check the volume"
