@@ -8,7 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, image_size, polling, regeneration, startup, throughput
+from tests.bench import (
+    cluster_start,
+    generation,
+    image_size,
+    polling,
+    regeneration,
+    startup,
+    throughput,
+)
 from tests.bench.default_stack import run_default_stack
 from tests.bench.figures import Figure, Level
 from tests.bench.idle_usage import IdleServers
@@ -16,8 +24,8 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
-WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "12")
+WITH_SERVER: Final = frozenset(ROWS) - {"1", "3", "12"}
 
 
 @dataclass(kw_only=True)
@@ -33,7 +41,7 @@ class Runner:
     done: set[str] = field(default_factory=set)
 
     def run(self, *, rest: float) -> None:
-        """Measure everything; rows 1 and 3 alone need no server that runs already."""
+        """Measure everything; rows 1, 3 and 12 alone need no server that runs already."""
         if self.rows & WITH_SERVER:
             self._run_with_server(rest)
         else:
@@ -63,6 +71,7 @@ class Runner:
         self._do("1", lambda: generation.measure(self.context))
         between()
         self._do("3", lambda: startup.measure(self.context, between))
+        self._do("12", lambda: cluster_start.measure(self.context))
 
     def _start_ours(self) -> Stack:
         self.context.budget.say("starting the bundle")

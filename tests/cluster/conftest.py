@@ -1,19 +1,15 @@
-"""The cluster that these tests share: the one that KUBECONFIG names, or a node of the lab."""
+"""The cluster that these tests share, and the bundle that lives in it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.cluster.household import Household
-from tests.lab.kubernetes.cluster import start_cluster, stop_cluster
-from tests.lab.kubernetes.cluster_paths import find_cluster_paths
-from tests.lab.kubernetes.namespaces import find_node, list_leftovers
-from tests.support.kubernetes import KUBECONFIG, Cluster
+from tests.cluster.shared_cluster import run_cluster
+from tests.support.kubernetes import Cluster
 from tests.support.stacks import generate
 
 SETTINGS: Final = """\
@@ -26,20 +22,9 @@ admin: alice
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A cluster with nothing of ours in it; a node that a person started is left running."""
-    named = os.environ.get(KUBECONFIG)
-    if named:
-        yield Cluster(kubeconfig=Path(named))
-        return
-    paths = find_cluster_paths()
-    kept = find_node(paths) is not None
-    start_cluster(paths)
-    try:
-        yield Cluster(kubeconfig=paths.kubeconfig)
-    finally:
-        if not kept:
-            stop_cluster(paths)
-            assert list_leftovers(paths) == []
+    """A cluster with nothing of these tests in it."""
+    with run_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

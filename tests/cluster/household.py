@@ -29,6 +29,13 @@ POLICY_MINOR: Final = 21
 KINDS: Final = ("statefulset", "deployment")
 
 
+def find_images(manifests: str) -> set[str]:
+    """Return every image that manifests name."""
+    templates = find_templates(list(yaml.load_all(manifests, Loader=yaml.CSafeLoader)))
+    containers = [each for one in templates.values() for each in list_containers(one)]
+    return {container["image"] for container in containers}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """What became of the requests that went on meanwhile."""
@@ -63,18 +70,16 @@ class Household:
     def list_images(self) -> list[str]:
         """Return every image that the manifests name."""
         drawn = self.cluster.kubectl("kustomize", str(self.manifests))
-        templates = find_templates(list(yaml.load_all(drawn, Loader=yaml.CSafeLoader)))
-        containers = [each for one in templates.values() for each in list_containers(one)]
-        return sorted({container["image"] for container in containers})
+        return sorted(find_images(drawn))
 
     def load(self) -> None:
         """Carry the images into the lab's node; any other cluster must have them."""
         if self.cluster.is_lab:
             load_images(find_cluster_paths(), self.list_images())
 
-    def apply(self) -> str:
-        """Apply the manifests, and return what kubectl says of each object."""
-        return self.cluster.kubectl("apply", "--kustomize", str(self.manifests))
+    def apply(self, folder: str = "") -> str:
+        """Apply the manifests, or those of a Job; return what kubectl says of each object."""
+        return self.cluster.kubectl("apply", "--kustomize", str(self.manifests / folder))
 
     def wait_ready(self) -> None:
         """Wait until every workload is rolled out."""

@@ -23,12 +23,12 @@ _AUTHORIZATION = re.compile(
 
 
 class ObjectStorage:
-    """Object storage on the loopback that answers only what is signed with `secret`."""
+    """Object storage, on the loopback unless told otherwise, that answers only what is signed with `secret`."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, address: str = "127.0.0.1") -> None:
         self._secret = secret
         self._storage = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._server = make_server(address, 0, self._answer, threaded=True)
         self.port = self._server.server_port
         self.answered = self.refused = 0
 
