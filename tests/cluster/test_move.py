@@ -51,6 +51,7 @@ def storage(cluster: Cluster) -> Iterator[ObjectStorage]:
     if not cluster.is_lab:
         pytest.skip("pods of a cluster elsewhere do not reach this machine's storage")
     with ObjectStorage(SECRET, HOST_ADDRESS) as found:
+        found.create_bucket("bucket")
         yield found
 
 

@@ -9,7 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class ObjectStorage:
         self._server = make_server(address, 0, self._answer, threaded=True)
         self.port = self._server.server_port
         self.answered = self.refused = 0
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket, as its owner does before a repository can be in it."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(name, "us-east-1")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
