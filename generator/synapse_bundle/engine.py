@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psutil
 from python_on_whales import DockerClient, DockerException
@@ -185,20 +185,16 @@ def require_bundle(bundle: Path) -> None:
 
 
 def read_model(bundle: Path) -> dict[str, Any]:
-    """Return the model that Compose makes of a bundle, with the services that are only commands.
+    """Return the model that Compose makes of a bundle, with what is only a command; asks no engine.
 
-    Raises BundleError where there is no bundle, or Compose refuses it. No engine is asked.
+    Raises BundleError where there is no bundle, or Compose refuses it.
     """
     require_bundle(bundle)
-    command = [str(part) for part in open_client(bundle).docker_compose_cmd]
-    options = ["--profile", "tools", "config", "--format", "json"]
-    answer = run_plainly([*command, *options])
-    if answer.returncode:
-        said = answer.stderr.strip() or "no reason given"
-        raise BundleError(f"Docker Compose cannot read the bundle: {said}")
+    command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", "tools"]
+    answer = run_plainly([*command, "config", "--format", "json"])
+    _require(f"Docker Compose refuses the bundle: {answer.stderr}" if answer.returncode else "")
     # Compose doubles each `$`, so that its output can be read by it again.
-    model: dict[str, Any] = json.loads(answer.stdout.replace("$$", "$"))
-    return model
+    return cast("dict[str, Any]", json.loads(answer.stdout.replace("$$", "$")))
 
 
 def require_docker() -> None:

@@ -13,7 +13,7 @@ from .bundle_files import SECRETS, name_keys, select
 from .cluster_file import read_cluster_file
 from .compose_model import ConversionError, read_model
 from .mounting import WAIT, divide_bundle
-from .networks import build_policies
+from .network_policies import build_policies
 from .objects import (
     Manifest,
     build,

@@ -60,6 +60,18 @@ def test_a_closed_front_door_is_waited_for_in_youth_alone(bundle: Bundle) -> Non
     assert wait(bundle, GROWN) == (0, [])
 
 
+def test_workers_are_waited_for(bundle: Bundle) -> None:
+    """They start only when the main process is healthy, so they are the last."""
+    write_accounts(bundle, ensured=True)
+    listening = bundle.environ["APACHE_ADDRESS"]
+    bundle.environ["SYNAPSE_WORKERS"] = f"{listening} 127.0.0.1:1"
+    slept, told = wait(bundle, BEGUN)
+    assert BEGUN + slept >= 120
+    assert len(told) == 1
+    bundle.environ["SYNAPSE_WORKERS"] = f"{listening} {listening}"
+    assert wait(bundle, BEGUN) == (0, [])
+
+
 def test_the_age_is_that_of_the_first_process() -> None:
     """The first process has run for a while, and not for longer than the machine."""
     uptime = float(Path("/proc/uptime").read_text().split()[0])

@@ -40,10 +40,11 @@ def wait_for_start(
 
 
 def _is_ready(settings: ServiceSettings) -> bool:
-    """Say whether Synapse has answered the helper, and Apache accepts connections."""
+    """Say whether Synapse has answered the helper, and Apache and the workers accept connections."""
     try:
         status = storage.read_json(settings.state_directory / STATUS_FILE)
-        socket.create_connection(settings.apache_address, _PATIENCE).close()
+        for address in (settings.apache_address, *settings.workers):
+            socket.create_connection(address, _PATIENCE).close()
     except (HelperError, OSError):
         return False
     return bool(status.get("accounts", {}).get("ensured"))

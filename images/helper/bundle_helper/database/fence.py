@@ -83,14 +83,14 @@ def end_sessions(superuser: psycopg.Connection, role: str) -> None:
         )
         if time.monotonic() > deadline:
             raise HelperError(
-                f"a session of the role {role} does not end. Run `docker compose stop synapse`,"
-                " then this command again."
+                f"a session of the role {role} does not end. Run `docker compose stop`, then this"
+                " command again."
             )
         time.sleep(_PAUSE_SECONDS)
 
 
 def count_sessions(superuser: psycopg.Connection, role: str) -> int:
-    """Return how many sessions `role` has: more than none means that Synapse runs."""
+    """Return how many sessions `role` has: more than none means that Synapse or a worker of it runs."""
     return len(
         superuser.execute("SELECT FROM pg_stat_activity WHERE usename = %s", (role,)).fetchall()
     )

@@ -73,8 +73,8 @@ def require_stopped(superuser: psycopg.Connection, database: DatabaseSettings) -
     """HelperError if Synapse runs: some of its ids are counted in its memory."""
     if count_sessions(superuser, database.database_role):
         raise HelperError(
-            "Synapse is running. Nothing was changed. Stop it with `docker compose stop synapse`,"
-            " then run this again."
+            "Synapse is running. Nothing was changed. Stop the server with `docker compose stop`, then run"
+            " this again."
         )
 
 
