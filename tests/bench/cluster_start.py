@@ -11,8 +11,7 @@ from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.rounds import interleave
 from tests.bench.run_context import RunContext
 from tests.bench.startup import LATER
-from tests.cluster.conftest import SETTINGS
-from tests.cluster.household import Household
+from tests.cluster.household import SETTINGS, Household
 from tests.cluster.shared_cluster import run_cluster
 from tests.lab.steps import LabError
 from tests.support import kubernetes

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
 
-from tests.cluster.household import Household
+from tests.cluster.household import SETTINGS, Household
 from tests.cluster.shared_cluster import run_cluster
 from tests.support.kubernetes import Cluster
 from tests.support.stacks import generate
-
-SETTINGS: Final = """\
-server_name: home.test
-email: you@home.test
-certificates: own-authority
-admin: alice
-"""
 
 
 @pytest.fixture(scope="session")

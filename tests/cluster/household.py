@@ -22,6 +22,12 @@ from tests.support.processes import run
 from tests.support.stacks import Stack
 from tests.support.waiting import PATIENCE, wait_for
 
+SETTINGS: Final = """\
+server_name: home.test
+email: you@home.test
+certificates: own-authority
+admin: alice
+"""
 EDGE: Final = "deployment/edge"
 HELPER: Final = "deployment/helper"
 # Since 1.21 there is policy/v1; before that policy/v1beta1 has the same fields.
