@@ -34,8 +34,9 @@ def namespace(cluster: Cluster, objects: list[Manifest]) -> Iterator[Cluster]:
     (name,) = (each["metadata"]["name"] for each in objects if each["kind"] == "Namespace")
     cluster.kubectl("create", "namespace", name)
     try:
-        cluster.apply(*accounts)
-        yield cluster.enter(name)
+        inside = cluster.enter(name)
+        inside.apply(*accounts)
+        yield inside
     finally:
         cluster.kubectl("delete", "namespace", name)
 
