@@ -19,7 +19,7 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def household(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Household]:
     """A domain behind the tunnel's double, from empty volumes to ready in its own namespace."""
     stack = generate(tmp_path_factory.mktemp("household"), "household", SETTINGS, tunnel=True)
