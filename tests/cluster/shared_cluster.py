@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.lab.kubernetes.cluster import start_cluster, stop_cluster
 from tests.lab.kubernetes.cluster_paths import find_cluster_paths
-from tests.lab.kubernetes.namespaces import find_node, list_leftovers
+from tests.lab.kubernetes.namespaces import find_node, list_leftovers, list_traces
 from tests.support.kubernetes import KUBECONFIG, Cluster
 
 
@@ -25,6 +25,7 @@ def run_cluster() -> Iterator[Cluster]:
         return
     paths = find_cluster_paths()
     kept = find_node(paths) is not None
+    before = list_traces()
     start_cluster(paths)
     try:
         yield Cluster(kubeconfig=paths.kubeconfig)
@@ -32,3 +33,4 @@ def run_cluster() -> Iterator[Cluster]:
         if not kept:
             stop_cluster(paths)
             assert list_leftovers(paths) == []
+            assert list_traces() == before

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab.kubernetes.api_client import ApiClient
-from tests.lab.kubernetes.cluster_paths import NAMESERVER, ClusterPaths
+from tests.lab.kubernetes.cluster_paths import HIDDEN, NAMESERVER, ClusterPaths
 from tests.lab.kubernetes.nameserver import serve_names
 from tests.lab.kubernetes.node_programs import list_first, list_others
 from tests.lab.kubernetes.provisioner import provide_volumes
@@ -38,6 +38,8 @@ def start(paths: ClusterPaths, programs: Mapping[str, Sequence[str]]) -> dict[in
 
 def run_node(paths: ClusterPaths) -> str:
     """Run the node until one of its programs ends; return that program's name."""
+    for place in HIDDEN:
+        run(["mount", "--bind", paths.find_substitute(place), place])
     run(["ip", "link", "set", "lo", "up"])
     run(["ip", "address", "add", f"{NAMESERVER}/32", "dev", "lo"])
     programs = start(paths, list_first(paths))

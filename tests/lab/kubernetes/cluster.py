@@ -13,7 +13,13 @@ from tests.lab.daemon import find_daemon
 from tests.lab.kubernetes.api_client import ApiClient
 from tests.lab.kubernetes.cluster_paths import find_cluster_paths
 from tests.lab.kubernetes.cluster_programs import prepare_programs
-from tests.lab.kubernetes.namespaces import add_network, find_node, remove_node, start_processes
+from tests.lab.kubernetes.namespaces import (
+    add_network,
+    find_node,
+    remember,
+    remove_node,
+    start_processes,
+)
 from tests.lab.kubernetes.node_configuration import SANDBOX, write_configuration
 from tests.lab.paths import find_paths
 from tests.lab.steps import LabError, report, run, time_step
@@ -68,6 +74,7 @@ def start_cluster(paths: ClusterPaths) -> None:
         remove_node(paths)
         paths.runtime.mkdir(parents=True)
         write_configuration(paths)
+        remember(paths)
         add_network()
         child = start_processes(paths)
         try:
@@ -76,6 +83,8 @@ def start_cluster(paths: ClusterPaths) -> None:
             becomes_true(lambda: paths.containerd.exists() or child.poll() is not None, 30)
             load_images(paths, [SANDBOX])
             await_node(paths, child)
+            # It is known by its process id from now on.
+            child.returncode = 0
         except BaseException:
             keep_logs(paths)
             remove_node(paths)

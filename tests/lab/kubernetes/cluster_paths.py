@@ -23,6 +23,16 @@ SERVICES: Final = "10.96.0.0/16"
 NAMESERVER: Final = "10.96.0.10"
 DOMAIN: Final = "cluster.local"
 API: Final = f"https://{NODE_ADDRESS}:6443"
+# Where the node's programs write whatever they are told: hidden from them, each behind a directory
+# of the node's state.
+HIDDEN: Final = (
+    Path("/run/containerd"),
+    Path("/run/netns"),
+    Path("/var/lib/cni"),
+    Path("/var/lib/kubelet"),
+    Path("/var/log/containers"),
+    Path("/var/log/pods"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +93,13 @@ class ClusterPaths:
         return self.runtime / "pid"
 
     @property
-    def tunables(self) -> Path:
-        """What the kubelet is about to change in the kernel's settings, as it was."""
-        return self.runtime / "tunables.json"
+    def before(self) -> Path:
+        """What is about to be changed on this machine, as it was."""
+        return self.runtime / "before.json"
+
+    def find_substitute(self, place: Path) -> Path:
+        """Return the directory that the node's programs see in a place of HIDDEN."""
+        return self.state / "hidden" / "-".join(place.parts[1:])
 
     def list_path(self) -> str:
         """Return PATH for the node's programs."""

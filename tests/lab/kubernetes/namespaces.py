@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.lab.daemon import end_process, read_executable, read_words
 from tests.lab.kubernetes.cluster_paths import (
+    HIDDEN,
     HOST_ADDRESS,
     LINK,
     LINK_BITS,
@@ -65,24 +66,37 @@ def add_network() -> None:
     run([*inside, "link", "set", "eth0", "up"])
 
 
-def remember_tunables(paths: ClusterPaths) -> None:
-    """Write down the kernel's settings that the kubelet changes."""
+def remember(paths: ClusterPaths) -> None:
+    """Write down the kernel's settings that the kubelet changes, and make places to mount on."""
     known = {name: Path("/proc/sys", name).read_text().strip() for name in _TUNABLES}
-    paths.tunables.write_text(json.dumps(known))
+    missing = [str(place) for place in HIDDEN if not place.exists()]
+    paths.before.write_text(json.dumps({"tunables": known, "missing": missing}))
+    for place in HIDDEN:
+        place.mkdir(exist_ok=True)
+        paths.find_substitute(place).mkdir(parents=True)
 
 
-def restore_tunables(paths: ClusterPaths) -> None:
-    """Set the kernel's settings back to what they were."""
-    with suppress(FileNotFoundError):
-        for name, value in json.loads(paths.tunables.read_text()).items():
-            Path("/proc/sys", name).write_text(value)
+def restore(paths: ClusterPaths) -> None:
+    """Set the kernel's settings and the places back to what they were."""
+    try:
+        before = json.loads(paths.before.read_text())
+    except FileNotFoundError:
+        return
+    for name, value in before["tunables"].items():
+        Path("/proc/sys", name).write_text(value)
+    for place in map(Path, before["missing"]):
+        if place == NETWORK.parent:
+            # The first namespace with a name makes it a mount of its own (ip-netns).
+            answers(["umount", place])
+        # What somebody else has put there since stays.
+        with suppress(OSError):
+            place.rmdir()
 
 
 def start_processes(paths: ClusterPaths) -> subprocess.Popen[bytes]:
     """Start the node in namespaces of its own for processes, mounts and network."""
     for group in list_control_groups():
         group.mkdir(exist_ok=True)
-    remember_tunables(paths)
     command = ["nsenter", f"--net={NETWORK}", "unshare", "--pid", "--fork", "--kill-child"]
     command += ["--mount", "--propagation", "private", "--mount-proc"]
     command += [sys.executable, "-m", "tests.lab.kubernetes", "node", str(paths.root)]
@@ -107,6 +121,16 @@ def remove_control_group(group: Path) -> bool:
     return not group.exists()
 
 
+def list_traces() -> list[Path]:
+    """Return what is in the places that the node's programs should not see.
+
+    An engine on this machine has its own things in the first.
+    """
+    return sorted(
+        path for place in HIDDEN[1:] for path in [place, *place.rglob("*")] if path.exists()
+    )
+
+
 def list_leftovers(paths: ClusterPaths) -> list[str]:
     """Return what a node that runs no more has left on this machine; nothing, if all is well."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
@@ -127,9 +151,9 @@ def remove_node(paths: ClusterPaths) -> None:
     for group in list_control_groups():
         if not becomes_true(partial(remove_control_group, group), _STOP_SECONDS):
             raise LabError(f"processes are left in {group}")
-    restore_tunables(paths)
     if NETWORK.exists():
         run(["ip", "netns", "delete", NAME])
     answers(["ip", "link", "delete", LINK])
+    restore(paths)
     shutil.rmtree(paths.runtime, ignore_errors=True)
     shutil.rmtree(paths.state, ignore_errors=True)
