@@ -117,6 +117,27 @@ def test_files_of_another_number_become_synapse_s(
     assert owners == {991}
 
 
+def test_without_root_a_volume_of_the_group_is_enough(
+    old_machine: Machine, new_machine: Machine
+) -> None:
+    """As in a pod: Synapse's user, volumes that belong to root and to its group, no capability."""
+    pod = "import os; os.setgroups([]); os.setresgid(*[991] * 3); os.setresuid(*[991] * 3)\n"
+    for machine in (old_machine, new_machine):
+        for folder in (machine.folder, machine.media, machine.repository):
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, 991, 991)
+        for directory in (machine.media, machine.state):
+            os.chown(directory, 0, 991)
+            directory.chmod(0o2775)
+        machine.execute("chmod", "0777", machine.environ["RUNTIME_DIRECTORY"], "/report")
+    old_machine.succeed("backup", "now", code=pod)
+    new_machine.succeed("restore", code=pod)
+    assert hash_kept(new_machine) == hash_kept(old_machine)
+    assert hash_media(new_machine) == hash_media(old_machine)
+    assert {path.name for path in new_machine.media.iterdir()} == {"media_store"}
+    assert new_machine.can_start
+
+
 def test_data_that_differs_does_not_start(old_machine: Machine, new_machine: Machine) -> None:
     """If a table is not what was saved, the server stays shut until another set is restored."""
     old_machine.succeed("backup", "now")
