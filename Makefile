@@ -81,7 +81,7 @@ bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine;
 	@$(BIN)/python -m tests.bench
 
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff
-	@$(BIN)/pytest tests/bundle/test_golden.py --update-golden
+	@$(BIN)/pytest tests/bundle/test_golden.py tests/kubernetes/test_manifests.py --update-golden
 
 lock: $(VENV)/developer ## Update the helper image's lock files
 	@cd images/helper && for part in "requirements.txt pyproject.toml" "requirements-build.txt --group pyproject.toml:build"; do \

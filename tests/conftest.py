@@ -1,16 +1,32 @@
-"""What all tests share: the command line's options, the engine, and generated bundles."""
+"""What all tests share: the command line's options, what they need, and who runs them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 
 import pytest
 
-from tests.support import cloudflared, engine
+from tests.support import cloudflared, engine, kubernetes
 
-NO_ENGINE = "no Docker Engine"
-NO_CLOUDFLARED = "no real cloudflared"
+
+class Need(NamedTuple):
+    """What tests with a mark need: its name in sentences, and the module that looks for it."""
+
+    mark: str
+    what: str
+    finder: ModuleType
+
+
+NEEDS: Final = (
+    Need("engine", "a Docker Engine", engine),
+    Need("cloudflared", "the real cloudflared", cloudflared),
+    Need("kubernetes", "a Kubernetes cluster", kubernetes),
+)
+# Its tests share one cluster, so that one process runs them all.
+CLUSTER: Final = "tests/cluster/"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,31 +35,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs an engine or a program that is missing; slow tests last."""
-    fault = engine.find_fault()
-    if fault and engine.is_required():
-        pytest.exit(f"an engine is required here, and {fault}", returncode=1)
-    missing = cloudflared.find_fault()
-    if missing and cloudflared.is_required():
-        pytest.exit(f"the real cloudflared is required here, and {missing}", returncode=1)
-    for item in items:
-        if missing and item.get_closest_marker("cloudflared"):
-            item.add_marker(pytest.mark.skip(reason=f"{NO_CLOUDFLARED}: {missing}"))
-        if fault and item.get_closest_marker("engine"):
-            item.add_marker(pytest.mark.skip(reason=f"{NO_ENGINE}: {fault}"))
+    """Skip, with the reason, what needs something that is missing; slow tests last."""
+    for need in NEEDS:
+        fault = need.finder.find_fault()
+        if fault and need.finder.is_required():
+            pytest.exit(f"{need.what} is required here, and {fault}", returncode=1)
+        for item in items:
+            if fault and item.get_closest_marker(need.mark):
+                item.add_marker(pytest.mark.skip(reason=f"without {need.what}: {fault}"))
     items.sort(key=lambda item: "/tests/stack/" in str(item.path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once, in one line, what was skipped because an engine or a program is missing."""
+    """Say once, in one line, what was skipped because something it needs is missing."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for mark, what, find_fault in (
-        (NO_ENGINE, "a Docker Engine", engine.find_fault),
-        (NO_CLOUDFLARED, "the real cloudflared", cloudflared.find_fault),
-    ):
-        if number := sum(mark in reason for reason in skipped):
-            line = f"{number} tests need {what} and were skipped: {find_fault()}"
+    for need in NEEDS:
+        if number := sum(f"without {need.what}: " in reason for reason in skipped):
+            line = f"{number} tests need {need.what} and were skipped: {need.finder.find_fault()}"
             terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of the cluster to one process, as if they were one file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+    scheduler = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+    scheduler._split_scope = lambda test: CLUSTER if test.startswith(CLUSTER) else by_file(test)
+    return scheduler
 
 
 @pytest.fixture(scope="session")

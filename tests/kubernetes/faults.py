@@ -43,6 +43,12 @@ def _container(objects: list[Manifest]) -> Manifest:
     return container
 
 
+def _apache(objects: list[Manifest]) -> Manifest:
+    containers = _edge(objects)["template"]["spec"]["containers"]
+    container: Manifest = next(each for each in containers if each["name"] == "apache")
+    return container
+
+
 def _edge(objects: list[Manifest]) -> Manifest:
     spec: Manifest = find(objects, "Deployment", "edge")["spec"]
     return spec
@@ -58,7 +64,8 @@ def _name_key_with_slash(objects: list[Manifest]) -> None:
 
 
 def _name_port(objects: list[Manifest]) -> None:
-    find(objects, "Service", "synapse")["spec"]["ports"][0]["name"] = "client-and-federation"
+    port = {"containerPort": 443, "name": "client-and-federation"}
+    _apache(objects)["ports"] = [port]
 
 
 def _name_service(objects: list[Manifest]) -> None:
@@ -93,9 +100,11 @@ def _add_capability(objects: list[Manifest]) -> None:
     _container(objects)["securityContext"]["capabilities"]["add"] = ["CAP_SYS_ADMIN"]
 
 
-def _add_variable(name: str) -> Callable[[list[Manifest]], None]:
+def _add_variable(
+    name: str, part: Callable[[list[Manifest]], Manifest] = _container
+) -> Callable[[list[Manifest]], None]:
     def seed(objects: list[Manifest]) -> None:
-        _container(objects)["env"].append({"name": name, "value": "x"})
+        part(objects)["env"].append({"name": name, "value": "x"})
 
     return seed
 
@@ -120,6 +129,11 @@ def _limits(objects: list[Manifest]) -> Manifest:
 
 def _security(objects: list[Manifest]) -> Manifest:
     security: Manifest = _container(objects)["securityContext"]
+    return security
+
+
+def _apache_security(objects: list[Manifest]) -> Manifest:
+    security: Manifest = _apache(objects)["securityContext"]
     return security
 
 
@@ -150,11 +164,13 @@ FAULTS: Final = (
         seed=_set(_limits, "memory", "536870912b"),
     ),
     SeededFault(name="a rollout that cannot move", step=Step.SERVER, seed=_stop_rolling),
-    SeededFault(name="a variable with a space", step=Step.SERVER, seed=_add_variable("A B")),
+    SeededFault(
+        name="a variable with a space", step=Step.SERVER, seed=_add_variable("A B", _apache)
+    ),
     SeededFault(
         name="an old name of the seccomp profile",
         step=Step.SERVER,
-        seed=_set(_security, "seccompProfile", {"type": "runtime/default"}),
+        seed=_set(_apache_security, "seccompProfile", {"type": "runtime/default"}),
     ),
     SeededFault(
         name="a mount without its volume",

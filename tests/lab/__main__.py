@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.lab.daemon import find_daemon, refuse_second_lab, start_daemon, stop_daemon
 from tests.lab.images import prepare_images, serve_all
+from tests.lab.kubernetes.cluster import run_command
 from tests.lab.packages import prepare_engine
 from tests.lab.paths import LabPaths, find_paths
 from tests.lab.steps import LabError, report, time_step
@@ -74,9 +75,19 @@ COMMANDS: Final = {
 def main() -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.lab", description=__doc__)
-    parser.add_argument("command", choices=sorted(COMMANDS))
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.__doc__)
+    node = commands.add_parser("kubernetes", help="The same for a Kubernetes node of the lab.")
+    node.add_argument("action", choices=["up", "down", "status", "env", "load"])
+    node.add_argument("images", nargs="*", help="with load: images of the engine")
+    chosen = parser.parse_args()
     try:
-        COMMANDS[parser.parse_args().command](find_paths())
+        if chosen.command == "kubernetes":
+            with hold_lock(find_paths()):
+                run_command(chosen.action, chosen.images)
+        else:
+            COMMANDS[chosen.command](find_paths())
     except LabError as error:
         report(str(error))
         return 1

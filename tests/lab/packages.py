@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -50,9 +51,12 @@ def install_tools() -> None:
         run([*apt, "install", "-y", "--no-install-recommends", *missing], environment=quiet)
 
 
-def fetch_engine(paths: LabPaths) -> None:
-    """Download the packages of ENGINE without a trace in the machine's own apt state."""
-    state = paths.root / "apt"
+def fetch_packages(root: Path, names: Sequence[str]) -> Path:
+    """Download packages below `root`/apt without a trace in the machine's own apt state.
+
+    Returns the directory with their archives.
+    """
+    state = root / "apt"
     archives = state / "packages"
     for folder in (state / "lists" / "partial", state / "cache" / "archives", archives):
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,17 +76,18 @@ def fetch_engine(paths: LabPaths) -> None:
     for key, value in options.items():
         apt += ["-o", f"{key}={value}"]
     run([*apt, "update"])
-    run([*apt, "download", *ENGINE], folder=archives)
+    run([*apt, "download", *names], folder=archives)
+    return archives
 
 
-def unpack_engine(paths: LabPaths) -> None:
-    """Unpack the downloaded packages side by side with the system, never into it."""
-    half = paths.root / "packages.half"
+def unpack_packages(archives: Path, target: Path) -> None:
+    """Unpack downloaded packages side by side with the system, never into it."""
+    half = target.with_suffix(".half")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    for archive in sorted((paths.root / "apt" / "packages").glob("*.deb")):
+    for archive in sorted(archives.glob("*.deb")):
         run(["dpkg", "-x", archive, half])
-    half.rename(paths.packages)
+    half.rename(target)
 
 
 def link_engine(paths: LabPaths) -> None:
@@ -116,8 +121,8 @@ def prepare_engine(paths: LabPaths) -> None:
     if not paths.packages.is_dir():
         paths.root.mkdir(parents=True, exist_ok=True)
         with time_step("download the engine"):
-            fetch_engine(paths)
+            archives = fetch_packages(paths.root, ENGINE)
         with time_step("unpack the engine"):
-            unpack_engine(paths)
+            unpack_packages(archives, paths.packages)
         shutil.rmtree(paths.root / "apt")
     link_engine(paths)

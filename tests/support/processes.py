@@ -15,8 +15,9 @@ def run(
     check: bool = True,
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    text: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, with more in its environment; a failure shows what it printed."""
+    """Run a command, with more in its environment, and `text` to read; a failure shows what it printed."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -25,6 +26,7 @@ def run(
         text=True,
         check=False,
         timeout=timeout,
+        input=text,
     )
     if check and done.returncode:
         raise AssertionError(

@@ -9,7 +9,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
@@ -23,14 +25,18 @@ _AUTHORIZATION = re.compile(
 
 
 class ObjectStorage:
-    """Object storage on the loopback that answers only what is signed with `secret`."""
+    """Object storage, on the loopback unless told otherwise, that answers only what is signed with `secret`."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, address: str = "127.0.0.1") -> None:
         self._secret = secret
         self._storage = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._server = make_server(address, 0, self._answer, threaded=True)
         self.port = self._server.server_port
         self.answered = self.refused = 0
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket, as its owner does before a repository can be in it."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(name, "us-east-1")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

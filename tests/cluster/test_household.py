@@ -1,0 +1,80 @@
+"""A bundle lives in a cluster: it starts from nothing, is rolled out, loses pods, and renews."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.household import EDGE, Household
+from tests.stack.accounts import register
+from tests.support.waiting import PATIENCE, wait_for
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.engine]
+
+
+def test_check_is_green_from_empty_volumes(household: Household) -> None:
+    """The bundle's own check holds in the helper's pod, and two Apaches stand behind one Service."""
+    assert household.check() == []
+    assert len(household.list_pods(EDGE)) == 2
+
+
+def test_second_apply_changes_nothing(household: Household) -> None:
+    """Converted and applied again, every object is as it was."""
+    household.convert()
+    said = household.apply().splitlines()
+    assert len(said) > 20
+    assert [line for line in said if not line.endswith(" unchanged")] == []
+
+
+def test_edge_rolls_without_a_failed_request(household: Household) -> None:
+    """Requests go on while each Apache and its tunnel are replaced, and none fails."""
+    before = {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
+    with household.keep_asking() as loads:
+        household.cluster.kubectl("rollout", "restart", EDGE)
+        household.cluster.kubectl("rollout", "status", EDGE, f"--timeout={PATIENCE}s")
+    assert not before & {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
+    (load,) = loads
+    assert load.failures == []
+    assert load.asked > 20
+
+
+def test_both_apaches_serve_a_new_certificate(household: Household) -> None:
+    """What the helper publishes reaches every Apache by the Secret, without a restart."""
+    restarts = {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
+    (old,) = set(household.read_served().values())
+    household.renew()
+
+    def is_served() -> bool:
+        served = list(household.read_served().values())
+        return len(served) == 2 and len(set(served)) == 1 and old not in served
+
+    wait_for(is_served, "both Apaches serve the new certificate")
+    assert restarts == {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
+    assert household.apply().count("secret/published unchanged") == 1
+    assert old not in household.read_served().values()
+
+
+def test_killed_pods_come_back_with_their_data(household: Household) -> None:
+    """Without warning Synapse and PostgreSQL lose their pods; every message is still there."""
+    with household.forward():
+        person = register(household.stack)
+        room = person.create_room()
+        person.send(room, "before")
+    household.kill("synapse-0")
+    household.kill("postgres-0")
+    household.wait_ready()
+    with household.forward():
+        person.send(room, "after")
+        assert person.read(room)[:2] == ["after", "before"]
+    assert household.check() == []
+
+
+def test_workers_join(household: Household) -> None:
+    """From one process to many by one setting and one apply; the check proves each of them."""
+    workers = household.set_workers("spread")
+    assert len(workers) > 3
+    assert household.check() == []
+    with household.forward():
+        person = register(household.stack)
+        room = person.create_room()
+        person.send(room, "through a worker")
+        assert person.read(room)[0] == "through a worker"
