@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 
 from synapse_bundle import planning
-from synapse_bundle.credentials.collection import Credentials
+from synapse_bundle.credentials.collection import Credentials, list_needless
 from synapse_bundle.credentials.generated import MAKERS, WORKER_MAKERS
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
@@ -47,7 +47,8 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"dns_token": "<dns_token>"} if chosen.acme else {}
     extra |= {"root.pem": "<root.pem>"} if chosen.root else {}
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
-    extra |= {name: f"<{name}>" for name in WORKER_MAKERS} if settings.processes else {}
+    needless = list_needless(settings)
+    extra |= {name: f"<{name}>" for name in WORKER_MAKERS if name not in needless}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
     for key, name in (
         ("credentials", "backup_credentials"),
@@ -55,7 +56,11 @@ def fake_credentials(settings: Settings) -> Credentials:
         ("known_hosts", "backup_known_hosts"),
     ):
         extra |= {name: f"<{name}>"} if getattr(settings.backup, key) else {}
-    return Credentials(values=STAND_INS | extra)
+    database = settings.database
+    extra |= {"database_password": "<database_password>"} if database else {}
+    extra |= {"database_root.pem": "<database_root.pem>"} if database and database.root else {}
+    generated = {name: value for name, value in STAND_INS.items() if name not in needless}
+    return Credentials(values=generated | extra)
 
 
 @functools.cache

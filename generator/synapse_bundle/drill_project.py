@@ -17,6 +17,8 @@ from .errors import BundleError
 from .settings.names import name_drill
 
 _FILE: Final = "drill.yaml"
+# Only the bootstrap of a database that is not the bundle's own is told this.
+_EXTERNAL: Final = b"DATABASE_SSLMODE"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _LOG_LINES: Final = "20"
 
@@ -63,6 +65,11 @@ def drill(bundle: Path, set_name: str | None) -> None:
     `set_name` is the name of a set, None the newest. BundleError if the drill is not green.
     """
     engine.require_bundle(bundle)
+    if not (bundle / _FILE).exists() and _EXTERNAL in (bundle / "compose.yaml").read_bytes():
+        raise BundleError(
+            f"{bundle} has no {_FILE}: its database is not the bundle's own, so it makes no sets that a drill"
+            " could restore"
+        )
     engine.require_docker()
     with _lock(bundle), _end_in_order():
         project = _open(bundle)

@@ -23,6 +23,12 @@ def write_next(bundle: Path, root: Path, *, smaller: bool = False) -> str:
     return f"Next:  {change}docker compose up -d{option}"
 
 
+def write_conversion(bundle: Path) -> str:
+    """Return what to type after `generate` where only a cluster has the database."""
+    option = "" if bundle == Path("bundle") else f" --output={shlex.quote(str(bundle))}"
+    return f"synapse-bundle kubernetes{option}"
+
+
 def write_sign_in(settings: Settings, bundle: Path, root: Path) -> str:
     """Return how to sign in and where the password is."""
     place = _shorten(bundle, root)

@@ -149,6 +149,9 @@ def _review(plan: Plan, changes: list[FileChange], bundle: Path) -> None:
 def show_next(settings: Settings, bundle: Path, changes: Iterable[FileChange]) -> None:
     """Print what to type next after these changes, and how to sign in then."""
     root = Path()
+    if settings.kubernetes.database:
+        click.echo(f"\nNext:  {next_steps.write_conversion(bundle)}")
+        return
     smaller = any(change.action is Action.REMOVE for change in changes)
     click.echo(f"\n{next_steps.write_next(bundle, root, smaller=smaller)}\n")
     click.echo(

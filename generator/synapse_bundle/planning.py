@@ -22,6 +22,7 @@ from .credentials.file_names import (
     ROOT,
     SSH_KEY,
 )
+from .database_place import place_database
 from .mounted_inputs import AnyKey, digest, digest_inputs, find_sources
 from .networks import place_in_tunnel_network
 from .pools import form_pools
@@ -30,6 +31,7 @@ from .rendering import SUFFIX, Renderer
 from .routes import read_table
 from .settings.model import Settings
 from .settings.names import name_drill
+from .worker_deployment import place_worker
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COMPOSE: Final = PurePosixPath("compose.yaml")
@@ -38,6 +40,8 @@ _CONVERTER: Final = PurePosixPath("helper/kubernetes")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 # Rendered for each of Synapse's workers, under its name.
 _PROCESS: Final = PurePosixPath("synapse/workers/process.yaml.j2")
+# What the bundle's own database mounts.
+_POSTGRES: Final = "postgres"
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
 _PLAIN: Final = 0o644
@@ -80,7 +84,7 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     files = [
         *_plan_secrets(credentials),
         *contexts,
-        *_plan_tree(renderer),
+        *_plan_tree(renderer, external=settings.has_external_database),
         *_plan_processes(renderer, settings.processes),
     ]
     # What the bootstrap writes into the folder is not a reason to recreate it.
@@ -132,6 +136,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
     processes = settings.processes
     return {
         "settings": settings,
+        "database": place_database(settings),
         "processes": processes,
         "pools": form_pools(processes, read_table()) if processes else None,
         "base_url": settings.base_url,
@@ -154,7 +159,7 @@ def _build_settings_context(settings: Settings) -> dict[str, Any]:
             "cloudflared": topology.CLOUDFLARED,
             "cluster": topology.CLUSTER,
             "tunnel_network": place_in_tunnel_network(settings.tunnel_subnet),
-            "worker": topology.place_worker(settings.server_name),
+            "worker": place_worker(settings.server_name),
         },
         "drill_project": name_drill(settings.project),
         "version": __version__,
@@ -181,11 +186,11 @@ def plan_images() -> Iterable[PlannedFile]:
         yield PlannedFile(path=PurePosixPath(IMAGES) / path, content=content, mode=mode)
 
 
-def _plan_tree(renderer: Renderer) -> Iterable[PlannedFile]:
+def _plan_tree(renderer: Renderer, *, external: bool) -> Iterable[PlannedFile]:
     """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
-        if target == COMPOSE or path == _PROCESS:
+        if target == COMPOSE or path == _PROCESS or (external and path.parts[0] == _POSTGRES):
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
         content = content.replace(b"$", b"$$") if str(target) == "drill.yaml" else content

@@ -5,7 +5,6 @@ What a Dockerfile or a shell script has to spell itself, tests/bundle/test_topol
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,21 +137,17 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse."""
+    """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse.
+
+    `database` is the name of a CloudNativePG cluster, `database_root` where the root of its certificate is.
+    """
 
     access: str
     instance: str
     published: str
     patience: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerDeployment:
-    """The Cloudflare Worker: its name in the account, the route it answers, the runtime it is for."""
-
-    script: str
-    route: str
-    compatibility_date: str
+    database: str
+    database_root: str
 
 
 SECRETS: Final = "/run/secrets"
@@ -228,23 +223,10 @@ CLOUDFLARED: Final = Cloudflared(
 )
 
 CLUSTER: Final = Cluster(
-    access="/run/cluster", instance="/srv/instance", published="published", patience=120
+    access="/run/cluster",
+    instance="/srv/instance",
+    published="published",
+    patience=120,
+    database="database",
+    database_root="/run/database/ca.crt",
 )
-# Cloudflare's runtime stays as it was on this day; tests/worker/package.json has it.
-COMPATIBILITY_DATE: Final = "2026-11-17"
-
-
-def place_worker(server_name: str) -> WorkerDeployment:
-    """Return the Worker of a server name.
-
-    A dot becomes a hyphen and a hyphen two, so that no two server names share a script; Cloudflare
-    takes up to 63 characters. The route matches with any query, by http and https.
-    """
-    script = f"matrix-well-known-{server_name.replace('-', '--').replace('.', '-')}"
-    if len(script) > 63:
-        script = f"{script[:50]}-{hashlib.sha256(server_name.encode()).hexdigest()[:12]}"
-    return WorkerDeployment(
-        script=script,
-        route=f"{server_name}/.well-known/matrix/*",
-        compatibility_date=COMPATIBILITY_DATE,
-    )

@@ -16,7 +16,7 @@ from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from tests.bundle.test_contract import Watched
 from tests.bundles import read_compose
-from tests.settings import DIRECTORY, SHAPES
+from tests.settings import BACKED_UP, DIRECTORY
 
 
 def read_environment(directory: Path, shape: Path, service: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def read_environment(directory: Path, shape: Path, service: str) -> dict[str, st
     }
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("shape", BACKED_UP, ids=lambda path: path.stem)
 @pytest.mark.parametrize("service", ["backup", "restore"])
 def test_environment_is_complete_and_wholly_used(tmp_path: Path, shape: Path, service: str) -> None:
     """No variable is missing, none is wrong, and none is passed for nothing."""

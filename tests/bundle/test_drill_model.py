@@ -18,16 +18,16 @@ from synapse_bundle.settings.model import Settings
 from tests.bundle.test_backup_contract import read_environment
 from tests.bundle.test_contract import Watched
 from tests.bundles import DrillLoader, plan_settings, plan_shape, read_compose
-from tests.settings import SHAPES
+from tests.settings import BACKED_UP
 from tests.support.processes import run
 
 SERVICES: Final = {"postgres", "restore", "bootstrap", "synapse", "drill"}
 OWN: Final = "synapse-bundle/"
 
 
-@pytest.fixture(params=SHAPES, ids=lambda path: path.stem)
+@pytest.fixture(params=BACKED_UP, ids=lambda path: path.stem)
 def shape(request: pytest.FixtureRequest) -> Path:
-    """Every supported shape in turn."""
+    """Every supported shape that is backed up, in turn."""
     path: Path = request.param
     return path
 
@@ -124,7 +124,7 @@ def test_synapse_says_nothing_to_anybody(merged: dict[str, Any]) -> None:
 
 def test_what_sends_is_off() -> None:
     """Federation, pushes, mail, and whatever is asked or loaded from elsewhere at a start."""
-    (file,) = (f for f in plan_shape(SHAPES[0]).files if str(f.path) == "synapse/drill.yaml")
+    (file,) = (f for f in plan_shape(BACKED_UP[0]).files if str(f.path) == "synapse/drill.yaml")
     assert yaml.safe_load(file.content) == {
         "federation_domain_whitelist": [],
         "send_federation": False,

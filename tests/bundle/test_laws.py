@@ -18,7 +18,7 @@ from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from synapse_bundle.settings.names import TRIAL
 from tests.bundles import STAND_INS, DrillLoader, plan_settings, plan_shape, read_compose
-from tests.settings import SHAPES
+from tests.settings import BACKED_UP, EXTERNAL, SHAPES
 
 # Why each service may have what the others may not.
 CAPABILITIES = {
@@ -52,6 +52,13 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 def model(plan: Plan) -> dict[str, Any]:
     """The parsed compose.yaml of the shape."""
     return read_compose(plan)
+
+
+@pytest.fixture(params=BACKED_UP, ids=lambda path: path.stem)
+def backed_up(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The parsed compose.yaml of every shape that runs its own database, and backs it up."""
+    shape: Path = request.param
+    return read_compose(plan_shape(shape))
 
 
 @pytest.fixture
@@ -89,7 +96,12 @@ def is_repository(mount: dict[str, Any]) -> bool:
 
 def is_scheduled(model: dict[str, Any]) -> bool:
     """Return whether the service that makes backups keeps running."""
-    return "profiles" not in model["services"][BACKUP]
+    return BACKUP in model["services"] and "profiles" not in model["services"][BACKUP]
+
+
+def name_database(model: dict[str, Any]) -> str:
+    """Return the host that the bootstrap looks for the database at."""
+    return str(model["services"]["bootstrap"]["environment"]["DATABASE_HOST"])
 
 
 def iterate_services(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -112,7 +124,8 @@ def test_every_mount_is_a_planned_file_and_every_planned_file_is_used(
         derived |= {"secrets/worker_replication_secret", "secrets/valkey_password"}
     unused = {p for p in paths if not any(p == s or p.startswith(f"{s}/") for s in sources)}
     elsewhere = set() if plan.server_name == TRIAL else ELSEWHERE
-    assert unused == HOST_ONLY | derived | elsewhere
+    without = set() if BACKUP in model["services"] else {"drill.yaml"}
+    assert unused == (HOST_ONLY | derived | elsewhere) - without
 
 
 def test_mounts_are_read_only_and_never_invented(model: dict[str, Any]) -> None:
@@ -137,8 +150,9 @@ def test_who_sees_the_whole_folder_sees_it_read_only(model: dict[str, Any]) -> N
         assert all(m["read_only"] is True for m in whole), name
 
 
-def test_backup_and_bootstrap_read_where_this_copy_stands(model: dict[str, Any]) -> None:
+def test_backup_and_bootstrap_read_where_this_copy_stands(backed_up: dict[str, Any]) -> None:
     """Where a name is claimed both see the claim's memory, backup read-only, and a restore does not."""
+    model = backed_up
     claimed = "DNS_TOKEN_FILE" in model["services"]["helper"]["environment"]
     for name, read_only in (("bootstrap", False), (BACKUP, True), ("restore", None)):
         service = model["services"][name]
@@ -150,17 +164,17 @@ def test_backup_and_bootstrap_read_where_this_copy_stands(model: dict[str, Any])
         assert service["environment"]["CLAIM_DIRECTORY"] == expected, name
 
 
-def test_no_run_leaves_a_volume_behind(model: dict[str, Any]) -> None:
+def test_no_run_leaves_a_volume_behind(backed_up: dict[str, Any]) -> None:
     """The volume that PostgreSQL's image declares is covered wherever that image is in use."""
     for name in ("postgres", *SEES_THE_FOLDER):
-        mounts = [mount.partition(":")[0] for mount in model["services"][name]["tmpfs"]]
+        mounts = [mount.partition(":")[0] for mount in backed_up["services"][name]["tmpfs"]]
         assert topology.POSTGRES.declared_volume in mounts, name
 
 
-def test_a_repository_in_the_bundle_is_not_in_its_own_sets(model: dict[str, Any]) -> None:
+def test_a_repository_in_the_bundle_is_not_in_its_own_sets(backed_up: dict[str, Any]) -> None:
     """A folder of the bundle is excluded, by the path that it has in the container; no other is."""
     for name in SEES_THE_FOLDER:
-        service = model["services"][name]
+        service = backed_up["services"][name]
         excluded = service["environment"]["BACKUP_EXCLUDE"]
         mounts = [m["source"] for m in service["volumes"] if is_repository(m)]
         inside = [m for m in mounts if m.startswith("./")]
@@ -168,8 +182,9 @@ def test_a_repository_in_the_bundle_is_not_in_its_own_sets(model: dict[str, Any]
         assert excluded == expected, name
 
 
-def test_backups_are_scheduled_or_by_hand(model: dict[str, Any]) -> None:
+def test_backups_are_scheduled_or_by_hand(backed_up: dict[str, Any]) -> None:
     """Without a time, `up` starts nothing that makes backups; a restore is always by hand."""
+    model = backed_up
     backup, restore = model["services"][BACKUP], model["services"]["restore"]
     at = backup["environment"]["BACKUP_AT"]
     assert is_scheduled(model) == (at != "none")
@@ -203,7 +218,7 @@ def test_every_path_in_a_configuration_is_mounted(
         texts += [
             text
             for path, text in contents.items()
-            if any(path.startswith(f"{source}/") for source in binds(service))
+            if any(path == s or path.startswith(f"{s}/") for s in binds(service))
         ]
         named = {found for text in texts for found in re.findall(r"/run/secrets/[\w.]+", text)}
         assert named <= targets, name
@@ -218,7 +233,7 @@ def test_every_secret_that_is_mounted_is_named(
         text += "".join(
             content
             for path, content in contents.items()
-            if any(path.startswith(f"{source}/") for source in binds(service))
+            if any(path == s or path.startswith(f"{s}/") for s in binds(service))
         )
         for mount in service["volumes"]:
             if mount["target"].startswith("/run/secrets/"):
@@ -263,6 +278,49 @@ def test_a_powerful_secret_reaches_few_services(
     exists = any(file.path == PurePosixPath("secrets", name) for file in plan.files)
     found = {n for n, s in iterate_services(model) if f"secrets/{name}" in reads(s)}
     assert found == (holders if exists else set())
+
+
+@pytest.mark.parametrize("shape", EXTERNAL, ids=lambda path: path.stem)
+def test_an_external_database_is_proved_and_nothing_more(shape: Path) -> None:
+    """No PostgreSQL, no superuser, and nothing that would need one; only the bootstrap has its password."""
+    plan = plan_shape(shape)
+    model, files = read_compose(plan), {str(file.path): file for file in plan.files}
+    assert not {"postgres", *SEES_THE_FOLDER} & set(model["services"])
+    assert not {"postgres", "backup"} & set(model["volumes"])
+    kept = {
+        "secrets/postgres_password",
+        "secrets/backup_password",
+        "drill.yaml",
+        "synapse/drill.yaml",
+    }
+    assert not kept & set(files)
+    assert not [path for path in files if path.startswith("postgres/")]
+    environment = model["services"]["bootstrap"]["environment"]
+    assert "SUPERUSER_PASSWORD_FILE" not in environment
+    arguments = yaml.safe_load(files["secrets/synapse.yaml"].content)["database"]["args"]
+    for key, variable in (
+        *(("host", "HOST"), ("port", "PORT"), ("database", "NAME"), ("user", "ROLE")),
+        *(("sslmode", "SSLMODE"), ("sslrootcert", "ROOT_FILE")),
+    ):
+        assert str(arguments[key]) == environment[f"DATABASE_{variable}"], key
+    password = PurePosixPath(environment["ROLE_PASSWORD_FILE"]).name
+    assert files[f"secrets/{password}"].content.decode().strip() == arguments["password"]
+    holders = {n for n, s in iterate_services(model) if f"secrets/{password}" in binds(s)}
+    assert holders == {"bootstrap"}
+
+
+def test_without_a_root_none_is_named() -> None:
+    """A database in a network of one's own may do without TLS, or without a proof of it."""
+    for sslmode in ("disable", "require"):
+        database = {"host": "10.0.0.5", "password": "file", "sslmode": sslmode}
+        plan = plan_settings(Settings.model_validate({"database": database}))
+        files = {str(file.path): file.content for file in plan.files}
+        arguments = yaml.safe_load(files["secrets/synapse.yaml"])["database"]["args"]
+        assert arguments["sslmode"] == sslmode
+        assert "sslrootcert" not in arguments
+        environment = read_compose(plan)["services"]["bootstrap"]["environment"]
+        assert environment["DATABASE_ROOT_FILE"] == "none"
+        assert "secrets/database_root.pem" not in files
 
 
 def test_only_loopback_is_published(model: dict[str, Any]) -> None:
@@ -333,9 +391,9 @@ def test_every_service_is_ended_when_it_hangs(model: dict[str, Any]) -> None:
         assert check["retries"] * (interval + int(limit[1])) <= 90, name
 
 
-def test_bootstrap_waits_as_long_as_postgresql_may_take(model: dict[str, Any]) -> None:
+def test_bootstrap_waits_as_long_as_postgresql_may_take(backed_up: dict[str, Any]) -> None:
     """A crash recovery that the health check bears does not fail the bootstrap either."""
-    postgres, bootstrap = model["services"]["postgres"], model["services"]["bootstrap"]
+    postgres, bootstrap = backed_up["services"]["postgres"], backed_up["services"]["bootstrap"]
     patience = bootstrap["environment"]["DATABASE_PATIENCE"]
     assert postgres["healthcheck"]["start_period"] == f"{patience}s"
 
@@ -378,17 +436,22 @@ def test_dependencies_on_health_have_a_health_check(model: dict[str, Any]) -> No
 
 
 def test_networks_keep_the_database_and_the_tunnel_apart(model: dict[str, Any]) -> None:
-    """The database has no way out, and the tunnel's network holds cloudflared and Apache alone."""
-    assert model["networks"]["database"] == {"internal": True}
+    """The database has no way out, and the tunnel's network holds cloudflared and Apache alone.
+
+    A database outside is reached by those that use it, through a network that nobody else is in.
+    """
+    own = name_database(model) == "postgres"
+    assert model["networks"]["database"] == ({"internal": True} if own else {})
     members: dict[str, set[str]] = {}
     for name, service in iterate_services(model):
         for network in service["networks"]:
             members.setdefault(network, set()).add(name)
     workers = {name for name in model["services"] if name.startswith("synapse-")}
-    assert members["database"] == {"postgres", "bootstrap", "synapse"} | workers | SEES_THE_FOLDER
+    runs = {"postgres"} | SEES_THE_FOLDER if own else set()
+    assert members["database"] == {"bootstrap", "synapse"} | workers | runs
     # Only a repository elsewhere needs a way out.
-    location = model["services"][BACKUP]["environment"]["BACKUP_REPOSITORY"]
-    remote = location != topology.BACKUP.repository
+    environment = model["services"].get(BACKUP, {}).get("environment", {})
+    remote = environment.get("BACKUP_REPOSITORY", "") not in {"", topology.BACKUP.repository}
     assert members["web"] & SEES_THE_FOLDER == (SEES_THE_FOLDER if remote else set())
     assert members.get("tunnel", {"apache", "cloudflared"}) == {"apache", "cloudflared"}
     assert set(members) == set(model["networks"])
@@ -434,9 +497,10 @@ def test_secret_files_are_readable_by_containers_and_nothing_else_is_executable(
 
 def test_nothing_is_left_to_substitute(contents: dict[str, str]) -> None:
     """No single `$` in compose.yaml: no environment and no .env can change the bundle."""
-    for path in ("compose.yaml", "drill.yaml"):
+    for path in {"compose.yaml", "drill.yaml"} & set(contents):
         assert "$" not in contents[path].replace("$$", "")
-    for path in ("compose.yaml", "drill.yaml", "synapse/homeserver.yaml", "apache/httpd.conf"):
+    rendered = {"compose.yaml", "drill.yaml", "synapse/homeserver.yaml", "apache/httpd.conf"}
+    for path in rendered & set(contents):
         assert "{{" not in contents[path]
         assert "{%" not in contents[path]
 
@@ -520,7 +584,9 @@ def test_the_image_of_backups_follows_code_and_database(plan: Plan) -> None:
     edited = [planning.PlannedFile(path=f.path, content=f.content + b"\n") for f in contexts]
     assert planning.tag_image("backup", edited, "helper", "postgres:17") != tag
     pin = images.read_pins()["postgres"].reference
-    backup = read_compose(plan)["services"][BACKUP]
+    backup = read_compose(plan)["services"].get(BACKUP)
+    if backup is None:
+        return
     assert backup["image"] == planning.tag_image("backup", contexts, "helper", pin)
     assert backup["build"]["args"] == {"POSTGRES_IMAGE": pin}
 
@@ -536,6 +602,6 @@ def test_synapse_opens_few_connections(plan: Plan, model: dict[str, Any]) -> Non
     """Synapse keeps each connection that it ever opened; PostgreSQL has room for the helper's too."""
     files = {str(file.path): file.content for file in plan.files}
     arguments = yaml.safe_load(files["secrets/synapse.yaml"])["database"]["args"]
-    command = model["services"]["postgres"]["command"]
+    command = model["services"].get("postgres", {}).get("command", ["--max_connections=100"])
     (most,) = (word.partition("=")[2] for word in command if word.startswith("--max_connections"))
     assert 5 <= arguments["cp_max"] <= 10 < int(most)

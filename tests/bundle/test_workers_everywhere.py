@@ -15,7 +15,7 @@ from synapse_bundle.processes import PRESETS
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import UNITS
 from tests.bundles import DrillLoader, plan_settings, read_compose
-from tests.settings import SHAPES
+from tests.settings import BACKED_UP
 
 OWN: Final = "synapse-bundle/"
 WORKERS: Final = [preset for preset in PRESETS if preset != "none"]
@@ -28,9 +28,9 @@ def preset(request: pytest.FixtureRequest) -> str:
     return word
 
 
-@pytest.fixture(params=SHAPES, ids=lambda path: path.stem)
+@pytest.fixture(params=BACKED_UP, ids=lambda path: path.stem)
 def plan(request: pytest.FixtureRequest, preset: str) -> Plan:
-    """Every supported shape in turn, with workers."""
+    """Every supported shape that is backed up, in turn, with workers."""
     return plan_with_workers(request.param, preset)
 
 

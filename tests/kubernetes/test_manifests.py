@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from synapse_bundle.kubernetes.conversion import convert
 from tests.bundles import plan_shape, read_compose
@@ -31,7 +32,7 @@ GOLDEN = Path(__file__).with_name("golden")
 # In which pod a service is; another one has the name of its pod.
 PODS = {"bootstrap": "helper", "apache": "edge", "cloudflared": "edge"}
 # What the review of a golden file is about; the rest is what the bundle's own golden files hold.
-REVIEWED = ("full", "spread", "trial")
+REVIEWED = ("cloudnative_pg", "external_database", "full", "spread", "trial")
 NOT_REVIEWED = ("secrets.yaml", "configuration.yaml", "backup/job.yaml", "restore/job.yaml")
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
 
@@ -155,9 +156,98 @@ def test_who_shares_a_network_may_speak(shape: Path) -> None:
     }
     assert laws.find_pairs(objects) == pairs
     internal = {name for name, each in model["networks"].items() if (each or {}).get("internal")}
+    # To a database outside there is one port.
+    internal |= {"database"}
     out = {pod for pod, names in networks.items() if names - internal}
     assert laws.find_ways_out(objects) == out
     assert "postgres" not in out
+
+
+def find_policy(objects: list[Manifest], name: str) -> Manifest:
+    """Return the rules of a policy."""
+    (spec,) = (
+        o["spec"] for o in objects if o["kind"] == "NetworkPolicy" and o["metadata"]["name"] == name
+    )
+    return dict(spec)
+
+
+def test_a_database_outside_is_one_port() -> None:
+    """Who has to reach it reaches nothing else by that network, wherever the database is."""
+    objects = parse(convert_shape(find_shape("external_database")))
+    (inside, outside) = find_policy(objects, "database")["egress"]
+    assert inside == {"to": [{"podSelector": {"matchLabels": {"network/database": "true"}}}]}
+    assert [peer["ipBlock"]["cidr"] for peer in outside["to"]] == ["0.0.0.0/0", "::/0"]
+    assert outside["ports"] == [{"port": 6432, "protocol": "TCP"}]
+
+
+def test_the_instances_of_an_operator_are_reached_by_whom_they_serve() -> None:
+    """Synapse, and the bootstrap in the helper's pod; and the operator, from its own namespace."""
+    objects = parse(convert_shape(find_shape("cloudnative_pg")))
+    labels = {"cnpg.io/cluster": "database"}
+    pod = {"metadata": {"labels": labels}, "spec": {}}
+    instance = {"kind": "Instance", "metadata": {"name": "instance"}, "spec": {"template": pod}}
+    pairs = laws.find_pairs([*objects, instance])
+    assert {pair for pair in pairs if "instance" in pair} == {
+        frozenset(("instance", other)) for other in ("synapse", "helper")
+    }
+    policy = find_policy(objects, "database-instances")
+    assert policy["podSelector"] == {"matchLabels": labels}
+    clients, others = policy["ingress"]
+    assert clients["ports"] == [{"port": 5432, "protocol": "TCP"}]
+    assert {port["port"] for port in others["ports"]} == {5432, 8000}
+    (operator,) = (peer for peer in others["from"] if "namespaceSelector" in peer)
+    assert operator["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "cloudnative-pg"}
+    # Each asks the API server for its Cluster, and goes nowhere else.
+    assert [{port["port"] for port in rule["ports"]} for rule in policy["egress"]] == [
+        {5432, 8000},
+        {443, 6443},
+    ]
+
+
+def test_the_operator_makes_what_the_bootstrap_proves() -> None:
+    """The same database, role and password as Synapse's, at the Service that leads to the primary."""
+    shape = find_shape("cloudnative_pg")
+    objects = parse(convert_shape(shape))
+    (cluster,) = (o for o in objects if o["kind"] == "Cluster")
+    initdb = cluster["spec"]["bootstrap"]["initdb"]
+    assert (initdb["encoding"], initdb["localeCollate"], initdb["localeCType"]) == (
+        "UTF8",
+        "C",
+        "C",
+    )
+    assert cluster["spec"]["enableSuperuserAccess"] is False
+    (secret,) = (o for o in objects if o["metadata"]["name"] == initdb["secret"]["name"])
+    assert secret["type"] == "kubernetes.io/basic-auth"
+    account = {key: value.decode() for key, value in read_data(secret).items()}
+    files = read_plan(plan_shape(shape))
+    arguments = yaml.safe_load(files["secrets/synapse.yaml"])["database"]["args"]
+    assert account == {"username": arguments["user"], "password": arguments["password"]}
+    assert (initdb["owner"], initdb["database"]) == (arguments["user"], arguments["database"])
+    assert arguments["host"] == f"{cluster['metadata']['name']}-rw"
+    assert arguments["sslmode"] == "verify-full"
+    folder = str(Path(arguments["sslrootcert"]).parent)
+    for name in ("helper", "synapse"):
+        for container in list_containers(find_templates(objects)[name]):
+            mounts = {mount["mountPath"] for mount in container.get("volumeMounts", [])}
+            wanted = container["name"] in {"bootstrap", "synapse", "wait-database"}
+            assert (folder in mounts) == wanted, container["name"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("instances", "2"),
+        ("superuser", True),
+        ("storage", {"size": "10 GB"}),
+        ("bootstrap", {"initdb": {"database": "synapse", "localeCtype": "C"}}),
+    ],
+)
+def test_a_wrong_field_of_the_operators_is_found(key: str, value: Any) -> None:
+    """The operator's own schema drops a field that it does not know; ours refuses it."""
+    objects = parse(convert_shape(find_shape("cloudnative_pg")))
+    (cluster,) = (o for o in objects if o["kind"] == "Cluster")
+    changed = cluster | {"spec": cluster["spec"] | {key: value}}
+    assert [*find_errors(changed, VERSIONS[0])]
 
 
 @shapes

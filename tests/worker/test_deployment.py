@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bundle import planning, topology
+from synapse_bundle import planning, worker_deployment
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from tests.bundles import plan_shape
@@ -19,7 +19,7 @@ from tests.settings import DIRECTORY
 from tests.worker.expected_answers import DOMAINS
 from tests.worker.routes import parse_route
 
-ROUTE: Final = topology.place_worker("example.org").route
+ROUTE: Final = worker_deployment.place_worker("example.org").route
 UNHURRIED: Final = settings(deadline=None)
 NAME: Final = st.lists(
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), min_size=2, max_size=4
@@ -97,12 +97,12 @@ def test_wrangler_deploys_the_same_worker(shape: Path) -> None:
     """The file for wrangler agrees with the topology, and opens no second address of the Worker."""
     files = {str(file.path): file.content for file in plan_shape(shape).files}
     chosen = loading.load(shape)
-    deployed = topology.place_worker(chosen.server_name)
+    deployed = worker_deployment.place_worker(chosen.server_name)
     assert json.loads(files["worker/wrangler.json"]) == {
         "name": deployed.script,
         "main": "worker.js",
         "no_bundle": True,
-        "compatibility_date": topology.COMPATIBILITY_DATE,
+        "compatibility_date": worker_deployment.COMPATIBILITY_DATE,
         "workers_dev": False,
         "preview_urls": False,
         "routes": [deployed.route],
@@ -122,7 +122,7 @@ def test_the_trial_has_no_worker() -> None:
 @given(server_name=NAME)
 def test_any_script_has_a_valid_name(server_name: str) -> None:
     """Cloudflare takes the name: small letters, digits and hyphens, at most 63."""
-    script = topology.place_worker(server_name).script
+    script = worker_deployment.place_worker(server_name).script
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", script)
 
 
@@ -131,13 +131,13 @@ def test_any_script_has_a_valid_name(server_name: str) -> None:
                       min_size=2, max_size=6, unique=True))  # fmt: skip
 def test_no_two_server_names_share_a_script(names: list[str]) -> None:
     """The second server of an account never takes the place of the first one's Worker."""
-    assert len({topology.place_worker(name).script for name in names}) == len(names)
+    assert len({worker_deployment.place_worker(name).script for name in names}) == len(names)
 
 
 def test_a_script_is_called_after_its_server() -> None:
     """A name says in the dashboard whose Worker it is; a long one is distinguished by its digest."""
-    assert topology.place_worker("example.org").script == "matrix-well-known-example-org"
-    assert topology.place_worker("a-b.org").script == "matrix-well-known-a--b-org"
-    ends = [topology.place_worker(f"{'a' * 60}.{end}").script for end in ("org", "net")]
+    assert worker_deployment.place_worker("example.org").script == "matrix-well-known-example-org"
+    assert worker_deployment.place_worker("a-b.org").script == "matrix-well-known-a--b-org"
+    ends = [worker_deployment.place_worker(f"{'a' * 60}.{end}").script for end in ("org", "net")]
     assert all(len(end) == 63 for end in ends)
     assert len(set(ends)) == 2

@@ -18,7 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from synapse_bundle.topology import COMPATIBILITY_DATE
+from synapse_bundle.worker_deployment import COMPATIBILITY_DATE
 from tests.support import node
 from tests.support.http import Answer, send
 from tests.support.processes import run

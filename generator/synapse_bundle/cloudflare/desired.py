@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import planning, topology
+from .. import planning
 from ..errors import SettingsError
 from ..settings.model import Settings
+from ..worker_deployment import place_worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def require_desired(settings: Settings, base: Path) -> Desired:
 
 
 def _plan_worker(settings: Settings) -> DesiredWorker:
-    place = topology.place_worker(settings.server_name)
+    place = place_worker(settings.server_name)
     return DesiredWorker(
         name=place.script,
         pattern=place.route,

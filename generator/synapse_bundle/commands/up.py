@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .. import next_steps, pipeline
+from ..errors import SettingsError
 from ..options import force_option, output_option, settings_option
 from ..settings import loading
 
@@ -20,6 +21,12 @@ def up(settings_path: Path | None, bundle: Path, *, force: bool) -> None:
     from .. import engine
 
     settings = loading.load(settings_path)
+    if settings.kubernetes.database:
+        raise SettingsError(
+            f"kubernetes.database: {settings.kubernetes.database} runs PostgreSQL in a cluster alone, so this"
+            " machine has none to start with; nothing was written. Type: synapse-bundle generate, then"
+            " synapse-bundle kubernetes"
+        )
     pipeline.write(settings, bundle, settings_path, {}, force=force)
     engine.start(bundle, settings.ports)
     for note in engine.describe_images(bundle):

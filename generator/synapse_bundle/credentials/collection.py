@@ -20,7 +20,9 @@ from .file_names import (
     AUTHORITY_KEY,
     BACKUP_PASSWORD,
     DIRECTORY,
+    ROLE_PASSWORD,
     SIGNING_KEY,
+    SUPERUSER_PASSWORD,
     TUNNEL,
 )
 from .generated import CHECKS, MAKERS, WORKER_MAKERS, decode_base64, encode_base64
@@ -75,7 +77,7 @@ def collect(
     problems: list[str] = []
     values: dict[str, str] = {}
     for name, check in CHECKS.items():
-        if name in WORKER_MAKERS and not settings.processes:
+        if name in list_needless(settings):
             continue
         text = _read_secret(bundle / DIRECTORY / name, check, problems)
         if text is not None:
@@ -85,13 +87,21 @@ def collect(
         problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
     if not any("authority." in problem for problem in problems):
         problems += authority_check.find_faults(values, now)
-    problems += _find_losses(values, bundle, settings.backup.repository)
+    problems += _find_losses(values, bundle, settings)
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
     return Credentials(values=_create_missing(values, settings, now))
 
 
-def _find_losses(values: Mapping[str, str], bundle: Path, repository: str) -> list[str]:
+def list_needless(settings: Settings) -> frozenset[str]:
+    """Return the generated secrets that are not made here, and not read where they exist."""
+    workers = () if settings.processes else tuple(WORKER_MAKERS)
+    database = (SUPERUSER_PASSWORD, BACKUP_PASSWORD) if settings.has_external_database else ()
+    role = (ROLE_PASSWORD,) if settings.database else ()
+    return frozenset((*workers, *database, *role))
+
+
+def _find_losses(values: Mapping[str, str], bundle: Path, settings: Settings) -> list[str]:
     """Return a problem for each secret that must never be made a second time, and is missing."""
     problems = []
     if SIGNING_KEY not in values and (bundle / "compose.yaml").exists():
@@ -99,7 +109,9 @@ def _find_losses(values: Mapping[str, str], bundle: Path, repository: str) -> li
             "secrets/signing.key is missing: other servers know this one by it. Restore it from a"
             " backup; for a new identity, delete compose.yaml too"
         )
-    if BACKUP_PASSWORD not in values and _may_hold_sets(bundle, repository):
+    repository = settings.backup.repository
+    needed = BACKUP_PASSWORD not in values and BACKUP_PASSWORD not in list_needless(settings)
+    if needed and _may_hold_sets(bundle, repository):
         problems.append(_explain_lost_password(bundle, repository))
     return problems
 
@@ -125,8 +137,9 @@ def _explain_lost_password(bundle: Path, repository: str) -> str:
 
 def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
     """Return all values, with generated ones for those that do not exist yet."""
-    makers = MAKERS | (WORKER_MAKERS if settings.processes else {})
-    created = {name: make() for name, make in makers.items() if name not in values}
+    known = values.keys() | list_needless(settings)
+    makers = MAKERS | WORKER_MAKERS
+    created = {name: make() for name, make in makers.items() if name not in known}
     if AUTHORITY_CERTIFICATE not in values:
         created |= _create_authority(values.get(AUTHORITY_KEY), settings, now)
     return values | created

@@ -9,6 +9,10 @@ DIRECTORY: Final = "secrets"
 # The id that the bootstrap gives a server and its data at the first start.
 INSTANCE: Final = "instance"
 SIGNING_KEY: Final = "signing.key"
+# Of the bundle's own PostgreSQL.
+SUPERUSER_PASSWORD: Final = "postgres_password"  # noqa: S105  # the name of a file
+# Of Synapse's role, where the bundle or an operator in a cluster makes it.
+ROLE_PASSWORD: Final = "synapse_database_password"  # noqa: S105  # the name of a file
 # Between Synapse's processes: only with workers.
 REPLICATION: Final = "worker_replication_secret"
 VALKEY: Final = "valkey_password"
@@ -26,4 +30,10 @@ HEARTBEAT: Final = "heartbeat_url"
 ACCESS_KEYS: Final = "backup_credentials"
 SSH_KEY: Final = "backup_ssh_key"
 KNOWN_HOSTS: Final = "backup_known_hosts"
-PROVIDED: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT, ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS)
+# Of a database that somebody else runs.
+DATABASE_PASSWORD: Final = "database_password"  # noqa: S105  # the name of a file
+DATABASE_ROOT: Final = "database_root.pem"
+PROVIDED: Final = (
+    *(TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT, ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS),
+    *(DATABASE_PASSWORD, DATABASE_ROOT),
+)

@@ -15,7 +15,9 @@ from .file_names import (
     BACKUP_PASSWORD,
     INSTANCE,
     REPLICATION,
+    ROLE_PASSWORD,
     SIGNING_KEY,
+    SUPERUSER_PASSWORD,
     VALKEY,
 )
 
@@ -90,14 +92,13 @@ def _check_instance(value: str) -> str:
     )
 
 
-# Without workers they are not made, and not read where they exist.
 WORKER_MAKERS: Final[dict[str, Callable[[], str]]] = {
     REPLICATION: _make_token,
     VALKEY: _make_token,
 }
 MAKERS: Final[dict[str, Callable[[], str]]] = {
-    "postgres_password": _make_token,
-    "synapse_database_password": _make_token,
+    SUPERUSER_PASSWORD: _make_token,
+    ROLE_PASSWORD: _make_token,
     "registration_shared_secret": _make_token,
     "macaroon_secret_key": _make_token,
     "form_secret": _make_token,

@@ -1,4 +1,4 @@
-"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses, backup."""
+"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses, backup, database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ..settings.model import Settings
 from . import backup_access
 from .file_names import (
     ACCESS_KEYS,
+    DATABASE_PASSWORD,
+    DATABASE_ROOT,
     HEARTBEAT,
     KNOWN_HOSTS,
     NOTIFICATION,
@@ -130,6 +132,10 @@ def _list_named(settings: Settings) -> Iterator[tuple[str, str | None, Check, st
     yield SSH_KEY, backup.ssh_key, backup_access.check_ssh_key, "backup.ssh_key"
     check_hosts = functools.partial(check_known_hosts, backup.repository)
     yield KNOWN_HOSTS, backup.known_hosts, check_hosts, "backup.known_hosts"
+    if settings.database:
+        password, root = settings.database.password, settings.database.root
+        yield DATABASE_PASSWORD, password, check_database_password, "database.password"
+        yield DATABASE_ROOT, root, check_root, "database.root"
 
 
 def _read_one(
@@ -172,6 +178,13 @@ def check_root(value: str) -> str:
     """Return what is wrong with a file of root certificates, or an empty string."""
     whole = re.fullmatch(rf"{_CERTIFICATE}(\n+{_CERTIFICATE})*\n*", value)
     return "" if whole else "is not a PEM file that holds only certificates"
+
+
+def check_database_password(value: str) -> str:
+    """Return what is wrong with the password of a database's role, or an empty string."""
+    if value and value.isprintable() and value == value.strip():
+        return ""
+    return "must be one line without spaces around it (a Windows line end counts)"
 
 
 def check_notification(value: str) -> str:

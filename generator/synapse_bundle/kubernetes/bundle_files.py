@@ -51,6 +51,13 @@ def is_secret(path: str) -> bool:
     return path.startswith(SECRETS) or (hidden and path != _MANIFEST)
 
 
+def read_one(files: Mapping[str, bytes], path: str) -> bytes:
+    """Return the content of a file; raises ConversionError where there is none."""
+    if path not in files:
+        raise ConversionError(f"{path} is missing in the bundle; run: synapse-bundle generate")
+    return files[path]
+
+
 def select(files: Mapping[str, bytes], folder: str) -> dict[str, bytes]:
     """Return the files of a folder by their path in it; raises ConversionError where there is none."""
     chosen = {

@@ -43,7 +43,8 @@ class PodPlan:
 class ServiceHints:
     """What a service has in a cluster alone; `without` are volumes and sources that it does not mount.
 
-    Its `port` is open to every network of it, one of its `private` ports to the named one alone.
+    Its `port` is open to every network of it, one of its `private` ports to the named one alone. `foreign`
+    are Secrets that somebody else fills, each with the path of the one file that is mounted of it.
     """
 
     port: int = 0
@@ -54,6 +55,7 @@ class ServiceHints:
     before_end: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     mounts: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,13 +83,38 @@ class Wait:
     environment: Mapping[str, str]
     secrets: tuple[str, ...] = ()
     folder: str = ""
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """Where a network leads to: one port, of these `pods` by their labels, or else of any address."""
+
+    port: int
+    pods: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseCluster:
+    """What CloudNativePG makes; `password` is the name of a file in secrets/."""
+
+    name: str
+    instances: int
+    size: str
+    memory: str
+    database: str
+    owner: str
+    password: str
+    port: int
+    parameters: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterFile:
     """All of it; `preparation` is the image of what runs before the services.
 
-    `addresses` are what is fixed in Compose, with the name that takes its place.
+    `addresses` are what is fixed in Compose, with the name that takes its place; `outside` is where a
+    network leads to, by its name; `postgresql` is there if an operator runs it.
     """
 
     namespace: str
@@ -99,6 +126,8 @@ class ClusterFile:
     preparation: str
     addresses: Mapping[str, str]
     registry: str
+    outside: Mapping[str, Outside]
+    postgresql: DatabaseCluster | None
 
     def hint(self, service: str) -> ServiceHints:
         """Return the hints for a service, which may have none."""
@@ -136,6 +165,10 @@ def read_cluster_file(files: Mapping[str, bytes]) -> ClusterFile:
             preparation=document["preparation"],
             addresses=document["addresses"] or {},
             registry=document.get("registry") or "",
+            outside={
+                name: Outside(**each) for name, each in (document.get("outside") or {}).items()
+            },
+            postgresql=DatabaseCluster(**found) if (found := document.get("postgresql")) else None,
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{NAME} cannot be used: {error}") from error

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import yaml
 
-from .bundle_files import SECRETS, name_keys, select
+from .bundle_files import SECRETS, name_keys, read_one, select
 from .cluster_file import read_cluster_file
-from .compose_model import ConversionError, read_model
+from .compose_model import read_model
+from .database_cluster import build_database
 from .mounting import WAIT, divide_bundle
 from .network_policies import build_policies
 from .objects import (
@@ -53,6 +54,7 @@ def convert(document: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str
         "volumes": [build_claim(v, cluster.namespace, h.size) for v, h in order(bundle)],
         "networks": build_policies(bundle),
         "access": _build_access(bundle),
+        "database": build_database(bundle),
         **{pod: build_workloads(bundle, pod) for pod in standing},
     }
     written = {f"{title}.yaml": _write(*objects) for title, objects in groups.items() if objects}
@@ -72,7 +74,9 @@ def _build_namespace(title: str) -> Manifest:
 def _build_secrets(bundle: Bundle) -> list[Manifest]:
     namespace, wanted = bundle.cluster.namespace, _find_secrets(bundle)
     made = [
-        build_secret(title, namespace, {key: _read(bundle, path) for key, path in keys.items()})
+        build_secret(
+            title, namespace, {key: read_one(bundle.files, path) for key, path in keys.items()}
+        )
         for title, keys in sorted(wanted.items())
     ]
     return made + [
@@ -98,12 +102,6 @@ def _find_secrets(bundle: Bundle) -> dict[str, dict[str, str]]:
         if hints.seed:
             wanted[f"seed-{volume}"] = {PurePosixPath(hints.seed).name: hints.seed}
     return wanted
-
-
-def _read(bundle: Bundle, path: str) -> bytes:
-    if path not in bundle.files:
-        raise ConversionError(f"{path} is missing in the bundle; run: synapse-bundle generate")
-    return bundle.files[path]
 
 
 def _key(contents: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -43,6 +44,7 @@ class PodVolumes:
                 mounts.append(self._mount_one(service, mount))
         if secrets:
             mounts.append(self._mount_secrets(service, secrets))
+        mounts += self.mount_foreign(self._bundle.cluster.hint(service.name).foreign)
         return sorted(mounts, key=lambda each: str(each["mountPath"]))
 
     def add(self, title: str, volume: Manifest, target: str, *, read_only: bool) -> Manifest:
@@ -50,6 +52,17 @@ class PodVolumes:
         self._volumes[title] = volume
         mount: Manifest = {"name": title, "mountPath": target}
         return mount | ({"readOnly": True} if read_only else {})
+
+    def mount_foreign(self, foreign: Mapping[str, str]) -> list[Manifest]:
+        """Return the mounts of one file each of Secrets that somebody else fills."""
+        mounts = []
+        for title, target in foreign.items():
+            place = PurePosixPath(target)
+            # Not all of it: beside a root may be its private key.
+            items = [{"key": place.name, "path": place.name}]
+            secret = {"secretName": title, "items": items, "defaultMode": _SECRET_MODE}
+            mounts.append(self.add(title, {"secret": secret}, str(place.parent), read_only=True))
+        return mounts
 
     def _mount_one(self, service: ComposeService, mount: Mount) -> Manifest:
         if mount.kind == "tmpfs":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cluster_file import Outside
 from .objects import Manifest, build
 from .storage import Bundle, find_networks
 
@@ -19,12 +20,23 @@ def build_policies(bundle: Bundle) -> list[Manifest]:
     for network in find_networks(bundle, services):
         members = {"podSelector": {"matchLabels": {f"network/{network}": "true"}}}
         egress: list[Manifest] = [{"to": [members]}]
-        if not bundle.model.networks[network]:
+        outside = bundle.cluster.outside.get(network)
+        if outside:
+            egress.append(_lead_to(outside))
+        elif not bundle.model.networks[network]:
             egress.append({"to": [{"ipBlock": {"cidr": cidr}} for cidr in _EVERYWHERE]})
         ingress = [{"from": [members], "ports": _list_ports(bundle, network)}]
         spec = {**members, "policyTypes": _BOTH, "ingress": ingress, "egress": egress}
         made.append(build("NetworkPolicy", "networking.k8s.io/v1", network, namespace, spec=spec))
     return made
+
+
+def _lead_to(outside: Outside) -> Manifest:
+    """Return the rule for what is beyond a network's members."""
+    peers: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in _EVERYWHERE]
+    if outside.pods:
+        peers = [{"podSelector": {"matchLabels": dict(outside.pods)}}]
+    return {"to": peers, "ports": [{"port": outside.port, "protocol": "TCP"}]}
 
 
 def _list_ports(bundle: Bundle, network: str) -> list[Manifest]:

@@ -41,10 +41,12 @@ def build_config_map(title: str, namespace: str, contents: Mapping[str, bytes]) 
     return build("ConfigMap", "v1", title, namespace, **body)
 
 
-def build_secret(title: str, namespace: str, contents: Mapping[str, bytes]) -> Manifest:
+def build_secret(
+    title: str, namespace: str, contents: Mapping[str, bytes], kind: str = "Opaque"
+) -> Manifest:
     """Return a Secret with `data`: with `stringData` each apply would change it."""
     data = {key: base64.b64encode(value).decode() for key, value in sorted(contents.items())}
-    return build("Secret", "v1", title, namespace, type="Opaque", data=data)
+    return build("Secret", "v1", title, namespace, type=kind, data=data)
 
 
 def build_claim(title: str, namespace: str, size: str) -> Manifest:

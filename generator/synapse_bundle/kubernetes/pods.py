@@ -140,7 +140,8 @@ def _build_wait(bundle: Bundle, name: str, image: str, user: int, volumes: PodVo
     more: dict[str, Any] = {"env": build_environment(wait.environment)}
     if wait.secrets:
         secret = {"secret": {"secretName": WAIT, "defaultMode": 0o440}}
-        more["volumeMounts"] = [volumes.add(WAIT, secret, wait.folder, read_only=True)]
+        mounts = [volumes.add(WAIT, secret, wait.folder, read_only=True)]
+        more["volumeMounts"] = mounts + volumes.mount_foreign(wait.foreign)
     return build_preparation(f"wait-{name}", image, wait.command, user, **more)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -17,6 +17,10 @@ def _check_registry(text: str) -> str:
 
 
 class KubernetesSettings(Block):
-    """Where the cluster finds the bundle's own images; without a registry each node needs them."""
+    """Where the cluster finds the bundle's own images; without a registry each node needs them.
+
+    `database` is the operator that runs PostgreSQL there; without one it is a pod like any other.
+    """
 
     registry: Annotated[str, AfterValidator(_check_registry)] | None = None
+    database: Literal["cloudnative-pg"] | None = None

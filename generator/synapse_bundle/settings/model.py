@@ -15,6 +15,7 @@ from ..sizing import MIB, require_memory
 from .backup import BackupPolicy
 from .block import Block
 from .certificates import OWN, STAGING, IssuerChoice, IssuerSettings
+from .database import ExternalDatabase
 from .kubernetes import KubernetesSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
 from .tunnel_settings import TunnelChoice, TunnelSettings
@@ -25,6 +26,10 @@ UNITS: Final = {"M": MIB, "G": 1024 * MIB}
 _LONGEST_USER_ID: Final = 255
 # Far more than this product is for, and less than the most that PostgreSQL takes for buffers.
 _MEMORY_LIMIT: Final = 1024 * UNITS["G"]
+_WITHOUT_BACKUP: Final = (
+    "{}: the bundle may neither back up nor restore a database that it does not run."
+    " Remove backup, and have that database backed up where it runs"
+)
 # Synapse's database holds a size as a signed 32-bit number; the helper has the same limit.
 _UPLOAD_LIMIT: Final = 2**31 - 1
 # Cloudflare refuses bodies above 100 MB on its free plan; 95 MiB is the last whole step below.
@@ -71,6 +76,7 @@ class Settings(Block):
     certificates: IssuerChoice = Field(default=IssuerSettings(), validate_default=True)
     tunnel: TunnelChoice = None
     heartbeat: FileName | None = None
+    database: ExternalDatabase | None = None
     backup: BackupPolicy = BackupPolicy()
     memory: Size = 2 * UNITS["G"]
     workers: Literal["none", "federation", "small", "spread"] = "none"
@@ -123,6 +129,22 @@ class Settings(Block):
             raise ValueError("needs the staging roots with letsencrypt-staging: certificates.root")
         return tunnel
 
+    @field_validator("backup")
+    @classmethod
+    def _check_backup(cls, backup: BackupPolicy, info: Info) -> BackupPolicy:
+        if info.data.get("database"):
+            raise ValueError(_WITHOUT_BACKUP.format("does not go with database"))
+        return backup
+
+    @field_validator("kubernetes")
+    @classmethod
+    def _check_operator(cls, kubernetes: KubernetesSettings, info: Info) -> KubernetesSettings:
+        if kubernetes.database and info.data.get("database"):
+            raise ValueError("has a database of its own; remove database or kubernetes.database")
+        if kubernetes.database and info.data.get("backup", BackupPolicy()) != BackupPolicy():
+            raise ValueError(_WITHOUT_BACKUP.format("database does not go with backup"))
+        return kubernetes
+
     @field_validator("worker")
     @classmethod
     def _check_worker(cls, worker: WorkerSettings, info: Info) -> WorkerSettings:
@@ -164,6 +186,11 @@ class Settings(Block):
     def trial(self) -> bool:
         """Whether this is the trial on localhost, which needs no domain."""
         return self.server_name == TRIAL
+
+    @property
+    def has_external_database(self) -> bool:
+        """Whether Synapse's database is not the bundle's own, but somebody else's or an operator's."""
+        return bool(self.database or self.kubernetes.database)
 
     @property
     def base_url(self) -> str:

@@ -24,6 +24,7 @@ def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
         database_patience=600,
         database_name="synapse",
         database_role="synapse",
+        external=None,
         superuser_password=Secret("one"),
         role_password=Secret("two"),
         volume_owners=(VolumeOwner(path=tmp_path / "media", uid=991),),

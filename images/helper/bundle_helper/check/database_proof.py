@@ -36,6 +36,8 @@ def _judge_proof(proof: dict[str, Any], time: str) -> Finding:
         f"{proof['role']} owns {proof['database']} ({found['encoding']}, {found['collation']}),"
         f" PostgreSQL {proof['server_version']}, proved {time}"
     )
+    if proof.get("encryption"):
+        detail += f", reached with sslmode {proof['encryption']}"
     if proof.get("members"):
         detail += f"; these roles may act as {proof['role']}: {', '.join(proof['members'])}"
     surplus = [name for name in _GRANTED if role[name]]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from ..database.connection import first_line
+from ..database.connection import encrypt, first_line
+from ..database.instance import read_record
 from ..errors import HelperError
 from ..exchange import OK, Answer, ask_url
 
@@ -23,21 +24,27 @@ _PAUSE_SECONDS: Final = 0.5
 
 
 def wait_for_database(settings: DatabaseWait, tell: Callable[[str], None]) -> None:
-    """Return when Synapse's role can sign in, however long that takes; say why it cannot yet."""
+    """Return when Synapse's role can sign in, however long that takes; say why it cannot yet.
+
+    The role of an external database can from the beginning: there Synapse waits until the bootstrap has
+    seen that the data is this server's, because it would make its tables in any empty database.
+    """
 
     def find_obstacle() -> str:
         try:
-            psycopg.connect(
+            with psycopg.connect(
                 host=settings.host,
                 port=settings.port,
                 dbname=settings.database,
                 user=settings.role,
                 password=settings.password.reveal(),
                 connect_timeout=5,
-            ).close()
+                **encrypt(settings.external),
+            ) as connection:
+                proved = not settings.external or read_record(connection, settings.database)
         except psycopg.OperationalError as error:
             return first_line(error)
-        return ""
+        return "" if proved else "the bootstrap has not proved it yet"
 
     _wait("the database", find_obstacle, tell, None)
 

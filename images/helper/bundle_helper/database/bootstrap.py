@@ -11,6 +11,7 @@ from .. import storage
 from ..errors import HelperError
 from . import convergence, volumes
 from .connection import connect_as_superuser, first_line
+from .external import prove_external
 from .identity_report import describe_identity
 from .overtaking import OvertakenError
 
@@ -53,11 +54,13 @@ def run(
     )
     if proof.members:
         # It may be needed, for a backup for example: only the operator knows.
+        revoke = f"REVOKE {proof.role} FROM {proof.members[0]}"
+        if not settings.external:
+            revoke = f"docker compose exec postgres psql -U postgres -c '{revoke}'"
         tell(
             f"the role {proof.role} has members, which have all its privileges:"
             f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
-            f" `docker compose exec postgres psql -U postgres -c"
-            f" 'REVOKE {proof.role} FROM {proof.members[0]}'`."
+            f" `{revoke}`."
         )
 
 
@@ -67,6 +70,8 @@ def _converge(
     for change in volumes.ensure_owners(settings.volume_owners):
         tell(change)
     try:
+        if settings.external:
+            return prove_external(settings, tell)
         with connect_as_superuser(settings, tell=tell) as superuser:
             for change in convergence.converge(superuser, settings):
                 tell(change)
@@ -74,10 +79,14 @@ def _converge(
         return convergence.prove(settings), identity
     except psycopg.Error as error:
         raise HelperError(
-            f"PostgreSQL refused a statement: {first_line(error)}."
-            " See `docker compose logs postgres`, then `docker compose up -d`.",
+            f"PostgreSQL refused a statement: {first_line(error)}. See {_name_log(settings)}, then"
+            " `docker compose up -d`.",
         ) from error
 
 
 def _report(settings: BootstrapSettings, now: datetime, outcome: dict[str, object]) -> None:
     storage.write_json(settings.report_file, {"time": now.isoformat(timespec="seconds"), **outcome})
+
+
+def _name_log(settings: BootstrapSettings) -> str:
+    return "the log of the database" if settings.external else "`docker compose logs postgres`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
@@ -13,7 +13,7 @@ from ..errors import HelperError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..settings.database_settings import DatabaseSettings
+    from ..settings.database_settings import DatabaseSettings, ExternalAccess
     from ..settings.environment import Secret
 
 SUPERUSER: Final = "postgres"
@@ -64,7 +64,19 @@ def connect(
         password=password.reveal(),
         connect_timeout=5,
         application_name="synapse-bundle bootstrap",
+        # Of a database in SQL_ASCII, names would come as bytes.
+        client_encoding="UTF8",
         autocommit=True,
+        **encrypt(settings.external),
+    )
+
+
+def encrypt(external: ExternalAccess | None) -> dict[str, Any]:
+    """Return libpq's options of TLS; none for the bundle's own PostgreSQL, whose network is its own."""
+    if external is None:
+        return {}
+    return {"sslmode": external.sslmode} | (
+        {"sslrootcert": str(external.root)} if external.root else {}
     )
 
 

@@ -34,7 +34,10 @@ _LOCK_PATIENCE: Final = "120s"
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseProof:
-    """What the role itself saw after logging in to its database."""
+    """What the role itself saw after logging in to its database.
+
+    `encryption` is libpq's word for how an external database is reached, "" for the bundle's own.
+    """
 
     role: str
     privileges: Role
@@ -43,6 +46,7 @@ class DatabaseProof:
     database: str
     properties: Database
     server_version: str
+    encryption: str = ""
 
 
 def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ def prove(settings: DatabaseSettings) -> DatabaseProof:
     role, name = settings.database_role, settings.database_name
     try:
         with connect(settings, role, settings.role_password, name) as connection:
-            proof = _read_proof(connection, settings)
+            proof = read_proof(connection, settings)
     except psycopg.Error as error:
         raise HelperError(
             f"the role {role} cannot use the database {name}: {first_line(error)}."
@@ -80,7 +84,8 @@ def prove(settings: DatabaseSettings) -> DatabaseProof:
     return proof
 
 
-def _read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> DatabaseProof:
+def read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> DatabaseProof:
+    """Return what the catalog says of role and database, as `connection` sees it."""
     role = read_role(connection, settings.database_role)
     database = read_database(connection, settings.database_name)
     if role is None or database is None:
@@ -95,6 +100,7 @@ def _read_proof(connection: psycopg.Connection, settings: DatabaseSettings) -> D
         database=settings.database_name,
         properties=database,
         server_version=connection.info.parameter_status("server_version") or "",
+        encryption=settings.external.sslmode if settings.external else "",
     )
 
 
@@ -112,12 +118,13 @@ def has_tables(superuser: psycopg.Connection, settings: DatabaseSettings) -> boo
         return False
     name = settings.database_name
     with connect(settings, SUPERUSER, settings.superuser_password, name) as connection:
-        return (
-            connection.execute(
-                "SELECT FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
-            ).fetchone()
-            is not None
-        )
+        return holds_tables(connection)
+
+
+def holds_tables(connection: psycopg.Connection) -> bool:
+    """Say whether the database that `connection` is in holds a table where Synapse makes its own."""
+    query = "SELECT FROM pg_tables WHERE schemaname = 'public' LIMIT 1"
+    return connection.execute(query).fetchone() is not None
 
 
 def lock(superuser: psycopg.Connection, patience: str = _LOCK_PATIENCE) -> None:
@@ -150,16 +157,21 @@ def ensure_database(superuser: psycopg.Connection, settings: DatabaseSettings) -
 
 
 def _check_usable(name: str, found: Database, wanted: Database) -> None:
-    differences = ", ".join(
-        f"{key} is {value} and must be {asdict(wanted)[key]}"
-        for key, value in asdict(found).items()
-        if value != asdict(wanted)[key]
-    )
+    differences = describe_differences(found, wanted)
     if not differences:
         return
     raise HelperError(
         f"the database {name} exists and Synapse cannot use it: {differences}. Nothing in it was"
         " changed, and nothing is ever dropped here.\n" + _advise(name, found, wanted)
+    )
+
+
+def describe_differences(found: Database, wanted: Database) -> str:
+    """Return what of a database is not as it must be, "" if nothing is."""
+    return ", ".join(
+        f"{key} is {value} and must be {asdict(wanted)[key]}"
+        for key, value in asdict(found).items()
+        if value != asdict(wanted)[key]
     )
 
 

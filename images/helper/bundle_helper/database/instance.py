@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from ..settings.database_settings import DatabaseSettings
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-# In the database `postgres`, which no dump of Synapse's database contains.
 _TABLE: Final = "synapse_bundle_instance"
+# In the database `postgres`, which no dump of Synapse's database contains; of an external one Synapse's role
+# has nothing but its own database, and this schema there, of which Synapse knows nothing.
+_BESIDE, _INSIDE = "public", "synapse_bundle"
 _COLUMNS: Final = (
     *("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text"),
     "overtaken text",
@@ -69,20 +71,16 @@ def agree(
     """Make folder and data have the same id; return one sentence per change.
 
     `has_data` says that Synapse's database holds tables. `superuser` is connected to the database
-    `postgres`. HelperError if the folder belongs to other data than this, or to data that is not here.
+    `postgres`, or as Synapse's role to an external one. HelperError if the folder belongs to other data than this, or to data that is not here.
     """
     record = read_record(superuser, settings.database_name)
     if record is not None:
         _refuse_unusable(record)
     of_folder, of_data = read_folder(settings), record and record.id
     if of_folder and of_data not in {None, of_folder}:
-        raise HelperError(
-            "these volumes hold the data of another server: secrets/instance and the database have"
-            " different ids. Nothing was changed. Give this folder its own `project` and volumes,"
-            " or put the folder back that belongs to this data."
-        )
+        raise HelperError(_explain_other(settings))
     if of_folder and of_data is None and not has_data and not settings.start_empty:
-        raise HelperError(_explain_missing(settings.server_name))
+        raise HelperError(_explain_missing(settings))
     known = of_data or ("" if settings.start_empty else of_folder)
     chosen = known or create_id()
     changes = []
@@ -114,11 +112,31 @@ def _refuse_unusable(record: InstanceRecord) -> None:
         )
 
 
-def _explain_missing(server_name: str) -> str:
+def _explain_other(settings: DatabaseSettings) -> str:
+    place, remedy = "these volumes hold", "its own `project` and volumes"
+    if settings.external:
+        place, remedy = f"the database {settings.database_name} holds", "a database of its own"
     return (
-        f"this folder belongs to the server {server_name}, which has data, and the volumes here are"
+        f"{place} the data of another server: secrets/instance and the database have"
+        f" different ids. Nothing was changed. Give this folder {remedy},"
+        " or put the folder back that belongs to this data."
+    )
+
+
+def _explain_missing(settings: DatabaseSettings) -> str:
+    server_name, place = settings.server_name, "the volumes here are"
+    remedy = "Restore the data: `docker compose run --rm restore`"
+    if settings.external:
+        name = settings.database_name
+        place = f"the database {name} at {settings.database_host} is"
+        remedy = (
+            f"Copy the data into it: `pg_dump -Fc` of the old one, `pg_restore --no-owner -d {name}`"
+            f" as the role {settings.database_role}"
+        )
+    return (
+        f"this folder belongs to the server {server_name}, which has data, and {place}"
         " empty. Nothing was changed. There are two ways to continue:\n"
-        "1. Restore the data: `docker compose run --rm restore`, then `docker compose up -d`.\n"
+        f"1. {remedy}, then `docker compose up -d`.\n"
         "2. Give up all its accounts, rooms and files for good, and start an empty server: other"
         " servers will refuse it in the rooms that it was in. To do so, type"
         f" `docker compose run --rm bootstrap start-empty {server_name}`, then"
@@ -170,13 +188,14 @@ def write_folder(settings: DatabaseSettings, chosen: str) -> None:
 def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord | None:
     """Return what is known of the data in `database`, or None if it has no id yet.
 
-    `superuser` is connected to the database `postgres`.
+    `superuser` is connected to the database `postgres`, or as Synapse's role to `database`.
     """
-    row = superuser.execute("SELECT to_regclass(%s)::text", (f"public.{_TABLE}",)).fetchone()
+    table = _place(superuser, database)
+    row = superuser.execute("SELECT to_regclass(%s)::text", (table,)).fetchone()
     if row is None or row[0] is None:
         return None
     # As JSON: a table from before there were the other columns is read as it is.
-    query = f"SELECT to_jsonb(i) FROM public.{_TABLE} AS i WHERE database = %s"  # noqa: S608
+    query = f"SELECT to_jsonb(i) FROM {table} AS i WHERE database = %s"  # noqa: S608
     found = superuser.execute(query, (database,)).fetchone()
     if found is None:
         return None
@@ -193,18 +212,26 @@ def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord 
 def write_record(superuser: psycopg.Connection, database: str, record: InstanceRecord) -> None:
     """Make `record` what is known of the data in `database`, in one transaction."""
     moved = record.moved and json.dumps(asdict(record.moved))
+    table = _place(superuser, database)
     with superuser.transaction():
         superuser.execute("SET LOCAL client_min_messages = warning")
+        if table.startswith(_INSIDE):
+            superuser.execute(f"CREATE SCHEMA IF NOT EXISTS {_INSIDE}")
         superuser.execute(
-            f"CREATE TABLE IF NOT EXISTS public.{_TABLE}"
-            " (database text PRIMARY KEY, id text NOT NULL)"
+            f"CREATE TABLE IF NOT EXISTS {table} (database text PRIMARY KEY, id text NOT NULL)"
         )
         for column in _COLUMNS:
-            superuser.execute(f"ALTER TABLE public.{_TABLE} ADD COLUMN IF NOT EXISTS {column}")
+            superuser.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
         superuser.execute(
-            f"INSERT INTO public.{_TABLE} (database, id, epoch, moved, restoring, overtaken)"  # noqa: S608
+            f"INSERT INTO {table} (database, id, epoch, moved, restoring, overtaken)"  # noqa: S608
             " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
             " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring,"
             " overtaken = excluded.overtaken",
             (database, record.id, record.epoch, moved, record.restoring, record.overtaken),
         )
+
+
+def _place(connection: psycopg.Connection, database: str) -> str:
+    """Return the table of the record, with its schema, in the database that `connection` is in."""
+    schema = _INSIDE if connection.info.dbname == database else _BESIDE
+    return f"{schema}.{_TABLE}"

@@ -59,6 +59,10 @@ class Environment:
             self.problems.append(f"{name}: {error}")
             return stand_in
 
+    def has(self, name: str) -> bool:
+        """Say whether there is a variable of this name, whatever it holds."""
+        return name in self._values
+
     def text(self, name: str) -> str:
         """Return a variable that may hold any text but an empty one."""
         return self.read(name, str, "")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .database_settings import read_access
 from .environment import HIGHEST_PORT, Environment, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .database_settings import ExternalAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,7 @@ class DatabaseWait:
     database: str
     role: str
     password: Secret
+    external: ExternalAccess | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> DatabaseWait:
@@ -31,6 +35,7 @@ class DatabaseWait:
             database=environment.text("DATABASE_NAME"),
             role=environment.text("DATABASE_ROLE"),
             password=environment.secret_file("ROLE_PASSWORD_FILE"),
+            external=read_access(environment),
         )
         environment.raise_problems()
         return settings
