@@ -18,6 +18,7 @@ OWNERS = {
             "backup",
             "block",
             "certificates",
+            "database",
             "kubernetes",
             "loading",
             "model",
