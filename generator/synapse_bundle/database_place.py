@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from . import topology
 from .credentials.file_names import DATABASE_PASSWORD, DATABASE_ROOT, ROLE_PASSWORD
@@ -54,6 +54,12 @@ def place_database(settings: Settings) -> DatabasePlace:
         sslmode="verify-full" if operated else "",
         root=topology.CLUSTER.database_root if operated else "",
     )
+
+
+def runs_database(bundle: Path) -> bool:
+    """Say whether a bundle on the disk has its own PostgreSQL, which it can back up and restore."""
+    # Only the bootstrap of another one is told this.
+    return b"DATABASE_SSLMODE" not in (bundle / "compose.yaml").read_bytes()
 
 
 def _place_external(chosen: ExternalDatabase) -> DatabasePlace:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from . import engine, manifest
+from .database_place import runs_database
 from .errors import BundleError
 from .settings.names import name_drill
 
 _FILE: Final = "drill.yaml"
-# Only the bootstrap of a database that is not the bundle's own is told this.
-_EXTERNAL: Final = b"DATABASE_SSLMODE"
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _LOG_LINES: Final = "20"
 
@@ -65,7 +64,7 @@ def drill(bundle: Path, set_name: str | None) -> None:
     `set_name` is the name of a set, None the newest. BundleError if the drill is not green.
     """
     engine.require_bundle(bundle)
-    if not (bundle / _FILE).exists() and _EXTERNAL in (bundle / "compose.yaml").read_bytes():
+    if not runs_database(bundle):
         raise BundleError(
             f"{bundle} has no {_FILE}: its database is not the bundle's own, so it makes no sets that a drill"
             " could restore"

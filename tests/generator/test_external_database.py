@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from synapse_bundle.commands import unpack
 from synapse_bundle.credentials import collection, provided
 from synapse_bundle.errors import SettingsError
 from synapse_bundle.settings import loading
@@ -104,3 +106,14 @@ def test_only_a_cluster_starts_what_an_operator_serves(tmp_path: Path) -> None:
     assert (code, said.splitlines()[-1]) == (0, "Next:  synapse-bundle kubernetes")
     code, said = run(tmp_path, "generate", "--output", "other")
     assert said.splitlines()[-1] == "Next:  synapse-bundle kubernetes --output=other"
+
+
+def test_an_unpacked_bundle_is_not_told_to_restore(tmp_path: Path) -> None:
+    """It has no restore; its data is where it was, and in use until the first server is stopped."""
+    (tmp_path / "password").write_text("a password\n")
+    (tmp_path / "settings.yaml").write_text(DATABASE)
+    assert run(tmp_path, "generate")[0] == 0
+    started = SimpleNamespace(index=SimpleNamespace(started=True))
+    following = unpack._write_next(started, tmp_path / "bundle")  # type: ignore[arg-type]
+    assert "restore" not in following
+    assert "first stop the server on the other machine" in following

@@ -193,6 +193,7 @@ def test_the_instances_of_an_operator_are_reached_by_whom_they_serve() -> None:
     policy = find_policy(objects, "database-instances")
     assert policy["podSelector"] == {"matchLabels": labels}
     clients, others = policy["ingress"]
+    assert clients["from"] == [{"podSelector": {"matchLabels": {"network/database": "true"}}}]
     assert clients["ports"] == [{"port": 5432, "protocol": "TCP"}]
     assert {port["port"] for port in others["ports"]} == {5432, 8000}
     (operator,) = (peer for peer in others["from"] if "namespaceSelector" in peer)

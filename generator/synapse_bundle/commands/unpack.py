@@ -11,6 +11,7 @@ from .. import next_steps
 from ..archive import extraction, staging
 from ..archive.amount import write_amount
 from ..archive.archive_file import open_archive
+from ..database_place import runs_database
 from ..errors import BundleError, SettingsError
 from ..options import output_option
 
@@ -84,5 +85,10 @@ def _write_next(archive: ArchiveFile, bundle: Path) -> str:
     following = next_steps.write_next(bundle, Path())
     if not archive.index.started:
         return following
+    if not runs_database(bundle):
+        return (
+            f"{following}\n       (first stop the server on the other machine, which uses the same database,"
+            " and copy its volume media)"
+        )
     restoring = following.replace(_START, f"docker compose run --rm restore && {_START}")
     return f"{restoring}\n       (without the restore if the server's volumes are on this machine)"

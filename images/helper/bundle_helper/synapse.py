@@ -33,5 +33,5 @@ def prove_database(settings: HomeserverSettings) -> Finding:
     return failed(
         f"looking up an unknown alias gave {answer.status} {answer.errcode}".rstrip(),
         cause="Synapse cannot use PostgreSQL: it is down, or the role's password differs",
-        next_step="`docker compose ps postgres`, then `docker compose logs synapse`",
+        next_step="`docker compose ps`, then `docker compose logs synapse`",
     )

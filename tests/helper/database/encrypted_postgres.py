@@ -26,6 +26,8 @@ from tests.support.waiting import wait_for
 _USER: Final[dict[str, Any]] = (
     {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
 )
+# The newest server's initdb: a folder may hold the client's programs alone.
+PROGRAMS: Final = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
 _IMAGE: Final = "postgres:17-trixie"
 _ACCESS: Final = "local all all scram-sha-256\nhostssl all all all scram-sha-256\n"
 # In the image: the key has to be the server's own, and a file.
@@ -74,8 +76,7 @@ def run_encrypted() -> Iterator[EncryptedPostgres]:
     chain = "".join(blob.bytes().decode() for blob in certificate.cert_chain_pems)
     password = secrets.token_hex(16)
     try:
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        run = _run_program if programs else _run_image
+        run = _run_program if PROGRAMS else _run_image
         with run(directory, password, chain, key) as port:
             server = EncryptedPostgres(port=port, password=password, root=directory / "root.pem")
             wait_for(lambda: _answers(server), "PostgreSQL answers")
@@ -93,7 +94,7 @@ def _answers(server: EncryptedPostgres) -> bool:
 
 @contextmanager
 def _run_program(directory: Path, password: str, chain: str, key: str) -> Iterator[int]:
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert PROGRAMS
     own = directory / "own"
     own.mkdir(mode=0o700)
     for name, text in (("password", password), ("certificate", chain), ("key", key)):
@@ -104,7 +105,7 @@ def _run_program(directory: Path, password: str, chain: str, key: str) -> Iterat
         for path in (own, *own.iterdir()):
             os.chown(path, 65534, 65534)
     initialize: list[str | Path] = [
-        *(programs / "initdb", "--pgdata", own / "data", "--username=postgres", "--no-sync"),
+        *(PROGRAMS, "--pgdata", own / "data", "--username=postgres", "--no-sync"),
         *("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", f"--pwfile={own / 'password'}"),
     ]
     subprocess.run(initialize, check=True, capture_output=True, cwd=own, **_USER)
@@ -121,7 +122,7 @@ def _run_program(directory: Path, password: str, chain: str, key: str) -> Iterat
         "fsync": "off",
     }
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    command: list[str | Path] = [programs / "postgres", "-D", own / "data", *words]
+    command: list[str | Path] = [PROGRAMS.with_name("postgres"), "-D", own / "data", *words]
     with (
         (directory / "log").open("wb") as log,
         subprocess.Popen(command, stdout=log, stderr=log, cwd=own, **_USER) as process,
