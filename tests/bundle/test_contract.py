@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bundle_helper.database import instance
 from bundle_helper.errors import InvalidEnvironmentError
 from bundle_helper.settings.bootstrap_settings import BootstrapSettings
 from bundle_helper.settings.service_settings import ServiceSettings
@@ -247,3 +248,10 @@ def test_both_packages_take_the_same_sizes(
     number = int(size[:-1]) * UNITS[size[-1]]
     assert generator_accepts({"max_upload_size": size}) == good
     assert helper_accepts(environment, UPLOAD_LIMIT=str(number)) == good
+
+
+def test_no_role_has_the_name_of_the_helpers_schema() -> None:
+    """PostgreSQL looks for a schema of the role's name first: Synapse would make its tables in that one."""
+    database = {"host": "10.0.0.5", "password": "file", "sslmode": "disable"}
+    for name, good in ((instance._INSIDE, False), ("synapse_user", True)):
+        assert generator_accepts({"database": database | {"user": name}}) == good

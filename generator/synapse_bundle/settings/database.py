@@ -14,6 +14,8 @@ from .names import FileName
 
 _PROVED: Final = ("verify-full", "verify-ca")
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+# Synapse would make its tables there: a role finds those in a schema of its own name first.
+_SCHEMA: Final = "synapse_bundle"
 _OWN_DATABASES: Final = ("postgres", "template0", "template1")
 
 
@@ -53,6 +55,12 @@ def _check_database(text: str) -> str:
     return text
 
 
+def _check_user(text: str) -> str:
+    if _check_name(text) == _SCHEMA:
+        raise ValueError("is the name of the bundle's own schema; use a role of another name")
+    return text
+
+
 class ExternalDatabase(Block):
     """A PostgreSQL that somebody else runs, with a role and a database for Synapse alone.
 
@@ -62,7 +70,7 @@ class ExternalDatabase(Block):
     host: Annotated[str, AfterValidator(_check_host)]
     port: Annotated[int, Field(ge=1, le=65535)] = 5432
     name: Annotated[str, AfterValidator(_check_database)] = "synapse"
-    user: Annotated[str, AfterValidator(_check_name)] = "synapse_user"
+    user: Annotated[str, AfterValidator(_check_user)] = "synapse_user"
     password: FileName
     sslmode: Literal["verify-full", "verify-ca", "require", "disable"] = "verify-full"
     root: FileName | None = Field(default=None, validate_default=True)

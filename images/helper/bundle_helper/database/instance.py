@@ -27,7 +27,8 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _TABLE: Final = "synapse_bundle_instance"
 # In the database `postgres`, which no dump of Synapse's database contains; of an external one Synapse's role
 # has nothing but its own database, and this schema there, of which Synapse knows nothing.
-_BESIDE, _INSIDE = "public", "synapse_bundle"
+_BESIDE: Final = "public"
+_INSIDE: Final = "synapse_bundle"
 _COLUMNS: Final = (
     *("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text"),
     "overtaken text",
