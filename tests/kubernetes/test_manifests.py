@@ -176,7 +176,8 @@ def test_a_database_outside_is_one_port() -> None:
     objects = parse(convert_shape(find_shape("external_database")))
     (inside, outside) = find_policy(objects, "database")["egress"]
     assert inside == {"to": [{"podSelector": {"matchLabels": {"network/database": "true"}}}]}
-    assert [peer["ipBlock"]["cidr"] for peer in outside["to"]] == ["0.0.0.0/0", "::/0"]
+    blocks = [{"ipBlock": {"cidr": cidr}} for cidr in ("0.0.0.0/0", "::/0")]
+    assert outside["to"] == [*blocks, {"namespaceSelector": {}}]
     assert outside["ports"] == [{"port": 6432, "protocol": "TCP"}]
 
 

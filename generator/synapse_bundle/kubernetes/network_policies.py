@@ -33,7 +33,9 @@ def build_policies(bundle: Bundle) -> list[Manifest]:
 
 def _lead_to(outside: Outside) -> Manifest:
     """Return the rule for what is beyond a network's members."""
+    # Some network plugins count no pod among the addresses: it may be in another namespace.
     peers: list[Manifest] = [{"ipBlock": {"cidr": cidr}} for cidr in _EVERYWHERE]
+    peers.append({"namespaceSelector": {}})
     if outside.pods:
         peers = [{"podSelector": {"matchLabels": dict(outside.pods)}}]
     return {"to": peers, "ports": [{"port": outside.port, "protocol": "TCP"}]}
