@@ -23,6 +23,7 @@ OWNERS = {
             "names",
             "repository",
             "tunnel_settings",
+            "updates",
             "well_known",
         )
     },

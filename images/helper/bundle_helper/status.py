@@ -6,4 +6,5 @@ Each duty leaves `<duty>.json`; from these the supervisor makes the status.
 from __future__ import annotations
 
 CERTIFICATE, CLAIM, ACCOUNTS, WATCH = "certificate", "claim", "accounts", "watch"
+UPDATES = "updates"
 STATUS_FILE = "status.json"

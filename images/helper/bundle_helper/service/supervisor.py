@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from ..status import ACCOUNTS, CERTIFICATE, CLAIM, STATUS_FILE, WATCH
+from ..status import ACCOUNTS, CERTIFICATE, CLAIM, STATUS_FILE, UPDATES, WATCH
 from .duty import (
     DUE,
     FAREWELL_SECONDS,
@@ -57,6 +57,7 @@ def main() -> int:
         lambda duty: [sys.executable, "-m", "bundle_helper.service", duty],
         # The trial has no name to claim.
         claims=os.environ["CLAIM_DIRECTORY"] != "none",
+        informs=os.environ["RELEASE_LIST"] != "none",
     )
     try:
         supervisor.serve()
@@ -79,11 +80,19 @@ class Supervisor:
     """The loop around the duties; `command` is how one is started."""
 
     def __init__(
-        self, directory: str, command: Callable[[str], list[str]], *, claims: bool = False
+        self,
+        directory: str,
+        command: Callable[[str], list[str]],
+        *,
+        claims: bool = False,
+        informs: bool = False,
     ) -> None:
         self._directory = directory
         self._command = command
         claim = Duty(CLAIM, {"held": False, "problem": None}, pause=600.0, longest=240.0)
+        updates = Duty(
+            UPDATES, {"problem": None}, pause=LONGEST_PAUSE_SECONDS, longest=240.0, first=60.0
+        )
         self._duties = (
             Duty(
                 CERTIFICATE,
@@ -94,6 +103,7 @@ class Supervisor:
             *([claim] if claims else []),
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
+            *([updates] if informs else []),
         )
         self._problems = ProblemLog(tell)
         self._written: dict[str, Any] = {}
