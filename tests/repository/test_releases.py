@@ -47,14 +47,14 @@ def sign(repository: Path, *arguments: object) -> subprocess.CompletedProcess[st
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     """A key as the documents say to make one."""
-    command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", tmp_path / "releases.key"]
+    command = ["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{tmp_path}/releases.key"]
     subprocess.run(command, check=True, capture_output=True)
     return tmp_path / "releases.key"
 
 
 def read_public(key: Path) -> bytes:
     """Return its public half as the documents say."""
-    command = ["openssl", "pkey", "-in", key, "-pubout"]
+    command = ["openssl", "pkey", "-in", f"{key}", "-pubout"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 

@@ -16,8 +16,8 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bundle_helper import exchange
 from bundle_helper.errors import HelperError
-from bundle_helper.updates import list_source
 from bundle_helper.updates.list_source import UnreachableError, fetch_list
 from bundle_helper.updates.look_up import look_up, recall
 from bundle_helper.updates.release_list import LARGEST
@@ -79,14 +79,14 @@ def test_no_more_than_20_kb_are_read(
         read += length or 0 if self.name == client[-1] else 0
         return length
 
-    connect, client = list_source.ask_url.__globals__["connect"], [-1]
+    connect, client = exchange.connect, [-1]
 
     def note(*arguments: Any) -> socket.socket:
         connected: socket.socket = connect(*arguments)
         client.append(connected.fileno())
         return connected
 
-    monkeypatch.setitem(list_source.ask_url.__globals__, "connect", note)
+    monkeypatch.setattr(exchange, "connect", note)
     monkeypatch.setattr(socket.SocketIO, "readinto", count)
     publisher.answer = send_for_ever
     assert "more than" in str(look_up(releases, NOW).trouble)

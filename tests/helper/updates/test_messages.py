@@ -122,8 +122,10 @@ def test_trouble_with_the_list_is_told_once_when_it_lasts() -> None:
     assert send(trouble, NOW + DAY) == ([], trouble)
     lines, after = send(trouble, NOW + 2 * DAY)
     assert lines == [
-        "the list of releases was not renewed: no answer; this server may not be told of security"
-        " releases"
+        (
+            "the list of releases was not renewed: no answer; this server may not be told of"
+            " security releases"
+        )
     ]
     assert send(after, NOW + 30 * DAY)[0] == []
     healed = Subscription(announced=after.announced)
@@ -156,8 +158,9 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(steps=STEPS)
 def test_laws_of_messages(steps: list[tuple[tuple[Urgency, Urgency], str, int, bool]]) -> None:
-    """Over any history, some messages lost: each hole is told until it arrives and then only in a
-    digest; its end is told if it was; digests are a week apart, and nothing is told of what is well.
+    """A hole is told until that arrives, then in a digest alone, and its end is told if it was.
+
+    So it is over any history, some messages lost; digests are a week apart, and what is well is silent.
     """
     subscription, now = Subscription(), NOW
     told: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,6 +50,6 @@ def _parse_list_address(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in _SCHEMES or not parts.hostname or parts.port == 0:
         raise ValueError(f"{text!r} is not an address such as https://example.org/releases.signed")
-    if parts.query or parts.fragment or "@" in parts.netloc or not text.isascii() or " " in text:
+    if re.search(r"[^!-~]|[?#]", text) or "@" in parts.netloc:
         raise ValueError(f"{text!r} holds more than scheme, host, port and path")
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,16 +56,16 @@ def look_up(
     """
     keys = load_keys(settings)
     known = read_subscription(settings.directory, str(settings.source), keys)
-    if isinstance(settings.source, Path):
-        found = _try(known, lambda: read_list(settings.source), keys, now)
+    source = settings.source
+    if isinstance(source, Path):
+        found = _try(known, partial(read_list, source), keys, now)
     elif not _is_due(known, now):
         return known
     else:
-        url = settings.source
         pause = timedelta(hours=pick(_SHORTEST_HOURS, _LONGEST_HOURS))
         known = replace(known, asked=now, due=now + pause)
         write_subscription(settings.directory, known)
-        found = _try(known, lambda: fetch_list(url), keys, now)
+        found = _try(known, partial(fetch_list, source), keys, now)
     write_subscription(settings.directory, found)
     return found
 

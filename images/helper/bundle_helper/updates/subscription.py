@@ -96,17 +96,16 @@ def write_subscription(directory: Path, subscription: Subscription) -> None:
 
 
 def _parse(content: Mapping[str, Any]) -> Subscription:
-    moments = {
-        name: _parse_moment(content[name])
-        for name in ("troubled_since", "asked", "due", "digested")
-    }
     trouble = content["trouble"]
     return Subscription(
         source=str(content["source"]),
         signed=content["signed"].encode("utf-8"),
         trouble=None if trouble is None else str(trouble),
         announced={str(name): str(said) for name, said in content["announced"].items()},
-        **moments,
+        troubled_since=_parse_moment(content["troubled_since"]),
+        asked=_parse_moment(content["asked"]),
+        due=_parse_moment(content["due"]),
+        digested=_parse_moment(content["digested"]),
     )
 
 
