@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundle_helper.updates.release_list import LARGEST, InvalidListError, open_list, read_keys
@@ -55,6 +55,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(
     content=JSON
     | st.fixed_dictionaries(

@@ -154,6 +154,26 @@ def test_a_message_that_reached_no_one_is_sent_again(
     assert len(postbox.posted) == 1
 
 
+def test_a_full_volume_does_not_repeat_a_message(
+    told: Bundle, publisher: Publisher, key: Ed25519PrivateKey, postbox: Service
+) -> None:
+    """What could not be remembered as sent is not sent, and is told when there is room again."""
+    publish(publisher, key, 1, postgresql_17=("17.13", "17.13"))
+    postbox.status = 500
+    look(told)
+    postbox.status = 200
+    beside = Path(told.environ["RELEASES_DIRECTORY"]) / ".subscription.json.new"
+    beside.unlink(missing_ok=True)
+    beside.mkdir()
+    for hours in (1, 2, 3):
+        assert "cannot be written" in str(look(told, NOW + hours * HOUR))
+    assert postbox.posted == []
+    beside.rmdir()
+    look(told, NOW + 4 * HOUR)
+    look(told, NOW + 5 * HOUR)
+    assert len(postbox.posted) == 1
+
+
 def test_the_command_shows_a_table(
     told: Bundle, publisher: Publisher, key: Ed25519PrivateKey
 ) -> None:

@@ -49,8 +49,11 @@ def _do_round(
     advice = advise(find_running(settings), releases) if releases else ()
     lines, after = list_messages(settings.homeserver, subscription, advice, now)
     file = settings.notification_file
-    if file is not None and lines and notification.send(file, "\n".join(lines), tell):
-        write_subscription(chosen.directory, after)
+    if file is not None and lines:
+        # What cannot be remembered as sent would be sent again every hour.
+        write_subscription(chosen.directory, subscription)
+        if notification.send(file, "\n".join(lines), tell):
+            write_subscription(chosen.directory, after)
     urgent = [part.sentence for part in advice if part.urgency is Urgency.SECURITY]
     trouble = describe_trouble(subscription, now)
     return "; ".join([*urgent, *([trouble] if trouble else [])]) or None

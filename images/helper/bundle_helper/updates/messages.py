@@ -41,8 +41,11 @@ def list_messages(
     lines += _speak_of_list(said, subscription, now)
     after = replace(subscription, announced=said)
     digest = [part for part in advice if _is_open(part) and part.title not in fresh]
-    if digest and not _is_recent(subscription.digested, now):
-        lines += [f"{part.sentence}. {part.next_step}" for part in digest]
+    if _is_recent(subscription.digested, now):
+        digest = []
+    lines += [f"{part.sentence}. {part.next_step}" for part in digest]
+    # What was just told is not told again tomorrow.
+    if digest or fresh:
         after = replace(after, digested=now)
     return [f"{homeserver}: {line}"[:_LONGEST] for line in lines], after
 
