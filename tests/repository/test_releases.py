@@ -79,6 +79,12 @@ def test_our_list_knows_what_we_pin(repository: Path) -> None:
     # What the advice says of our own pins is true.
     assert f"pins {pins['synapse'].tag}:" in parts["synapse"].advice
     assert f"pins {pins['cloudflared'].tag}," in parts["cloudflared"].advice
+    tunnel, server = (parts[name].releases[0].version for name in ("cloudflared", "synapse"))
+    behind = (
+        f"pins cloudflared {pins['cloudflared'].tag} and Synapse {pins['synapse'].tag[1:]}, while"
+        f" {tunnel} and {server} are out"
+    )
+    assert behind in " ".join((repository / "docs" / "updating.md").read_text().split())
 
 
 def test_signed_again_it_is_a_later_list(repository: Path, key: Path, tmp_path: Path) -> None:
