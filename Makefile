@@ -49,7 +49,7 @@ restore: ## Bring back the newest set, or SET=name, on an empty machine
 	@$(COMPOSE) run --rm restore $(SET)
 
 move: ## Shut this server, with a final set for another machine (UNDO=yes takes it back)
-	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo)
+	@$(COMPOSE) run --rm backup move $(if $(UNDO),--undo,&& docker compose down)
 
 drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, and use it
 	@$(BIN)/synapse-bundle drill $(SET) --output "$(OUTPUT)"
@@ -78,7 +78,7 @@ lint: $(VENV)/developer ## Check types, style, imports, shell scripts, Dockerfil
 format: $(VENV)/developer ## Format the Python code
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine; up to 30 minutes)
+bench: $(VENV)/developer ## Measure speed and memory as ratios (needs an engine; up to 50 minutes)
 	@$(BIN)/python -m tests.bench
 
 golden: $(VENV)/developer ## Rewrite the golden bundles; read them with git diff

@@ -33,13 +33,22 @@ WAITS: Final = {"TEST_FLOOR": "0", "TEST_CEILING": "25", "TEST_BLIND": "1"}
 
 
 def generate_bundle(
-    folder: Path, name: str, internet: Internet, *, authority: str = "pebble", tunnel: bool = False
+    folder: Path,
+    name: str,
+    internet: Internet,
+    *,
+    authority: str = "pebble",
+    tunnel: bool = False,
+    more: str = "",
 ) -> Stack:
-    """Generate a bundle for example.test that gets its certificate in the fake internet."""
+    """Generate a bundle for example.test that gets its certificate in the fake internet.
+
+    `more` is added to its settings.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "token").write_text(TOKEN + "\n")
     (folder / "pebble.pem").write_bytes(internet.trust.read_bytes())
-    settings = SETTINGS.format(issuer=internet.directory(authority))
+    settings = SETTINGS.format(issuer=internet.directory(authority)) + more
     stack = generate(folder, name, settings, tunnel=tunnel)
     override = stack.directory / "compose.override.yaml"
     content = (yaml.safe_load(override.read_text()) if override.exists() else None) or {}

@@ -74,11 +74,25 @@ class ClaimedBundle:
             f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS epoch bigint NOT NULL DEFAULT 1",
             f"UPDATE {table} SET id = '{identity}', epoch = {epoch}",  # noqa: S608
         )
-        query = f"export PGPASSWORD={self.stack.secret('postgres_password')}; psql -U postgres"
         for statement in statements:
-            script = f'{query} -v ON_ERROR_STOP=1 -c "{statement}"'
-            self.stack.compose("exec", "--no-TTY", "postgres", "sh", "-c", script)
+            self.query(statement)
         (self.stack.directory / "secrets" / "instance").write_text(f"{identity}\n")
+
+    def query(self, statement: str) -> str:
+        """Run a statement as PostgreSQL's superuser, and return what it printed."""
+        password = f"export PGPASSWORD={self.stack.secret('postgres_password')}"
+        script = f'{password}; psql -U postgres -v ON_ERROR_STOP=1 -At -c "{statement}"'
+        return self.stack.compose("exec", "--no-TTY", "postgres", "sh", "-c", script).stdout.strip()
+
+    def is_open(self) -> bool:
+        """Say whether Synapse may use its database, and does."""
+        return (
+            self.query(
+                "SELECT rolcanlogin AND EXISTS (SELECT FROM pg_stat_activity WHERE usename = rolname)"
+                " FROM pg_roles WHERE rolname = 'synapse_user'"
+            )
+            == "t"
+        )
 
     @contextlib.contextmanager
     def cut_off(self) -> Iterator[None]:

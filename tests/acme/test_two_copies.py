@@ -13,6 +13,8 @@ from tests.acme.internet import TOKEN, Internet
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
+# Then the service `backup` runs, which shuts the database of a copy that gave way.
+SCHEDULED = 'backup: {at: "03:30", drill: none}\n'
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def first(
     """A server that holds its claim; what it asked for is no violation of the fakes' rules."""
     running_internet.reset()
     folder = tmp_path_factory.mktemp("first")
-    stack = generate_bundle(folder, "first", running_internet, tunnel=True)
+    stack = generate_bundle(folder, "first", running_internet, tunnel=True, more=SCHEDULED)
     bundle = ClaimedBundle(stack=stack, internet=running_internet)
     try:
         stack.up()
@@ -82,8 +84,16 @@ def test_a_clone_takes_over_and_the_first_stands_down(first: ClaimedBundle, tmp_
         assert len(first.find_records()) == 1
         log = first.stack.compose("logs", "cloudflared").stdout
         assert "withdrawn or exchanged" in log
+        wait_for(lambda: not first.is_open(), "its database is shut")
+        # A start of the bundle leaves it so.
+        first.up()
+        assert (
+            "so Synapse's database is shut here" in first.stack.compose("logs", "bootstrap").stdout
+        )
+        assert not first.is_open()
         done = first.stack.ask_helper("claim", "take", "example.test")
         assert done.returncode == 0, done.stdout + done.stderr
+        wait_for(first.is_open, "its database is open again")
         first.hold()
         clone.look_again()
         clone.stand_down()

@@ -141,6 +141,11 @@ def take_percentile(values: Sequence[float], percent: int) -> float:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
+def place_row(figure: Figure) -> tuple[int, str]:
+    """Return what orders figures by row: 9a, 9b, 10."""
+    return int(figure.row.rstrip("abcdefghij")), figure.row
+
+
 def shorten(value: float) -> str:
     """Write a number with three significant digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

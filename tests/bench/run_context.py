@@ -29,6 +29,7 @@ class RunContext:
     budget: Budget
     rounds: int
     quick: bool
+    megabytes: int
     folder: Path
     cache: Path
 

@@ -8,16 +8,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.bench import generation, image_size, polling, regeneration, startup, throughput
+from tests.bench import (
+    backup_sets,
+    generation,
+    image_size,
+    polling,
+    regeneration,
+    restoring,
+    sending,
+    startup,
+    throughput,
+    worker_costs,
+)
 from tests.bench.default_stack import run_default_stack
-from tests.bench.figures import Figure, Level
+from tests.bench.figures import Figure, Level, place_row
+from tests.bench.filled_server import run_filled_server
 from tests.bench.idle_usage import IdleServers
 from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8")
-WITH_SERVER: Final = frozenset(ROWS) - {"1", "3"}
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12")
+WITH_DATA: Final = frozenset({"9", "10", "11"})
+WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3"}
 
 
 @dataclass(kw_only=True)
@@ -38,6 +51,9 @@ class Runner:
             self._run_with_server(rest)
         else:
             self._run_without_server(lambda: None)
+        if self.rows & WITH_DATA:
+            self._run_with_data()
+        self.figures.sort(key=place_row)
 
     def give_up(self, reason: str) -> None:
         """Remember why the rows that are not done were not measured."""
@@ -57,7 +73,14 @@ class Runner:
             resting.plain.down()
         self._do("4", lambda: throughput.measure(self.context, ours))
         self._do("5", lambda: self._poll(ours, session))
-        self.figures.sort(key=lambda figure: figure.row)
+        self._do("12", lambda: worker_costs.measure(self.context, ours))
+
+    def _run_with_data(self) -> None:
+        with run_filled_server(self.context) as server:
+            self._do("9", lambda: backup_sets.measure(self.context, server))
+            self._do("10", lambda: sending.measure(self.context, server))
+            # The last: its data is gone afterwards.
+            self._do("11", lambda: restoring.measure(self.context, server))
 
     def _run_without_server(self, between: Callable[[], None]) -> None:
         self._do("1", lambda: generation.measure(self.context))

@@ -7,7 +7,6 @@ engine's proxy for published ports.
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -51,11 +50,11 @@ class LoadGenerator:
     container: str
     host: str
 
-    def ask(self, route: ProxyRoute, *, connections: int, seconds: int) -> str:
+    def ask(self, route: ProxyRoute, *options: str, connections: int, seconds: int) -> str:
         """Request one route as fast as it answers; return what `wrk` printed."""
         output = docker("exec", self.container, "wrk", "--threads=1", "--latency",
                     f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
-                    f"--header=Host: {self.host}", route.url)  # fmt: skip
+                    f"--header=Host: {self.host}", *options, route.url)  # fmt: skip
         if "Non-2xx" in output or "Socket errors" in output:
             raise AssertionError(f"{route.url} was not answered cleanly:\n{output}")
         return output
@@ -90,7 +89,7 @@ def describe_route(base: str, *containers: str) -> ProxyRoute:
 @contextmanager
 def start_load(network: str) -> Iterator[str]:
     """Run an idle container with `wrk` in a network; yield its name."""
-    container = f"bench-wrk-{os.getpid()}"
+    container = f"bench-wrk-{network}"
     docker("run", "--detach", "--rm", "--init", "--name", container,
          "--network", network, build_rival("wrk"))  # fmt: skip
     try:

@@ -135,6 +135,19 @@ def test_who_sees_the_whole_folder_sees_it_read_only(model: dict[str, Any]) -> N
         assert all(m["read_only"] is True for m in whole), name
 
 
+def test_backup_and_bootstrap_read_where_this_copy_stands(model: dict[str, Any]) -> None:
+    """Where a name is claimed both see the claim's memory, backup read-only, and a restore does not."""
+    claimed = "DNS_TOKEN_FILE" in model["services"]["helper"]["environment"]
+    for name, read_only in (("bootstrap", False), (BACKUP, True), ("restore", None)):
+        service = model["services"][name]
+        mounts = [m for m in service["volumes"] if m["source"] == "claim" and claimed]
+        assert [m.get("read_only", False) for m in mounts] == (
+            [read_only] if claimed and read_only is not None else []
+        ), name
+        expected = mounts[0]["target"] if mounts else "none"
+        assert service["environment"]["CLAIM_DIRECTORY"] == expected, name
+
+
 def test_no_run_leaves_a_volume_behind(model: dict[str, Any]) -> None:
     """The volume that PostgreSQL's image declares is covered wherever that image is in use."""
     for name in ("postgres", *SEES_THE_FOLDER):

@@ -117,16 +117,47 @@ def test_what_is_no_private_key_is_refused(tmp_path: Path) -> None:
         assert backup_access.check_ssh_key(text).startswith("is not a private key of OpenSSH")
 
 
-def test_known_hosts_are_keys_of_hosts() -> None:
-    """Plain and hashed names, a port, a marker; no empty file and no other text."""
-    key = HOSTS.split()[-1]
-    for good in (
-        HOSTS,
-        f"[nas.example.org]:2222,192.0.2.1 ssh-ed25519 {key} comment",
-        f"|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= ssh-rsa {key}",
-        f"@cert-authority *.example.org ecdsa-sha2-nistp256 {key}",
-    ):
-        assert backup_access.check_known_hosts(good) == "", good
-    assert backup_access.check_known_hosts("# nothing").startswith("holds no key of a host")
-    for bad in ("nas.example.org", f"ssh-ed25519 {key}", f"{HOSTS}\nno route to host"):
-        assert re.match(r"line \d is not the key of a host", backup_access.check_known_hosts(bad))
+def write_bundle(bundle: Path, *, version: str = "secrets/backup_password") -> None:
+    """Leave what tells that an earlier run made a password, which is gone."""
+    (bundle / "secrets").mkdir(parents=True)
+    (bundle / "compose.yaml").write_text(f"BACKUP_PASSWORD_FILE: /bundle/{version}\n")
+    (bundle / "secrets" / "signing.key").write_text(f"ed25519 a_TEST {'A' * 43}\n")
+
+
+def lose_password(bundle: Path, settings: Settings) -> str:
+    """Return what a run says that finds the password gone."""
+    with pytest.raises(SettingsError) as refused:
+        collection.collect(bundle, settings, DIRECTORY)
+    assert not (bundle / "secrets" / "backup_password").exists()
+    return str(refused.value)
+
+
+def test_a_lost_password_is_not_made_anew(tmp_path: Path) -> None:
+    """The sets need the old one: the message says where it is, and how to give them up on purpose."""
+    bundle = tmp_path / "my bundle"
+    write_bundle(bundle)
+    remote = loading.load(DIRECTORY / "backup_s3.yaml")
+    said = lose_password(bundle, remote)
+    assert "secrets/backup_password is missing" in said
+    assert "recovery card" in said
+    # What it says to type makes the next run succeed.
+    command = re.search(r"`(openssl .*)`", said)
+    assert command is not None
+    subprocess.run(["sh", "-c", command[1]], check=True)
+    made = (bundle / "secrets" / "backup_password").read_text().strip()
+    assert len(made) == 64
+    assert collection.collect(bundle, remote, DIRECTORY)["backup_password"] == made
+
+
+def test_without_a_set_a_password_is_made_anew(tmp_path: Path) -> None:
+    """In a bundle of before there were backups, and where no repository was made in it."""
+    former = tmp_path / "former"
+    write_bundle(former, version="secrets/postgres_password")
+    remote = loading.load(DIRECTORY / "backup_s3.yaml")
+    assert collection.collect(former, remote, DIRECTORY)["backup_password"]
+    bundle = tmp_path / "bundle"
+    write_bundle(bundle)
+    assert collection.collect(bundle, Settings(), tmp_path)["backup_password"]
+    (bundle / "backups").mkdir()
+    (bundle / "backups" / "config").touch()
+    assert "./backups can be read" in lose_password(bundle, Settings())

@@ -342,6 +342,7 @@ def make_machine(
         "SUPERUSER_PASSWORD_FILE": "/bundle/secrets/postgres_password",
         "ROLE_PASSWORD_FILE": "/bundle/secrets/synapse_database_password",
         "INSTANCE_FILE": "/bundle/secrets/instance",
+        "CLAIM_DIRECTORY": "none",
         "BUNDLE_DIRECTORY": "/bundle",
         "MEDIA_DIRECTORY": "/media",
         "MEDIA_OWNER": "991",

@@ -25,6 +25,7 @@ def test_a_waiting_bootstrap_ends_when_asked(
         "DATABASE_PORT": "1",
         "SERVER_NAME": "example.org",
         "INSTANCE_FILE": str(tmp_path / "instance"),
+        "CLAIM_DIRECTORY": "none",
         "DATABASE_PATIENCE": "600",
         "DATABASE_NAME": "synapse",
         "DATABASE_ROLE": "synapse_user",

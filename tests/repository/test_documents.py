@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pytest
 import yaml
 from pydantic import BaseModel
 
 from synapse_bundle.cli import main
 from synapse_bundle.credentials import generated
 from synapse_bundle.settings.model import UNITS, Settings
+from tests.support.pages import read_commands
+from tests.support.terminal import open_checkout
 
 
 def iterate_keys(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
@@ -89,6 +92,28 @@ def test_documented_commands_exist(repository: Path) -> None:
             assert command, f"{path.name}: {line}"
             options = {o for p in command.params if isinstance(p, click.Option) for o in p.opts}
             assert {w for w in words if w.startswith("--")} <= options, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "typed", "runs"),
+    [
+        ("backup.md", "", "make drill", "drill"),
+        ("backup.md", "Drill", "make drill SET=...", "drill ..."),
+        ("packing.md", "", "make pack", "pack bundle.tar"),
+        ("packing.md", "", "make pack FILE=/media/stick/home.tar", "pack /media/stick/home.tar"),
+        ("packing.md", "", "make pack BACKUPS=yes", "pack bundle.tar --with-backups"),
+        ("packing.md", "", "make unpack", "unpack bundle.tar"),
+    ],
+)
+def test_the_other_form_of_a_command(
+    tmp_path: Path, page: str, heading: str, typed: str, runs: str
+) -> None:
+    """What `make` runs is the program, for the bundle of the checkout."""
+    assert typed in read_commands(page, heading)
+    printed = open_checkout(tmp_path / "checkout").type(typed.replace("make", "make --dry-run", 1))
+    program, *words = shlex.split(printed)
+    assert program == ".venv/bin/synapse-bundle"
+    assert sorted(words) == sorted([*runs.split(), "--output", "bundle"])
 
 
 def iterate_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:

@@ -63,6 +63,14 @@ def test_locks_of_the_repository_have_one_host(container: Any) -> None:
     assert container["Config"]["Hostname"] == topology.BACKUP.host
 
 
+def test_the_server_comes_first(stack: Stack) -> None:
+    """A backup gets a smaller share of the processors than each of the server's containers."""
+    shares = {name: one["HostConfig"]["CpuShares"] for name, one in stack.inspect_all().items()}
+    # 0 is the engine's default, 1024.
+    assert 0 < shares.pop("backup") <= 512
+    assert set(shares.values()) == {0}
+
+
 def test_nothing_is_left_of_them(stack: Stack) -> None:
     """`down --volumes` removes also what only they use, without their profile being named."""
     stack.compose("--profile", "tools", "rm", "--force", *SERVICES)

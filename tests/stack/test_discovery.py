@@ -7,12 +7,11 @@ from typing import Final
 
 import pytest
 
+from tests.support import node
 from tests.support.http import Answer
 from tests.support.stacks import Stack
-from tests.worker import node
-from tests.worker.conftest import give_up
 from tests.worker.runtime import Request, WorkerModule
-from tests.worker.workerd import run_workerd
+from tests.worker.workerd import install_workerd, run_workerd
 
 pytestmark = pytest.mark.engine
 
@@ -24,11 +23,11 @@ WELL_KNOWN: Final = "/.well-known/matrix"
 def apex(domain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """The bundle's own Worker in Cloudflare's runtime, where the apex would be."""
     if obstacle := node.find_obstacle():
-        give_up(obstacle)
+        node.give_up(obstacle)
     try:
-        program = node.install_workerd()
+        program = install_workerd()
     except RuntimeError as error:
-        give_up(str(error))
+        node.give_up(str(error))
     source = (domain.directory / "worker" / "worker.js").read_text()
     worker = WorkerModule(name="apex", host=domain.server_name, source=source)
     with run_workerd(program, tmp_path_factory.mktemp("apex"), [worker]) as runtime:

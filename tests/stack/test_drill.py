@@ -20,8 +20,10 @@ from synapse_bundle.settings import names
 from tests.stack.accounts import Person, register
 from tests.stack.conftest import keep
 from tests.support.engine import docker
+from tests.support.pages import read_commands
 from tests.support.processes import run
 from tests.support.stacks import Stack, generate
+from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.engine
 FILE: Final = b"what somebody uploaded"
 STORE: Final = f"{topology.SYNAPSE.data}/media_store/local_content"
 GREEN: Final = "The drill is green"
+# As docs/backup.md has them; what `make` does is the first and the third.
+PROGRAM, _, BY_NAME, _, RESTORE, USE, END, EXPLAIN = read_commands("backup.md", "Drill")
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +64,17 @@ def make_set(stack: Stack) -> str:
     return stack.compose("run", "--rm", "backup", "list").stdout.split()[0]
 
 
-def name_drill(stack: Stack, *arguments: str) -> list[str]:
-    """Return the command of a drill."""
-    command = [sys.executable, "-m", "synapse_bundle", "drill", *arguments]
-    return [*command, "--output", str(stack.directory)]
+def name_drill(stack: Stack, name: str = "") -> list[str]:
+    """Return the command of a drill, as the page has it, for a bundle elsewhere."""
+    command = BY_NAME.replace("SET", name) if name else PROGRAM
+    module = command.replace("synapse-bundle", f"{sys.executable} -m synapse_bundle")
+    return [*module.split(), "--output", str(stack.directory)]
 
 
-def drill(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+def drill(stack: Stack, name: str = "") -> subprocess.CompletedProcess[str]:
     """Drill with the command, as a user does; whatever the outcome, nothing may be left."""
     before = describe_folder(stack.directory)
-    done = run(name_drill(stack, *arguments), check=False)
+    done = run(name_drill(stack, name), check=False)
     assert "Traceback" not in done.stderr
     assert find_leftovers(stack) == ""
     assert describe_folder(stack.directory) == before
@@ -176,16 +181,17 @@ def test_a_set_by_name(stack: Stack, good: str) -> None:
 
 
 def test_with_docker_alone(stack: Stack, good: str) -> None:
-    """The three commands of the documents do the same, without a project on the command line."""
-    compose = ["docker", "compose", "--file", "compose.yaml", "--file", "drill.yaml"]
+    """The commands of the page do the same in the bundle's folder, and explain a failure."""
+    terminal = Terminal(directory=stack.directory)
     before = describe_server(stack)
     try:
-        assert run([*compose, "run", "--rm", "drill"], cwd=stack.directory, check=False).returncode
-        run([*compose, "run", "--rm", "restore", good], cwd=stack.directory)
-        done = run([*compose, "run", "--rm", "drill"], cwd=stack.directory)
-        assert f"the set {good} is a working server" in done.stdout
+        with pytest.raises(AssertionError, match="bootstrap"):
+            terminal.type(USE)
+        assert "restore" in terminal.type(EXPLAIN)
+        terminal.type(f"{RESTORE} {good}")
+        assert f"the set {good} is a working server" in terminal.type(USE)
     finally:
-        run([*compose, "down", "--volumes", "--remove-orphans"], cwd=stack.directory)
+        terminal.type(END)
     assert find_leftovers(stack) == ""
     assert describe_server(stack) == before
 

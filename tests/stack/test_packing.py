@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -20,7 +19,9 @@ import pytest
 from synapse_bundle import images
 from synapse_bundle.manifest import Manifest
 from tests.support.engine import docker, try_docker
+from tests.support.pages import read_commands
 from tests.support.processes import run
+from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
@@ -122,6 +123,21 @@ def test_a_packed_bundle_starts_without_registry(journey: Journey) -> None:
     assert journey.compose("new", *tool).stdout == "tool\n"
 
 
+def test_the_page_s_commands(journey: Journey) -> None:
+    """Packed with the first, copied, unpacked and started with the others."""
+    pack, _, unpack, _, start, _, with_backups, _ = read_commands("packing.md")
+    assert with_backups == read_commands("packing.md", "With its data")[0]
+    Terminal(directory=journey.home).type(pack)
+    journey.remove_images()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        there = Terminal(directory=Path(elsewhere))
+        shutil.move(journey.home / "bundle.tar", there.directory)
+        assert start in there.type(unpack)
+        there.type(start)
+        assert "one" in there.type("cd bundle && docker compose ps --services")
+        there.type("cd bundle && docker compose down --timeout 0")
+
+
 def test_the_size_is_told_before(journey: Journey) -> None:
     """What is announced is what comes, within the tenth that a tar of layers is larger."""
     packed = journey.call("pack")
@@ -131,19 +147,18 @@ def test_the_size_is_told_before(journey: Journey) -> None:
     assert abs(float(index) * 1e6 - size) < size / 10
 
 
-def test_plain_tools_can_use_the_file(journey: Journey, repository: Path) -> None:
+def test_plain_tools_can_use_the_file(journey: Journey) -> None:
     """The commands that the document has, and `pack` prints, for a machine without this program."""
     before = journey.read_ids()
     packed = journey.call("pack")
     journey.remove_images()
-    text = (repository / "docs" / "packing.md").read_text().partition("## Without this program")[2]
-    first, second, _, verify = re.findall(r"(?m)^    (.+)$", text)[:4]
+    first, second, whole, verify = read_commands("packing.md", "Without this program")
     command = packed.stdout.partition("Without this program: ")[2].strip()
     assert command == f"{first} && {second}"
     with tempfile.TemporaryDirectory() as elsewhere:
         shutil.copy(journey.home / "bundle.tar", Path(elsewhere, "bundle.tar"))
         run(["sh", "-ec", command], cwd=Path(elsewhere))
-        run(["sh", "-ec", f"tar -xf bundle.tar; {verify}"], cwd=Path(elsewhere))
+        run(["sh", "-ec", f"{whole}; {verify}"], cwd=Path(elsewhere))
         assert (Path(elsewhere) / "bundle" / "größe" / "hin").read_text() == "angekommen\n"
     assert journey.read_ids() == before
 

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,6 +16,7 @@ from tests.stack.accounts import Person
 from tests.stack.conftest import keep
 from tests.support.http import Answer
 from tests.support.matrix import LOGIN, build_login
+from tests.support.pages import list_headings, read_block
 from tests.support.processes import run
 from tests.support.stacks import REPOSITORY, Stack, generate
 
@@ -28,7 +28,7 @@ updates:
   list: {DIRECTORY}/releases.signed
   key: {DIRECTORY}/release_keys.pem
 """
-PAGE: Final = REPOSITORY / "docs" / "running.md"
+PAGE: Final = "running.md"
 SECRETS: Final = (
     "registration_shared_secret",
     "macaroon_secret_key",
@@ -39,13 +39,6 @@ SECRETS: Final = (
     "authority.pem",
     "signing.key",
 )
-
-
-def read_commands(heading: str) -> list[str]:
-    """Return the commands of a section, one for each line of its indented blocks."""
-    section = re.split(r"(?m)^## ", PAGE.read_text())[1:]
-    text = next(part for part in section if part.startswith(f"{heading}\n"))
-    return re.findall(r"(?m)^    (\S.*)$", text)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +81,7 @@ def open_session(server: Stack, user: str, password: str) -> Person:
 
 def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, str]) -> None:
     """An added person signs in; with a new password the old one and its sessions end."""
-    anna, ben = read_commands("Another user")
+    anna, ben = read_block(PAGE, "Another user")
     first = type_in(server, environment, anna).strip()
     session = open_session(server, "anna", first)
     # No unused session: neither from the registration nor from the first start.
@@ -99,7 +92,7 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
     assert server.ask_synapse("GET", path).status == 200
     assert server.ask_synapse("GET", users, token=session.token).status == 403
     assert server.ask_synapse("GET", users, token=admin.token).status == 200
-    forgotten, *rest = read_commands("A forgotten password")
+    forgotten, *rest = read_block(PAGE, "A forgotten password")
     second = type_in(server, environment, forgotten).strip()
     assert session.ask("GET", "/account/whoami").status == 401
     assert sign_in(server, "anna", first).status == 403
@@ -145,7 +138,8 @@ def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str])
     """After the whole section every secret is new, and every check holds."""
     before = {name: server.secret(name) for name in SECRETS}
     said = [
-        type_in(server, environment, command) for command in read_commands("A leaked key or token")
+        type_in(server, environment, command)
+        for command in read_block(PAGE, "A leaked key or token")
     ]
     assert [name for name in SECRETS if server.secret(name) == before[name]] == []
     assert any("@admin:localhost  administrator" in text for text in said)
@@ -166,7 +160,7 @@ def test_every_other_command_works(
     server: Stack, environment: dict[str, str], heading: str
 ) -> None:
     """Commands that only read print something and succeed; a search may find nothing."""
-    commands = read_commands(heading)
+    commands = read_block(PAGE, heading)
     assert len(commands) >= 3
     for command in commands:
         assert type_in(server, environment, command) or "grep" in command
@@ -174,9 +168,8 @@ def test_every_other_command_works(
 
 def test_every_section_is_typed() -> None:
     """No section of the page is left out above."""
-    assert read_commands("Watching it") == []
-    headings = set(re.findall(r"(?m)^## (.+)$", Path(PAGE).read_text()))
-    assert headings == {
+    assert read_block(PAGE, "Watching it") == []
+    assert set(list_headings(PAGE)) == {
         "Another user",
         "A forgotten password",
         "A leaked key or token",

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NoReturn
 
 import pytest
 
-from tests.support.engine import is_required
-from tests.worker import node
+from tests.support import node
 from tests.worker.expected_answers import DOMAINS, read_shape
 from tests.worker.node_importer import run_importer
 from tests.worker.runtime import Runtime
-from tests.worker.workerd import run_workerd
-
-
-def give_up(reason: str) -> NoReturn:
-    """Skip, or fail where nothing may be skipped; a machine without Node.js may always skip."""
-    if is_required() and node.is_installed():
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.worker.workerd import install_workerd, run_workerd
 
 
 @pytest.fixture(scope="session")
 def importer() -> Iterator[Runtime]:
     """Node.js itself."""
     if obstacle := node.find_obstacle():
-        give_up(obstacle)
+        node.give_up(obstacle)
     with run_importer() as runtime:
         yield runtime
 
@@ -35,9 +26,9 @@ def importer() -> Iterator[Runtime]:
 def workerd(importer: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     """Cloudflare's runtime with the Workers of all shapes."""
     try:
-        program = node.install_workerd()
+        program = install_workerd()
     except RuntimeError as error:
-        give_up(str(error))
+        node.give_up(str(error))
     workers = [read_shape(shape).worker for shape in DOMAINS]
     with run_workerd(program, tmp_path_factory.mktemp("workerd"), workers) as runtime:
         yield runtime

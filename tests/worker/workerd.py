@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from synapse_bundle.topology import COMPATIBILITY_DATE
+from tests.support import node
 from tests.support.http import Answer, send
+from tests.support.processes import run
 from tests.support.waiting import PATIENCE
 from tests.worker.runtime import Request, WorkerModule, join_headers
 
@@ -36,6 +38,20 @@ SERVICE: Final = """
   )),"""
 SOCKET: Final = """
   (name = "{name}", address = "127.0.0.1:0", http = (), service = "{name}"),"""
+
+
+def install_workerd() -> Path:
+    """Return the workerd program; npm installs it where this checkout has none of this version.
+
+    Raises RuntimeError that says in one line why there is none.
+    """
+    # The platform's own program: npm's command is a script that starts it as a child.
+    command = ["node", "--print", "require('workerd').default"]
+    done = run(command, cwd=node.install(ORIGIN.parent), check=False, timeout=30)
+    if done.returncode:
+        msg = "workerd has no program for this machine"
+        raise RuntimeError(msg)
+    return Path(done.stdout.strip())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What opens a remote repository: access keys, the key for SFTP, the host's keys."""
+"""What opens a remote repository: access keys, the key for SFTP."""
 
 from __future__ import annotations
 
@@ -26,10 +26,6 @@ _UNENCRYPTED: Final = _MARK + b"\0\0\0\4none"
 _ENCRYPTED: Final = (
     "has a passphrase, which nobody could type at night; make a key without one:"
     " ssh-keygen -t ed25519 -N '' -f FILE"
-)
-# sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT".
-_KNOWN_HOST: Final = re.compile(
-    r"(@(cert-authority|revoked) +)?[!-~]+ +[a-z0-9@.-]+ +AAAA[A-Za-z0-9+/]+=*( .*)?"
 )
 
 
@@ -72,16 +68,3 @@ def check_ssh_key(value: str) -> str:
     if not content.startswith(_MARK):
         return "is damaged; copy the whole file again"
     return "" if content.startswith(_UNENCRYPTED) else _ENCRYPTED
-
-
-def check_known_hosts(value: str) -> str:
-    """Return what is wrong with a file of known hosts, or an empty string."""
-    lines = [
-        (number, line)
-        for number, line in enumerate(value.splitlines(), start=1)
-        if line.strip() and not line.startswith("#")
-    ]
-    for number, line in lines:
-        if not _KNOWN_HOST.fullmatch(line):
-            return f"line {number} is not the key of a host; make the file with: ssh-keyscan HOST"
-    return "" if lines else "holds no key of a host; make the file with: ssh-keyscan HOST"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from . import authority_check, provided
 from .file_names import (
     AUTHORITY_CERTIFICATE,
     AUTHORITY_KEY,
+    BACKUP_PASSWORD,
     DIRECTORY,
     SIGNING_KEY,
     TUNNEL,
@@ -83,14 +85,42 @@ def collect(
         problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
     if not any("authority." in problem for problem in problems):
         problems += authority_check.find_faults(values, now)
+    problems += _find_losses(values, bundle, settings.backup.repository)
+    if problems:
+        raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
+    return Credentials(values=_create_missing(values, settings, now))
+
+
+def _find_losses(values: Mapping[str, str], bundle: Path, repository: str) -> list[str]:
+    """Return a problem for each secret that must never be made a second time, and is missing."""
+    problems = []
     if SIGNING_KEY not in values and (bundle / "compose.yaml").exists():
         problems.append(
             "secrets/signing.key is missing: other servers know this one by it. Restore it from a"
             " backup; for a new identity, delete compose.yaml too"
         )
-    if problems:
-        raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
-    return Credentials(values=_create_missing(values, settings, now))
+    if BACKUP_PASSWORD not in values and _may_hold_sets(bundle, repository):
+        problems.append(_explain_lost_password(bundle, repository))
+    return problems
+
+
+def _may_hold_sets(bundle: Path, repository: str) -> bool:
+    """Say whether a repository may have been made; only a folder of the bundle is sure to be there."""
+    try:
+        # An early version made no backups.
+        made = f"{DIRECTORY}/{BACKUP_PASSWORD}" in (bundle / "compose.yaml").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return made and (not repository.startswith("./") or (bundle / repository / "config").exists())
+
+
+def _explain_lost_password(bundle: Path, repository: str) -> str:
+    return (
+        f"secrets/{BACKUP_PASSWORD} is missing, and without it no set in {repository} can be read: it is on"
+        " the recovery card, so write it into that file again; or, to give up those sets, set"
+        " backup.repository to an empty place and make another password with"
+        f" `openssl rand -hex 32 >{shlex.quote(str(bundle / DIRECTORY / BACKUP_PASSWORD))}`"
+    )
 
 
 def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:

@@ -14,6 +14,8 @@ REPLICATION: Final = "worker_replication_secret"
 VALKEY: Final = "valkey_password"
 AUTHORITY_KEY: Final = "authority.key"
 AUTHORITY_CERTIFICATE: Final = "authority.pem"
+# Generated; without it no set can be read.
+BACKUP_PASSWORD: Final = "backup_password"  # noqa: S105  # the name of a file
 
 # Provided by the operator, or made at Cloudflare.
 TUNNEL: Final = "tunnel.json"

@@ -12,6 +12,7 @@ from typing import Final
 from .file_names import (
     AUTHORITY_CERTIFICATE,
     AUTHORITY_KEY,
+    BACKUP_PASSWORD,
     INSTANCE,
     REPLICATION,
     SIGNING_KEY,
@@ -102,7 +103,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "form_secret": _make_token,
     SIGNING_KEY: _make_signing_key,
     "admin_password": _make_password,
-    "backup_password": _make_backup_password,
+    BACKUP_PASSWORD: _make_backup_password,
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {

@@ -23,6 +23,7 @@ from .file_names import (
     TOKEN,
     TUNNEL,
 )
+from .known_hosts import check_known_hosts
 from .tunnel_credential import read_credential
 
 _CERTIFICATE: Final = r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----"
@@ -132,7 +133,8 @@ def _list_named(settings: Settings) -> Iterator[tuple[str, str | None, Check, st
     check_keys = functools.partial(backup_access.check_access_keys, backup.kind)
     yield ACCESS_KEYS, backup.credentials, check_keys, "backup.credentials"
     yield SSH_KEY, backup.ssh_key, backup_access.check_ssh_key, "backup.ssh_key"
-    yield KNOWN_HOSTS, backup.known_hosts, backup_access.check_known_hosts, "backup.known_hosts"
+    check_hosts = functools.partial(check_known_hosts, backup.repository)
+    yield KNOWN_HOSTS, backup.known_hosts, check_hosts, "backup.known_hosts"
     yield RELEASE_LIST, settings.updates.file, check_release_list, "updates.list"
     yield RELEASE_KEYS, settings.updates.key, check_release_keys, "updates.key"
 

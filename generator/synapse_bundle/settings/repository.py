@@ -42,6 +42,18 @@ def tell_kind(repository: str) -> Kind:
     return next((kind for kind in _REMOTE if repository.startswith(f"{kind}:")), "folder")
 
 
+def name_ssh_host(repository: str) -> tuple[str, str]:
+    """Return the host of an sftp repository, an IPv6 address without brackets, and its port or ""."""
+    place = repository.removeprefix("sftp:")
+    if place.startswith("//"):
+        match = re.match(rf"//{_USER}@(?P<host>{_HOST})(?P<port>{_PORT})/", place)
+    else:
+        match = re.match(rf"{_USER}@(?P<host>{_HOST})(?P<port>):", place)
+    if match is None:
+        raise ValueError(f"{repository} is not an sftp repository")
+    return match["host"].strip("[]"), match["port"].removeprefix(":")
+
+
 def _check_repository(text: str) -> str:
     if re.search(r"//[^/]*:[^/]*@|^(s3|rest):[^/]*//[^/]*@|^sftp:[^/@]*:[^/]*@", text):
         # Not a ValueError, whose message would show the text.

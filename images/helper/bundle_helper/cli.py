@@ -36,7 +36,7 @@ def main() -> None:
 @backup.command("run")
 def run_schedule() -> None:
     """Make a set each day at the time in the settings, and drills; until asked to stop."""
-    from .backup import routine, timetable  # noqa: PLC0415
+    from .backup import claim_watch, routine, timetable  # noqa: PLC0415
     from .backup.progress import Progress  # noqa: PLC0415
     from .drill import database_drill  # noqa: PLC0415
 
@@ -50,6 +50,7 @@ def run_schedule() -> None:
         partial(routine.try_to_perform, settings, tell),
         partial(database_drill.try_to_drill, settings, tell),
     )
+    claim_watch.start(settings.database, tell)
     timetable.keep_schedule(settings.report_directory, settings.at, settings.drill, work)
 
 

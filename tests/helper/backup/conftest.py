@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import secrets
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from bundle_helper.backup.repository import Repository
 from bundle_helper.database.connection import connect_as_superuser
 from bundle_helper.settings.backup_settings import BackupSettings
 from tests.helper.backup import programs
+from tests.support.engine import docker
+from tests.support.ports import find_port
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +125,7 @@ def folder_environ(tmp_path: Path) -> dict[str, str]:
         "SUPERUSER_PASSWORD_FILE": str(inside / "postgres_password"),
         "ROLE_PASSWORD_FILE": str(inside / "synapse_database_password"),
         "INSTANCE_FILE": str(inside / "instance"),
+        "CLAIM_DIRECTORY": "none",
         "BUNDLE_DIRECTORY": str(tmp_path / "bundle"),
         "MEDIA_DIRECTORY": str(tmp_path / "media"),
         "MEDIA_OWNER": "991",
@@ -175,3 +180,41 @@ def place(folder: Place, postgres_address: PostgresServer) -> Iterator[Place]:
         finally:
             superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
             superuser.execute("DELETE FROM synapse_bundle_instance WHERE database = %s", (name,))
+
+
+@pytest.fixture
+def ssh_server(folder: Place) -> Iterator[str]:
+    """Run an sshd that takes one key, and point the settings at it."""
+    programs.build_image()
+    for name in ("host_key", "user_key"):
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder.root / name)],
+            check=True,
+        )
+    port = find_port()
+    container = docker(
+        *("run", "--detach", "--publish", f"127.0.0.1:{port}:22"),
+        *("--volume", f"{folder.root}:/keys:ro", "--entrypoint", "sh", programs.TAG, "-c"),
+        "mkdir -p /run/sshd /root/.ssh && cp /keys/host_key /etc/ssh/key && chmod 600 /etc/ssh/key"
+        " && cp /keys/user_key.pub /root/.ssh/authorized_keys && exec /usr/sbin/sshd -D -e"
+        " -h /etc/ssh/key -o PermitRootLogin=prohibit-password -o StrictModes=no",
+    ).strip()
+    hosts = folder.root / "known_hosts"
+    kind, key = (folder.root / "host_key.pub").read_text().split()[:2]
+    hosts.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    (folder.root / "user_key").chmod(0o644)
+    folder.environ.update(
+        BACKUP_REPOSITORY=f"sftp://root@127.0.0.1:{port}//srv/sets",
+        BACKUP_SSH_KEY_FILE=str(folder.root / "user_key"),
+        BACKUP_KNOWN_HOSTS_FILE=str(hosts),
+    )
+    try:
+        wait_for(lambda: "Server listening" in _read_log(container), "sshd listens")
+        yield container
+    finally:
+        docker("rm", "--force", "--volumes", container)
+
+
+def _read_log(container: str) -> str:
+    done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr

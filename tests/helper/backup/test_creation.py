@@ -38,7 +38,12 @@ def make(place: Place, kind: Kind = "manual") -> SetManifest:
 def test_whole(place: Place, on_path: Path, tmp_path: Path) -> None:
     """The dump of a set restores to the hashes in its manifest; media and folder are in it."""
     manifest = make(place)
+    # What was just stored need not be fetched to be known; what is compared is what was stored.
+    (kept,) = (place.settings.state_directory / "records").iterdir()
+    assert kept.read_text() == manifest.to_json()
+    kept.unlink()
     found = sets.find_set(place.repository, None)
+    assert found.snapshot == kept.name
     assert found.manifest == manifest == parse_manifest(manifest.to_json())
     assert (manifest.product, manifest.server_name) == ("1.2.3", "example.org")
     assert (manifest.schema_version, manifest.compat_version) == (94, 84)

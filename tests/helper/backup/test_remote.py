@@ -16,16 +16,11 @@ from bundle_helper.backup.access import prepare_environment, read_credentials
 from bundle_helper.backup.repository_errors import RepositoryError
 from bundle_helper.backup.restic import Producer
 from bundle_helper.errors import HelperError
-from tests.helper.backup import programs
 from tests.helper.backup.object_storage import KEY_ID, ObjectStorage
 from tests.helper.backup.waiting_dump import read_processes
-from tests.support.engine import docker
-from tests.support.ports import find_port
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.helper.backup.conftest import Place
 
 pytestmark = pytest.mark.engine
@@ -71,44 +66,6 @@ def test_object_storage(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
             folder.repository.read_id()
         assert storage.refused
         assert "another" not in caught.value.message
-
-
-@pytest.fixture
-def ssh_server(folder: Place) -> Iterator[str]:
-    """Run an sshd that takes one key, and point the settings at it."""
-    programs.build_image()
-    for name in ("host_key", "user_key"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder.root / name)],
-            check=True,
-        )
-    port = find_port()
-    container = docker(
-        *("run", "--detach", "--rm", "--publish", f"127.0.0.1:{port}:22"),
-        *("--volume", f"{folder.root}:/keys:ro", "--entrypoint", "sh", programs.TAG, "-c"),
-        "mkdir -p /run/sshd /root/.ssh && cp /keys/host_key /etc/ssh/key && chmod 600 /etc/ssh/key"
-        " && cp /keys/user_key.pub /root/.ssh/authorized_keys && exec /usr/sbin/sshd -D -e"
-        " -h /etc/ssh/key -o PermitRootLogin=prohibit-password -o StrictModes=no",
-    )
-    hosts = folder.root / "known_hosts"
-    kind, key = (folder.root / "host_key.pub").read_text().split()[:2]
-    hosts.write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
-    (folder.root / "user_key").chmod(0o644)
-    folder.environ.update(
-        BACKUP_REPOSITORY=f"sftp://root@127.0.0.1:{port}//srv/sets",
-        BACKUP_SSH_KEY_FILE=str(folder.root / "user_key"),
-        BACKUP_KNOWN_HOSTS_FILE=str(hosts),
-    )
-    try:
-        wait_for(lambda: "Server listening" in _read_log(container), "sshd listens")
-        yield container
-    finally:
-        docker("rm", "--force", container)
-
-
-def _read_log(container: str) -> str:
-    done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
-    return done.stdout + done.stderr
 
 
 def test_sftp(folder: Place, ssh_server: str) -> None:

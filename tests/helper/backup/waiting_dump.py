@@ -53,6 +53,10 @@ class WaitingDump:
         assert row
         return int(row[0])
 
+    def is_held(self) -> bool:
+        """Say whether `pg_dump` still waits."""
+        return self.watching.execute(_WAITING).fetchone() is not None
+
     def release(self) -> SetManifest:
         """Let the backup go on, and return the manifest of its set."""
         self.locking.execute("COMMIT")

@@ -30,6 +30,7 @@ def place(postgres_address: PostgresServer, tmp_path: Path) -> Iterator[Place]:
         environ={
             "SERVER_NAME": "example.org",
             "INSTANCE_FILE": str(tmp_path / "instance"),
+            "CLAIM_DIRECTORY": "none",
             "DATABASE_HOST": postgres_address.host,
             "DATABASE_PORT": str(postgres_address.port),
             "DATABASE_PATIENCE": "180",

@@ -29,6 +29,7 @@ def test_a_report_that_cannot_be_kept_hides_no_problem(tmp_path: Path) -> None:
         volume_owners=(VolumeOwner(path=tmp_path / "media", uid=991),),
         report_file=tmp_path / "report" / "database.json",
         instance_file=tmp_path / "instance",
+        claim_directory=None,
     )
     with pytest.raises(HelperError) as caught:
         bootstrap.run(settings, lambda: datetime.now(UTC), lambda _: None)

@@ -262,8 +262,21 @@ def test_an_empty_server_must_be_typed_by_its_name(place: Place) -> None:
     assert (code, place.instance.read_text()) == (2, before), said
     code, said = place.run("start-empty", "example.org")
     assert code == 0, said
+    assert "claim" not in said
     assert place.instance.read_text() != before
     assert place.run()[0] == 0
+
+
+def test_an_empty_server_is_told_how_to_take_its_name(place: Place, tmp_path: Path) -> None:
+    """Where names are claimed the former server's record still stands; only who starts empty is told."""
+    (tmp_path / "claim").mkdir()
+    place.environ["CLAIM_DIRECTORY"] = str(tmp_path / "claim")
+    command = "docker compose exec helper claim take example.org"
+    assert command not in place.run()[1]
+    place.drop()
+    code, said = place.run("start-empty", "example.org")
+    assert (code, command in said) == (0, True)
+    assert command not in place.run()[1]
 
 
 def test_data_is_never_given_up(place: Place) -> None:

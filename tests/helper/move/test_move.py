@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
-from bundle_helper.database.instance import InstanceRecord, read_record
+from bundle_helper.claim.memory import ClaimMemory
+from bundle_helper.claim.rules import Standing
+from bundle_helper.database.instance import InstanceRecord, read_record, write_record
 from tests.helper.machines import KILL_CODE, Machine
 from tests.helper.repositories import list_snapshots, read_manifest
 
@@ -48,6 +52,47 @@ def test_a_set_is_made_before_the_fence(old_machine: Machine) -> None:
     kinds = [(manifest["kind"], manifest["one_time_keys"]) for manifest in manifests]
     assert kinds == [("manual", False), ("final", True)]
     assert read(old_machine).moved is not None
+
+
+# Says who can still reach the database when the final set is begun.
+_LOOK_BEFORE_THE_FINAL_SET = """
+import psycopg
+from bundle_helper.database import connection, fence, instance
+from bundle_helper.move import departure
+make_set = departure.make_set
+def look_first(settings, *arguments):
+    database = settings.database
+    try:
+        connection.connect(
+            database, database.database_role, database.role_password, database.database_name
+        )
+    except psycopg.OperationalError as error:
+        print(error)
+    with connection.connect_as_superuser(database) as superuser:
+        print("sessions:", fence.count_sessions(superuser, database.database_role))
+        print("record:", instance.read_record(superuser, database.database_name))
+    return make_set(settings, *arguments)
+departure.make_set = look_first
+"""
+
+
+def test_nothing_is_written_after_the_final_set_is_begun(old_machine: Machine) -> None:
+    """The fence stands before it: no session is left, no new one is let in, and the reason is noted."""
+    password = (old_machine.folder / "secrets" / "synapse_database_password").read_text().strip()
+    session = psycopg.connect(
+        host=old_machine.server.host,
+        port=old_machine.server.port,
+        user=old_machine.database,
+        dbname=old_machine.database,
+        password=password,
+        autocommit=True,
+    )
+    said = old_machine.succeed("backup", "move", code=_LOOK_BEFORE_THE_FINAL_SET)
+    assert "not permitted to log in" in said
+    assert "sessions: 0" in said
+    assert "moved=Moved(time=" in said
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT")
 
 
 def test_the_final_set_is_the_newest_state_only_once(
@@ -173,4 +218,30 @@ def test_a_kill_at_any_step_of_the_way_back(old_machine: Machine) -> None:
         assert code in {0, KILL_CODE}, said
         assert not (has_final_set(old_machine) and old_machine.can_start)
     assert event > 8
+    assert old_machine.can_start
+
+
+def test_an_overtaken_copy_neither_moves_nor_makes_sets(old_machine: Machine) -> None:
+    """Only the claim opens it; once the DNS token is given up, the way back of a move does."""
+    claim = old_machine.state / "claim"
+    claim.mkdir()
+    with_claim = {"CLAIM_DIRECTORY": "/state/claim"}
+    record = read(old_machine)
+    ClaimMemory(instance=record.hash, epoch=record.epoch, standing=Standing.DOWN).save(claim)
+    for command in (("now",), ("move",)):
+        code, said = old_machine.run("backup", *command, environ=with_claim)
+        assert (code, "claim take example.org" in said) == (1, True)
+    with old_machine.superuser() as superuser:
+        superuser.execute(f'ALTER ROLE "{old_machine.database}" NOLOGIN')
+        write_record(
+            superuser, old_machine.database, replace(record, overtaken="2026-11-27T08:00:00+00:00")
+        )
+    before = old_machine.describe()
+    code, said = old_machine.run("backup", "move", "--undo", environ=with_claim)
+    assert (code, "claim take example.org" in said) == (1, True)
+    code, said = old_machine.run("backup", "now")
+    assert (code, "backup move --undo" in said) == (1, True)
+    assert old_machine.describe() == before
+    old_machine.succeed("backup", "move", "--undo")
+    assert read(old_machine) == record
     assert old_machine.can_start

@@ -80,6 +80,7 @@ def test_volume_owners_are_pairs_of_path_and_number(
         {
             "SERVER_NAME": "example.org",
             "INSTANCE_FILE": "/run/secrets/instance",
+            "CLAIM_DIRECTORY": "none",
             "DATABASE_HOST": "postgres",
             "DATABASE_PORT": "5432",
             "DATABASE_PATIENCE": "600",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from .. import storage
+from ..database import overtaking
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
 from ..errors import HelperError
@@ -22,7 +23,7 @@ from .ownership import require_own
 from .progress import Progress, format_size
 from .repository_errors import UnreadableSourceError
 from .restic import ProducerError
-from .sets import DUMP, DUMP_FILE, SET, name_tag, revoke
+from .sets import DUMP, DUMP_FILE, SET, keep_copy, name_tag, revoke
 from .sources import explain_unreadable, find_unreadable, list_excludes, list_sources
 from .table_hashes import TableHash, hash_tables
 
@@ -80,10 +81,12 @@ def _lock(settings: BackupSettings, kind: Kind, progress: Progress) -> Iterator[
                 "another backup of this server is running; wait until it has ended, then repeat"
             )
         record = read_record(superuser, settings.database.database_name)
-        yield _require_whole(record, kind)
+        yield _require_whole(settings, record, kind)
 
 
-def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
+def _require_whole(
+    settings: BackupSettings, record: InstanceRecord | None, kind: Kind
+) -> InstanceRecord:
     """Return the record; HelperError unless it is that of a server that is here and whole."""
     if record is None:
         raise HelperError(
@@ -100,6 +103,10 @@ def _require_whole(record: InstanceRecord | None, kind: Kind) -> InstanceRecord:
         raise HelperError(
             "this server has moved to another machine, so there is nothing to back up. The way"
             " back: `docker compose run --rm backup move --undo`"
+        )
+    if overtaking.is_overtaken(settings.database, record):
+        raise overtaking.OvertakenError(
+            f"nothing is backed up here: {overtaking.explain(settings.database)}"
         )
     return record
 
@@ -199,6 +206,7 @@ def _store_files(repository: Repository, manifest: SetManifest, progress: Progre
     except UnreadableSourceError as error:
         _judge_unreadable(repository, manifest, error)
     else:
+        keep_copy(repository, saved.snapshot, manifest.to_json())
         _show_files(saved, progress)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from .. import storage
 from ..errors import HelperError
 from .repository_errors import RepositoryMissingError
-from .sets import list_sets, takeovers
+from .sets import read_sets, read_takeovers
 
 if TYPE_CHECKING:
     from ..database.instance import InstanceRecord
@@ -29,10 +29,12 @@ class RepositoryChangedError(HelperError):
 
 def require_own(repository: Repository, record: InstanceRecord) -> None:
     """Raise TakenOverError if another instance has a higher epoch than `record` in the repository."""
-    held = [(one.epoch, one.instance, one.time) for one in takeovers(repository)]
+    # Listed once: restic derives its key from the password anew for each answer.
+    snapshots = repository.snapshots()
+    held = [(one.epoch, one.instance, one.time) for one in read_takeovers(repository, snapshots)]
     held += [
         (one.manifest.epoch, one.manifest.instance, one.manifest.time)
-        for one in list_sets(repository)
+        for one in read_sets(repository, snapshots)
     ]
     for epoch, instance, time in held:
         if instance != record.id and epoch > record.epoch:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .progress import Report, ignore_progress
+from .repository_errors import RepositoryError
 from .restic import Producer, Restic
 
 if TYPE_CHECKING:
@@ -128,9 +129,20 @@ class Repository:
         )
 
     def forget(self, ids: Iterable[str]) -> None:
-        """Delete snapshots; their data stays until `prune`."""
-        if chosen := sorted(ids):
-            self._restic.ask("forget", *chosen)
+        """Delete snapshots; their data stays until `prune`.
+
+        RepositoryError too if they are still there: restic calls that a success.
+        """
+        chosen = set(ids)
+        if not chosen:
+            return
+        self._restic.ask("forget", *sorted(chosen))
+        if chosen & {snapshot.id for snapshot in self.snapshots()}:
+            raise RepositoryError(
+                f"the repository at {self.settings.repository.name} deletes nothing. If it only takes, write"
+                " `append_only: true` into the block `backup` of settings.yaml, then `make generate` and"
+                " `docker compose up -d`."
+            )
 
     def prune(self) -> None:
         """Delete the data that no snapshot needs."""

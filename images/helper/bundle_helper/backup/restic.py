@@ -47,10 +47,12 @@ class _Child(NamedTuple):
     complaints: IO[str]
 
     def read_reason(self) -> str:
-        """Return the reason for a failure: the first line with an error, or the last line."""
-        lines = [text.splitlines()[0].strip() for text, _ in self._read() if text.strip()]
-        errors = [line for line in lines if "error:" in line]
-        return (errors or lines[-1:] or [""])[0].removeprefix("Fatal: ")
+        """Return the reason for a failure: the first error, what was fatal, or the last line."""
+        said = [(text.splitlines()[0].strip(), item) for text, item in self._read() if text.strip()]
+        lines = [line for line, _ in said]
+        errors = [line for line, item in said if item or "error:" in line]
+        fatal = [line for line in lines if line.startswith("Fatal: ")]
+        return (errors or fatal or lines[-1:] or [""])[0].removeprefix("Fatal: ")
 
     def read_files(self) -> dict[str, str]:
         """Return the files that restic complained about, each with the reason."""
@@ -83,7 +85,14 @@ class Restic:
 
     def write_to(self, output: int, *arguments: str) -> None:
         """Run restic to its end, with its standard output on the descriptor `output`."""
+        with self.writing_to(output, *arguments):
+            pass
+
+    @contextmanager
+    def writing_to(self, output: int, *arguments: str) -> Iterator[None]:
+        """Run restic beside what happens inside, and wait for its end; if that fails, it is ended."""
         with self._start(arguments, stdout=output) as running:
+            yield
             running.process.wait()
             self._judge(running)
 

@@ -18,6 +18,7 @@ from .manifest import MANIFEST_FILE, ManifestError, SetManifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .repository import Repository, Snapshot
 
@@ -55,7 +56,11 @@ def name_tag(name: str) -> str:
 
 def list_sets(repository: Repository) -> tuple[BackupSet, ...]:
     """Return the complete sets that this version can read, newest first."""
-    snapshots = repository.snapshots()
+    return read_sets(repository, repository.snapshots())
+
+
+def read_sets(repository: Repository, snapshots: tuple[Snapshot, ...]) -> tuple[BackupSet, ...]:
+    """Return the complete sets among `snapshots` that this version can read, newest first."""
     found = (_try_reading(repository, snapshot) for snapshot in choose_complete(snapshots))
     return tuple(one for one in found if one is not None)
 
@@ -98,9 +103,15 @@ def find_set(repository: Repository, name: str | None) -> BackupSet:
 
 def takeovers(repository: Repository) -> tuple[Takeover, ...]:
     """Return who has restored sets of this repository, newest first."""
+    return read_takeovers(repository, repository.snapshots(TAKEOVER))
+
+
+def read_takeovers(repository: Repository, snapshots: tuple[Snapshot, ...]) -> tuple[Takeover, ...]:
+    """Return who has restored sets, as the records among `snapshots` say, newest first."""
     return tuple(
         _parse_takeover(_read_file(repository, snapshot, _TAKEOVER_FILE))
-        for snapshot in repository.snapshots(TAKEOVER)
+        for snapshot in snapshots
+        if TAKEOVER in snapshot.tags
     )
 
 
@@ -144,14 +155,24 @@ def _read_set(repository: Repository, snapshot: Snapshot) -> BackupSet:
 
 def _read_file(repository: Repository, snapshot: Snapshot, name: str) -> str:
     """Return the text of a file of a snapshot; it never changes, so a copy is kept here."""
-    kept = repository.settings.state_directory / "records" / snapshot.id
+    kept = _locate_copy(repository, snapshot.id)
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
     path = next((path for path in snapshot.paths if path.endswith(f"/{name}")), f"/{name}")
     text = repository.read(snapshot.id, path)
+    keep_copy(repository, snapshot.id, text)
+    return text
+
+
+def keep_copy(repository: Repository, snapshot: str, text: str) -> None:
+    """Keep the manifest or record of a snapshot here, so that it need not be fetched."""
+    kept = _locate_copy(repository, snapshot)
     kept.parent.mkdir(parents=True, exist_ok=True)
     storage.replace(kept, text.encode(), 0o600)
-    return text
+
+
+def _locate_copy(repository: Repository, snapshot: str) -> Path:
+    return repository.settings.state_directory / "records" / snapshot
 
 
 def _parse_takeover(text: str) -> Takeover:

@@ -22,8 +22,10 @@ _TARGET: Final = "/packages-date"
 _OLD: Final = 60
 _TOO_OLD: Final = 365
 _UPDATE: Final = (
-    "`docker compose pull --ignore-buildable`, `docker compose build --pull --no-cache`,"
-    " `docker compose up -d`; for third-party images also a newer synapse-bundle, `make generate`"
+    # Without the profile the image of a backup by hand stays as it is.
+    "`docker compose pull --ignore-buildable`, `docker compose --profile tools build --pull"
+    " --no-cache`, `docker compose up -d`; for third-party images also a newer synapse-bundle,"
+    " `make generate`"
 )
 
 

@@ -84,7 +84,10 @@ def take(
                 " --offline to serve without the record."
             ) from error
         _leave(settings, own.apply(outcome))
-    click.echo("this copy holds the claim and serves; the tunnel opens within a minute")
+    click.echo(
+        "this copy holds the claim and serves; the tunnel opens within a minute. If its database was"
+        " shut, that opens too where backups are scheduled; otherwise type `docker compose up -d`."
+    )
     return 0
 
 

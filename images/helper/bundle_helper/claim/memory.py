@@ -50,14 +50,21 @@ class ClaimMemory:
 
 
 def recall(directory: Path, instance: str, epoch: int) -> ClaimMemory:
-    """Return what is remembered of this very data, or a new memory.
+    """Return what is remembered of this very data, or a new memory."""
+    memory = read_memory(directory)
+    if memory is None or memory.instance != instance:
+        return ClaimMemory(instance=instance, epoch=epoch)
+    return replace(memory, epoch=max(epoch, memory.epoch))
+
+
+def read_memory(directory: Path) -> ClaimMemory | None:
+    """Return what is remembered, of whichever data.
 
     A damaged file counts as none: then the record in DNS decides, and if need be a person.
     """
-    new = ClaimMemory(instance=instance, epoch=epoch)
     try:
         content = storage.read_json(directory / MEMORY)
-        memory = ClaimMemory(
+        return ClaimMemory(
             instance=str(content["instance"]),
             epoch=int(content["epoch"]),
             standing=Standing(content["standing"]),
@@ -65,5 +72,4 @@ def recall(directory: Path, instance: str, epoch: int) -> ClaimMemory:
             written=tuple(map(str, content["written"])),
         )
     except (HelperError, LookupError, ValueError, TypeError):
-        return new
-    return replace(memory, epoch=max(epoch, memory.epoch)) if memory.instance == instance else new
+        return None

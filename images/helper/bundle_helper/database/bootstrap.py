@@ -12,6 +12,7 @@ from ..errors import HelperError
 from . import convergence, volumes
 from .connection import connect_as_superuser, first_line
 from .identity_report import describe_identity
+from .overtaking import OvertakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +26,18 @@ def run(
 ) -> None:
     """Bring everything to the wanted state and report it; HelperError if that is impossible.
 
-    The report holds a failure too, so that `check` never shows the proof of an earlier run.
+    The report holds a failure too, so that `check` never shows the proof of an earlier run. A copy that
+    was overtaken is left shut.
     """
     try:
         proof, identity = _converge(settings, tell)
+    except OvertakenError as error:
+        # No failure: the helper has to run, which knows the claim and can take the name back.
+        with connect_as_superuser(settings) as superuser:
+            identity = describe_identity(superuser, settings.database_name)
+        _report(settings, now(), {"proof": None, "problem": error.message, **identity})
+        tell(error.message)
+        return
     except HelperError as error:
         try:
             _report(settings, now(), {"proof": None, "problem": error.message})

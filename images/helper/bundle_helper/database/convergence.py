@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import HelperError
-from . import instance
+from . import fence, instance
 from .catalog import (
     LEAST_PRIVILEGED,
     Database,
@@ -48,11 +48,13 @@ class DatabaseProof:
 def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tuple[str, ...]:
     """Bring role and database to the wanted state; return one sentence per change.
 
-    Runs one at a time by an advisory lock. HelperError, with instructions, if the database
-    exists with properties that only a dump and restore can change: nothing is ever dropped.
+    Runs one at a time by an advisory lock. OvertakenError if another copy is the server; HelperError, with
+    instructions, if the database exists with properties that only a dump and restore can change: nothing is
+    ever dropped.
     """
     lock(superuser)
     changes = (
+        *fence.reopen(superuser, settings),
         *instance.agree(superuser, settings, has_data=has_tables(superuser, settings)),
         *ensure_role(superuser, settings),
         *ensure_database(superuser, settings),

@@ -1,4 +1,4 @@
-"""The fence around a server that moves: Synapse can neither read nor write its database any more.
+"""The fence around a server that moves, or was overtaken: Synapse can neither read nor write its database.
 
 The role may not log in, and the record beside the database says why: so `docker compose up`, a reboot and
 a lost folder leave it standing, because the bootstrap reads the record before it touches the role.
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 from psycopg import sql
 
 from ..errors import HelperError
+from . import overtaking
 from .catalog import read_role
 from .instance import InstanceRecord, Moved, read_record, write_record
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import psycopg
 
     from ..settings.database_settings import DatabaseSettings
@@ -33,7 +36,21 @@ def fence(
     When it returns no session of the role is left. HelperError if there is no data here, or if a
     session does not end.
     """
-    record = replace(require_record(superuser, settings), moved=moved)
+    return _shut(superuser, settings, replace(require_record(superuser, settings), moved=moved))
+
+
+def shut_overtaken(
+    superuser: psycopg.Connection, settings: DatabaseSettings, now: datetime
+) -> InstanceRecord:
+    """Shut Synapse out, because another copy of this server is the server; as `fence`."""
+    moment = now.isoformat(timespec="seconds")
+    record = replace(require_record(superuser, settings), overtaken=moment)
+    return _shut(superuser, settings, record)
+
+
+def _shut(
+    superuser: psycopg.Connection, settings: DatabaseSettings, record: InstanceRecord
+) -> InstanceRecord:
     # Together, so that a kill leaves neither a fence without its reason nor the opposite.
     with superuser.transaction():
         forbid_login(superuser, settings.database_role)
@@ -44,13 +61,28 @@ def fence(
 
 def lift(superuser: psycopg.Connection, settings: DatabaseSettings, epoch: int) -> InstanceRecord:
     """Let Synapse in again, with the data's new `epoch`; return the record as it is now."""
-    record = replace(require_record(superuser, settings), moved=None, epoch=epoch)
+    record = require_record(superuser, settings)
+    record = replace(record, moved=None, overtaken=None, epoch=epoch)
     with superuser.transaction():
         superuser.execute(
             sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(settings.database_role))
         )
         write_record(superuser, settings.database_name, record)
     return record
+
+
+def reopen(superuser: psycopg.Connection, settings: DatabaseSettings) -> tuple[str, ...]:
+    """Let Synapse in again if this copy was overtaken and holds its claim now; return what changed.
+
+    OvertakenError if another copy is still the server.
+    """
+    record = read_record(superuser, settings.database_name)
+    if record is None or not record.overtaken or record.moved or record.restoring:
+        return ()
+    if overtaking.is_overtaken(settings, record):
+        raise overtaking.OvertakenError(overtaking.explain(settings))
+    lift(superuser, settings, record.epoch)
+    return ("this copy holds the claim to its name again: opened Synapse's database",)
 
 
 def require_record(superuser: psycopg.Connection, settings: DatabaseSettings) -> InstanceRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from ..errors import HelperError
@@ -21,6 +20,6 @@ def describe_identity(superuser: psycopg.Connection, database: str) -> dict[str,
     if record is None:
         raise HelperError("the data has no id yet; `docker compose up -d` gives it one")
     return {
-        "instance": hashlib.sha256(record.id.encode()).hexdigest(),
+        "instance": record.hash,
         "epoch": record.epoch,
     }

@@ -7,6 +7,7 @@ id stands whether the data has moved to another machine, or is only half restore
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 # In the database `postgres`, which no dump of Synapse's database contains.
 _TABLE: Final = "synapse_bundle_instance"
-_COLUMNS: Final = ("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text")
+_COLUMNS: Final = (
+    *("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text"),
+    "overtaken text",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,13 @@ class InstanceRecord:
     moved: Moved | None = None
     # The set that is being restored.
     restoring: str | None = None
+    # When another copy was found to have claimed the server's name (ISO 8601, UTC).
+    overtaken: str | None = None
+
+    @property
+    def hash(self) -> str:
+        """What may be known of the id outside: a SHA-256 of it."""
+        return hashlib.sha256(self.id.encode()).hexdigest()
 
 
 def create_id() -> str:
@@ -80,6 +91,8 @@ def agree(
         changes.append(
             "gave the database the id of this folder" if known else "made a new server id"
         )
+        if settings.start_empty and settings.claim_directory is not None:
+            changes.append(_explain_claim(settings.server_name))
     if of_folder != chosen:
         write_folder(settings, chosen)
         changes.append("wrote the id of the database into secrets/instance")
@@ -110,6 +123,14 @@ def _explain_missing(server_name: str) -> str:
         " servers will refuse it in the rooms that it was in. To do so, type"
         f" `docker compose run --rm bootstrap start-empty {server_name}`, then"
         " `docker compose up -d`."
+    )
+
+
+def _explain_claim(server_name: str) -> str:
+    return (
+        "the former server's claim to its name may still be in DNS, and keeps this one from serving."
+        " Once it has started with `docker compose up -d`, type"
+        f" `docker compose exec helper claim take {server_name}`, which takes half a minute"
     )
 
 
@@ -165,6 +186,7 @@ def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord 
         epoch=values.get("epoch", 1),
         moved=Moved(**json.loads(values["moved"])) if values.get("moved") else None,
         restoring=values.get("restoring"),
+        overtaken=values.get("overtaken"),
     )
 
 
@@ -180,8 +202,9 @@ def write_record(superuser: psycopg.Connection, database: str, record: InstanceR
         for column in _COLUMNS:
             superuser.execute(f"ALTER TABLE public.{_TABLE} ADD COLUMN IF NOT EXISTS {column}")
         superuser.execute(
-            f"INSERT INTO public.{_TABLE} (database, id, epoch, moved, restoring)"  # noqa: S608
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
-            " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring",
-            (database, record.id, record.epoch, moved, record.restoring),
+            f"INSERT INTO public.{_TABLE} (database, id, epoch, moved, restoring, overtaken)"  # noqa: S608
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
+            " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring,"
+            " overtaken = excluded.overtaken",
+            (database, record.id, record.epoch, moved, record.restoring, record.overtaken),
         )

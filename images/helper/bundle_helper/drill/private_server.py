@@ -1,8 +1,7 @@
 """A PostgreSQL of its own for a drill: it listens on a socket alone, and leaves nothing behind.
 
 PostgreSQL refuses to run as root, and initdb wants its user to have a name. So root runs it as the
-image's user `postgres`; for another user without a name libnss_wrapper gives it one, as in the
-entrypoint of the official image.
+image's user `postgres`; another user is given a name, as in the entrypoint of the official image.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import psycopg
 
+from ..backup.identity import name_user
 from ..backup.restic import NICE
 from ..database.connection import SUPERUSER, connect, first_line
 from ..errors import HelperError
@@ -129,34 +129,12 @@ def _initialize(place: _Place) -> None:
     code, said = place.run(
         *("initdb", "--pgdata", str(place.data), f"--username={SUPERUSER}", "--auth=trust"),
         *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
-        **_name_user(place.directory),
+        **name_user(place.directory),
     )
     if code:
         raise HelperError(
             f"a PostgreSQL for the drill cannot be made: {(said.splitlines() or ['?'])[-1]}"
         )
-
-
-def _name_user(directory: Path) -> dict[str, str]:
-    """Return what gives this user a name in the eyes of the program, if it has none."""
-    with contextlib.suppress(KeyError):
-        pwd.getpwuid(os.geteuid())
-        return {}
-    libraries = [*Path("/usr/lib").glob("libnss_wrapper.so")]
-    libraries += Path("/usr/lib").glob("*/libnss_wrapper.so")
-    if not libraries:
-        raise HelperError(
-            "the drill needs libnss_wrapper in this image, because its user has no name: build it anew"
-            " with `docker compose build backup`"
-        )
-    users, groups = directory / "passwd", directory / "group"
-    users.write_text(f"{SUPERUSER}:x:{os.geteuid()}:{os.getegid()}::{directory}:/bin/false\n")
-    groups.write_text(f"{SUPERUSER}:x:{os.getegid()}:\n")
-    return {
-        "LD_PRELOAD": str(libraries[0]),
-        "NSS_WRAPPER_PASSWD": str(users),
-        "NSS_WRAPPER_GROUP": str(groups),
-    }
 
 
 def _start(place: _Place, log: IO[str]) -> subprocess.Popen[bytes]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..backup.repository import Repository
 from ..backup.repository_errors import RepositoryError
 from ..backup.sets import revoke, takeovers
-from ..database import convergence, fence
+from ..database import convergence, fence, overtaking
 from ..database.catalog import LEAST_PRIVILEGED, read_role
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..errors import HelperError
@@ -40,6 +40,9 @@ def undo_move(settings: BackupSettings, tell: Progress, *, override: bool = Fals
         if record.moved is None and _may_log_in(superuser, database.database_role):
             tell("this server has not moved; there is nothing to undo")
             return
+        if record.overtaken and database.claim_directory is not None:
+            # Only the claim can say who is the server: what is opened here would be shut again.
+            raise overtaking.OvertakenError(overtaking.explain(database))
         epoch = _settle(Repository(settings), record, tell, override=override)
         fence.lift(superuser, database, epoch)
     tell("the server can start here again: `docker compose up -d`")

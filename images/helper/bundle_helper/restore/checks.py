@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..backup.progress import format_size
 from ..backup.repository_errors import (
@@ -22,7 +22,7 @@ from ..database.fence import count_sessions
 from ..errors import HelperError
 from .dump_stream import stream_dump
 from .loading import connect_to_data
-from .media import find_file
+from .media import find_file, measure_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,15 +116,31 @@ def _describe_content(superuser: psycopg.Connection, settings: BackupSettings) -
     return f"the volume `media` is not empty: it holds {file}" if file else None
 
 
-def require_room(settings: BackupSettings, chosen: BackupSet) -> None:
+class Remains(NamedTuple):
+    """What an interrupted restore left, in bytes: the next one begins by deleting it."""
+
+    database: int = 0
+    files: int = 0
+
+
+def measure_remains(superuser: psycopg.Connection, settings: BackupSettings) -> Remains:
+    """Return how much room the next restore makes by itself."""
+    row = superuser.execute(
+        "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s",
+        (settings.database.database_name,),
+    ).fetchone()
+    return Remains(int(row[0]) if row else 0, measure_tree(settings.media_directory))
+
+
+def require_room(settings: BackupSettings, chosen: BackupSet, remains: Remains) -> None:
     """HelperError if the disk has too little room for database and files.
 
     PostgreSQL's own volume is not visible here; Docker keeps all volumes in one place.
     """
     database = int(chosen.manifest.dump_bytes * _DATABASE_PER_DUMP)
     needed = [
-        (settings.state_directory, database),
-        (settings.media_directory, _measure_files(settings, chosen)),
+        (settings.state_directory, database - remains.database),
+        (settings.media_directory, _measure_files(settings, chosen) - remains.files),
     ]
     if len({_find_existing(path).stat().st_dev for path, _ in needed}) == 1:
         needed = [(settings.media_directory, sum(size for _, size in needed))]
@@ -174,7 +190,8 @@ def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress)
     restic.ask("check", "--no-lock")
     if settings.repository.is_folder:
         with Path(os.devnull).open("wb") as nowhere:
-            output = nowhere.fileno()
-            stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
-            media = str(settings.media_directory)
-            restic.write_to(output, "dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
+            output, media = nowhere.fileno(), str(settings.media_directory)
+            reading_media = ("dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
+            # Each of the two uses one processor, and nothing else runs here meanwhile.
+            with restic.writing_to(output, *reading_media):
+                stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ..backup.repository_errors import RepositoryError
 from ..errors import HelperError
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ..backup.repository import Repository
     from ..backup.sets import BackupSet
     from ..settings.backup_settings import RepositorySettings
+
+# The kernel's words, as restic repeats them.
+_FULL: Final = "no space left on device"
 
 
 def find_file(directory: Path) -> Path | None:
@@ -32,6 +36,13 @@ def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> 
         repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
         # The machine where the set was made may have used other numbers.
         give_tree(directory, settings.media_owner, settings.media_owner)
+    except RepositoryError as error:
+        if _FULL not in error.message:
+            raise
+        raise HelperError(
+            f"the disk with Docker's volumes is full, so the files were not restored: {_FULL}. Free some"
+            " room, then run this again."
+        ) from error
     except OSError as error:
         raise HelperError(
             f"{error.filename or directory} cannot be restored: {error.strerror}. Check the volume"
@@ -56,6 +67,12 @@ def give_tree(directory: Path, uid: int, gid: int) -> None:
         status = path.lstat()
         if (status.st_uid, status.st_gid) != (uid, gid):
             os.lchown(path, uid, gid)
+
+
+def measure_tree(directory: Path) -> int:
+    """Return how many bytes of the disk everything below `directory` takes; OSError passes through."""
+    # st_blocks counts units of 512 bytes, whatever the disk's own are: stat(2).
+    return sum(path.lstat().st_blocks * 512 for path in _walk(directory))
 
 
 def _empty(directory: Path) -> None:

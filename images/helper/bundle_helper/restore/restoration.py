@@ -97,9 +97,12 @@ def _verify(
     checks.require_same_server(settings, manifest)
     checks.require_database_version(superuser, manifest)
     checks.require_stopped(superuser, settings.database)
+    remains = checks.Remains()
     if record is None or record.restoring is None:
         checks.require_empty(superuser, settings, record)
-    checks.require_room(settings, chosen)
+    else:
+        remains = checks.measure_remains(superuser, settings)
+    checks.require_room(settings, chosen, remains)
     tell(f"verifying the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
     checks.verify_repository(repository, chosen, tell)
     resumed = record is not None and record.restoring == manifest.set

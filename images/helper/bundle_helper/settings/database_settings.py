@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from .environment import Environment, Secret
 
 _LONGEST_PATIENCE: Final = 86400
+_NONE: Final = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
-    """PostgreSQL, Synapse's role and database; `database_patience` is in seconds."""
+    """PostgreSQL, Synapse's role and database; `database_patience` is in seconds.
+
+    `claim_directory` is where the helper remembers its claim to the server's name, None without one.
+    """
 
     server_name: str
     database_host: str
@@ -28,6 +32,7 @@ class DatabaseSettings:
     superuser_password: Secret
     role_password: Secret
     instance_file: Path
+    claim_directory: Path | None
 
 
 def read_database(environment: Environment) -> dict[str, Any]:
@@ -42,4 +47,5 @@ def read_database(environment: Environment) -> dict[str, Any]:
         "superuser_password": environment.secret_file("SUPERUSER_PASSWORD_FILE"),
         "role_password": environment.secret_file("ROLE_PASSWORD_FILE"),
         "instance_file": environment.path("INSTANCE_FILE"),
+        "claim_directory": environment.optional_path("CLAIM_DIRECTORY", without=_NONE),
     }
