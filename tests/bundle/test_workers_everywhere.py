@@ -79,7 +79,7 @@ def test_only_the_main_process_has_the_files_that_a_set_holds(plan: Plan) -> Non
 def test_a_copy_that_stands_down_asks_no_worker(plan: Plan) -> None:
     """It answers before any rule that passes a request on is read, where a copy may be told to."""
     text = read(plan, "apache/httpd.conf")
-    assert ("letsencrypt" in read_compose(plan)["volumes"]) == (topology.APACHE.stood_down in text)
+    assert ("claim" in read_compose(plan)["volumes"]) == (topology.APACHE.stood_down in text)
     assert text.find(topology.APACHE.stood_down) < text.index("[P,NE")
 
 

@@ -238,9 +238,9 @@ def test_the_old_machine_stays_down(old: Stack, new: Stack) -> None:
 def test_a_drill_proves_the_newest_set(new: Stack) -> None:
     """It loads a set beside the running server, compares everything, and leaves nothing."""
     backup(new, "now")
-    before = list_containers_and_volumes()
+    before = list_containers_and_volumes(new)
     backup(new, "drill")
-    assert list_containers_and_volumes() == before
+    assert list_containers_and_volumes(new) == before
 
 
 def test_an_old_set_loses_only_what_came_after_it(new: Stack, conversation: Conversation) -> None:
@@ -268,5 +268,6 @@ def find_marks(stack: Stack) -> list[str]:
     return [line for line in log.splitlines() if any(mark in line for mark in MARKS_OF_A_ROLLBACK)]
 
 
-def list_containers_and_volumes() -> set[str]:
-    return {*docker("ps", "--all", "--quiet").split(), *docker("volume", "ls", "--quiet").split()}
+def list_containers_and_volumes(stack: Stack) -> set[str]:
+    mine = ("--quiet", f"--filter=label=com.docker.compose.project={stack.project}")
+    return {*docker("ps", "--all", *mine).split(), *docker("volume", "ls", *mine).split()}
