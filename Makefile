@@ -3,6 +3,7 @@ PYTHON ?= python3
 OUTPUT ?= bundle
 SETTINGS ?=
 FILE ?= bundle.tar
+KEY ?= releases.key
 BACKUPS ?=
 SET ?=
 UNDO ?=
@@ -13,7 +14,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images routes release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -90,6 +91,9 @@ lock: $(VENV)/developer ## Update the helper image's lock files
 
 images: $(VENV)/developer ## Record the digests of the pinned images
 	@$(BIN)/python bin/update_images.py
+
+releases: $(VENV)/developer ## Check and sign the list of releases (KEY=file, which stays outside)
+	@PYTHONPATH=images/helper $(BIN)/python bin/sign_releases.py "$(KEY)"
 
 routes: $(VENV)/developer ## Update what Synapse's workers serve from the pinned image (needs an engine)
 	@$(BIN)/python bin/update_routes.py

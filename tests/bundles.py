@@ -49,6 +49,8 @@ def fake_credentials(settings: Settings) -> Credentials:
     extra |= {"notification_urls": "<notification_urls>"} if chosen.notify else {}
     extra |= {name: f"<{name}>" for name in WORKER_MAKERS} if settings.processes else {}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
+    extra |= {"releases.signed": "<releases.signed>"} if settings.updates.file else {}
+    extra |= {"release_keys.pem": "<release_keys.pem>"} if settings.updates.key else {}
     for key, name in (
         ("credentials", "backup_credentials"),
         ("ssh_key", "backup_ssh_key"),

@@ -19,6 +19,8 @@ from .credentials.file_names import (
     KNOWN_HOSTS,
     NOTIFICATION,
     PROVIDED,
+    RELEASE_KEYS,
+    RELEASE_LIST,
     ROOT,
     SSH_KEY,
 )
@@ -118,6 +120,7 @@ def _build_context(
         "root": credentials.values.get(ROOT),
         "notification": NOTIFICATION in credentials.values,
         "heartbeat": HEARTBEAT in credentials.values,
+        "provided": {"list": RELEASE_LIST, "keys": RELEASE_KEYS},
         "opens_backup": {
             name: f"{topology.BACKUP.bundle}/{DIRECTORY}/{name}"
             if name in credentials.values

@@ -71,7 +71,7 @@ class Helper(Service):
 
     `lineages` is where certbot keeps its account and certificates, `files` where the operator's
     own are mounted. `claim` is where it remembers its claim to the server's name, and releases the
-    tunnel's credential as `released`.
+    tunnel's credential as `released`; `releases` is where it remembers the list of releases.
     """
 
     state: str
@@ -80,6 +80,7 @@ class Helper(Service):
     files: str
     claim: str
     released: str
+    releases: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +194,7 @@ HELPER: Final = Helper(
     files="/files",
     claim="/claim",
     released="/claim/tunnel.json",
+    releases="/releases",
 )
 BACKUP: Final = Backup(
     host="backup",

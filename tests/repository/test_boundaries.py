@@ -24,6 +24,7 @@ OWNERS = {
             "names",
             "repository",
             "tunnel_settings",
+            "updates",
             "well_known",
         )
     },

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
+from tests.settings import DIRECTORY
 from tests.stack.accounts import Person
 from tests.stack.conftest import keep
 from tests.support.http import Answer
@@ -20,6 +22,12 @@ from tests.support.stacks import REPOSITORY, Stack, generate
 
 pytestmark = pytest.mark.engine
 
+# A list in a file, and the key that signed it.
+UPDATES: Final = f"""\
+updates:
+  list: {DIRECTORY}/releases.signed
+  key: {DIRECTORY}/release_keys.pem
+"""
 PAGE: Final = "running.md"
 SECRETS: Final = (
     "registration_shared_secret",
@@ -36,7 +44,7 @@ SECRETS: Final = (
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A server of its own: its secrets change."""
-    yield from keep(generate(tmp_path_factory.mktemp("running"), "running", ""))
+    yield from keep(generate(tmp_path_factory.mktemp("running"), "running", UPDATES))
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,20 @@ def test_a_mistake_is_explained_in_a_sentence(
     assert done.returncode == 1
     assert words in done.stderr
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+def test_the_versions_that_run_are_compared_with_the_list(server: Stack) -> None:
+    """The helper asks the real services, judges by the list in the bundle, and shows both."""
+    done = server.ask_helper("python3", "-m", "bundle_helper.service", "updates")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = server.ask_helper("updates", "--json")
+    rows = {row["name"]: row for row in json.loads(shown.stdout)["checks"]}
+    answer = server.ask_synapse("GET", "/_matrix/federation/v1/version")
+    assert f"Synapse {answer.json['server']['version']}: nothing" in rows["Synapse"]["detail"]
+    assert rows["list of releases"]["detail"].startswith("list 1 of ")
+    for name in ("PostgreSQL", "Debian in the helper's image", "Debian in Apache's image"):
+        assert re.search(r" [0-9.-]+: the list does not have it", rows[name]["detail"]), rows[name]
+    assert shown.returncode == 0
 
 
 def test_leaked_secrets_are_replaced(server: Stack, environment: dict[str, str]) -> None:

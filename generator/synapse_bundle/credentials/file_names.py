@@ -26,4 +26,9 @@ HEARTBEAT: Final = "heartbeat_url"
 ACCESS_KEYS: Final = "backup_credentials"
 SSH_KEY: Final = "backup_ssh_key"
 KNOWN_HOSTS: Final = "backup_known_hosts"
-PROVIDED: Final = (TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT, ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS)
+RELEASE_LIST: Final = "releases.signed"
+RELEASE_KEYS: Final = "release_keys.pem"
+PROVIDED: Final = (
+    *(TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT, ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS),
+    *(RELEASE_LIST, RELEASE_KEYS),
+)
