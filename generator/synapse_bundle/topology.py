@@ -47,10 +47,7 @@ class Bootstrap:
 
 @dataclass(frozen=True, kw_only=True)
 class Synapse(Service):
-    """The homeserver; `uploads` is where it spools what it receives.
-
-    Its workers reach the main process at `replication_port`, and serve at `port` as it does.
-    """
+    """The homeserver; it spools uploads in `uploads`; its workers reach it at `replication_port`."""
 
     configuration: str
     data: str
