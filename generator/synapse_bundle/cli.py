@@ -15,7 +15,18 @@ import click
 from . import __version__
 
 _COMMANDS: Final = (
-    *("init", "generate", "up", "check", "drill", "pack", "unpack", "tunnel", "cloudflare"),
+    *(
+        "init",
+        "generate",
+        "up",
+        "check",
+        "drill",
+        "rotate",
+        "pack",
+        "unpack",
+        "tunnel",
+        "cloudflare",
+    ),
 )
 
 

@@ -28,14 +28,24 @@ OWNERS = {
     },
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
-    "cryptography": {"credentials.authority", "credentials.collection"},
-    "subprocess": {"engine", "image_transfer", "drill_project"},
+    "cryptography": {"credentials.authority", "credentials.signing_keys"},
+    "subprocess": {"engine", "image_transfer", "drill_project", "rotation.containers"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
-        for name in ("check", "drill", "generate", "init", "pack", "tunnel", "unpack", "up")
+        for name in (
+            "check",
+            "drill",
+            "generate",
+            "init",
+            "pack",
+            "rotate",
+            "tunnel",
+            "unpack",
+            "up",
+        )
     },
-    "yaml": {"planning", "settings.yaml_parser"},
+    "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"},
 }
 
 
