@@ -76,16 +76,7 @@ def collect(
         )
     now = now or datetime.now(UTC)
     problems: list[str] = []
-    values: dict[str, str] = {}
-    for name, check in CHECKS.items():
-        if name in WORKER_MAKERS and not settings.processes:
-            continue
-        text = given.get(name)
-        if text is None:
-            text = _read_secret(bundle / DIRECTORY / name, check, problems)
-        if text is not None:
-            values[name] = text
-    values |= {name: text for name, text in given.items() if name not in PROVIDED}
+    values = _read_generated(bundle, settings, given, problems)
     values |= provided.read(bundle / DIRECTORY, settings, base, _read_secret, problems, given)
     if AUTHORITY_CERTIFICATE in values and AUTHORITY_KEY not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
@@ -99,6 +90,20 @@ def collect(
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
     return Credentials(values=_create_missing(values, settings, now), given=frozenset(given))
+
+
+def _read_generated(
+    bundle: Path, settings: Settings, given: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """Return the secrets that were generated or given, by name; what is unusable is a problem."""
+    values = {name: text for name, text in given.items() if name not in PROVIDED}
+    for name, check in CHECKS.items():
+        if name in values or (name in WORKER_MAKERS and not settings.processes):
+            continue
+        text = _read_secret(bundle / DIRECTORY / name, check, problems)
+        if text is not None:
+            values[name] = text
+    return values
 
 
 def _create_missing(values: dict[str, str], settings: Settings, now: datetime) -> dict[str, str]:
