@@ -56,7 +56,9 @@ def test_first_run_makes_every_secret(tmp_path: Path) -> None:
     # The old keys come with a rotation.
     assert set(made) == set(generated.CHECKS) - {"old_signing_keys"}
     assert len(set(made.values())) == len(made)
-    assert [name for name, check in generated.CHECKS.items() if name in made and check(made[name])] == []
+    assert [
+        name for name, check in generated.CHECKS.items() if name in made and check(made[name])
+    ] == []
 
 
 def test_a_server_without_workers_has_no_secrets_for_them(tmp_path: Path) -> None:
