@@ -209,7 +209,7 @@ def cut_off(number: int) -> None:
         for position, step in enumerate(plain(rotation)):
             yield step._replace(carry_out=die) if position == number else step
         if position + 1 == number:
-            journal.delete = die
+            journal.delete = die  # type: ignore[assignment]
 
     steps.list_steps = list_cut_off
 
