@@ -102,7 +102,7 @@ def opens_replication(server: Stack, secret: str) -> bool:
     """Return whether the main process believes a worker that shows a secret."""
     target = f"http://{read_main(server)}:{topology.SYNAPSE.replication_port}"
     # What a worker that lost the bus asks for.
-    target += "/_synapse/replication/get_repl_stream_updates/events?from_token=1&upto_token=1"
+    target += "/_synapse/replication/get_repl_stream_updates/events/once?from_token=1&upto_token=1"
     options = ["exec", "--no-TTY", "synapse", "python3", "-c", REPLICATE]
     said = ask_inside(server, secret, *options, target)
     # To a wrong secret, too, Synapse has no answer of its own.

@@ -96,6 +96,7 @@ def test_users_are_added_and_let_in_again(server: Stack, environment: dict[str, 
     [
         (["add", "admin"], "exists already"),
         (["add", "Not a name"], "is not a user name"),
+        (["password", "anna", "--initial"], "is the password of admin"),
         (["password", "nobody"], "the account @nobody:localhost"),
     ],
 )
