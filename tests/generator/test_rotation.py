@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +18,11 @@ import yaml
 from synapse_bundle.credentials import signing_keys
 from synapse_bundle.rotation.restarts import list_restarts
 from synapse_bundle.rotation.rotatable import ROTATABLE
+from tests.cloudflare.command_line import read_terminal
 from tests.generator import runs
 from tests.generator.rotating import Place, make_place, read_journal
 from tests.generator.runs import CHANGES, Runner
+from tests.support.processes import run
 
 WORKERS = "workers: small\nadmin: alice\n"
 BACKUP = "run --rm --no-deps --no-TTY backup password"
@@ -166,11 +172,13 @@ def test_an_engine_that_fails_leaves_what_can_be_finished(place: Place) -> None:
     """Before anything is written a failure ends the rotation; after that the message says how to go on."""
     (place.state / "fails").touch()
     before = place.read_secrets()
-    assert "docker says no" in place.refuse("backup_password", "form_secret", code=1)
+    said = place.refuse("backup_password", "form_secret", code=1)
+    assert "docker says no" in said
+    assert "Nothing was changed." in said
     assert place.read_secrets() == before
     assert not place.journal.exists()
     said = place.refuse("form_secret", code=1)
-    assert "To finish: synapse-bundle rotate form_secret" in said
+    assert "To finish the rotation: synapse-bundle rotate form_secret" in said
     new = place.secret("form_secret")
     (place.state / "fails").unlink()
     place.rotate("form_secret")
@@ -296,3 +304,37 @@ def test_a_kill_at_any_change_of_the_disk_is_finished_by_the_same_command(place:
         assert not place.journal.exists()
         assert place.run("generate").code == 0
     assert step > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "answer", "code"),
+    [
+        ("authority.key", "Type the server name (localhost) to go on: ", "y", 1),
+        ("signing.key", "Type the server name (localhost) to go on: ", "localhost", 0),
+        ("form_secret", "Do this now? [y/N]: ", "n", 1),
+        ("form_secret", "Do this now? [y/N]: ", "y", 0),
+    ],
+)
+def test_a_person_at_a_terminal_is_asked(
+    tmp_path: Path, name: str, question: str, answer: str, code: int
+) -> None:
+    """What cannot be taken back wants the server's name; a denial changes nothing."""
+    command = [sys.executable, "-m", "synapse_bundle"]
+    environment = {**os.environ, "PATH": "/nonexistent", "TERM": "dumb"}
+    run([*command, "generate"], cwd=tmp_path, environment=environment)
+    path = tmp_path / "bundle" / "secrets" / name
+    before = path.read_text()
+    mine, its = pty.openpty()
+    with subprocess.Popen(
+        [*command, "rotate", name], cwd=tmp_path, env=environment, stdin=its, stdout=its, stderr=its
+    ) as process:
+        os.close(its)
+        said = ""
+        for part in read_terminal(mine):
+            said += part
+            if said.endswith(question):
+                os.write(mine, f"{answer}\n".encode())
+    os.close(mine)
+    assert process.returncode == code, said
+    assert (path.read_text() == before) == bool(code)
+    assert ("Aborted; nothing was changed." in said) == bool(code)

@@ -107,7 +107,8 @@ def _show_end(rotation: Rotation, secrets: Sequence[Rotatable], *, finished: boo
     if not finished:
         click.echo(f"Then, while it runs, finish the rotation: {rotation.journal.command}")
         return
-    click.echo("\nDone: the old values are no longer valid." if rotation.running else "")
+    if rotation.running:
+        click.echo("\nDone: the old values are no longer valid.")
     for secret in secrets:
         if secret.afterwards:
             click.echo(secret.afterwards)

@@ -41,4 +41,4 @@ def _run(command: list[str], given: str) -> None:
     # What it says goes to the terminal, except what only a person should get: a new password.
     done = subprocess.run(command, check=False, input=given, text=True, stdout=subprocess.DEVNULL)
     if done.returncode:
-        raise BundleError("The rotation is not complete; see the error above.")
+        raise BundleError("A container could not do its part; see the error above.")

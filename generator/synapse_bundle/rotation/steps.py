@@ -22,7 +22,7 @@ from ..credentials.file_names import (
     OLD_SIGNING_KEYS,
     REGISTRATION,
 )
-from ..errors import BundleError
+from ..errors import BundleError, SettingsError
 from ..settings.model import Settings
 from . import containers, journal, renewal
 from .journal import Journal
@@ -110,26 +110,25 @@ def _dismiss(rotation: Rotation) -> None:
 def perform(rotation: Rotation, report: Callable[[str], None]) -> bool:
     """Take every step; return whether the rotation is finished.
 
-    It is not if the server does not run, and has to hold the new value too. BundleError from a step
-    before anything is written ends the rotation without a change; after that the same rotation
-    again goes on with it, as its message says.
+    It is not if the server does not run, and has to hold the new value too. A failure before anything
+    is written ends the rotation without a change; after that the same rotation goes on with it, as the
+    message says. BundleError, SettingsError.
     """
-    written = False
-    try:
-        for step in list_steps(rotation):
-            report(step.title)
+    begun = False
+    for step in list_steps(rotation):
+        report(step.title)
+        begun = begun or step.carry_out is _write
+        try:
             step.carry_out(rotation)
-            written = written or step.carry_out is _write
-    except BundleError as error:
-        if not written:
+        except (BundleError, SettingsError) as error:
+            if begun:
+                raise BundleError(
+                    f"{error.message}\nTo finish the rotation: {rotation.journal.command}"
+                ) from error
             journal.delete(rotation.bundle)
-            raise
-        raise BundleError(
-            f"{error.message}\nThe new secrets are written. To finish: {rotation.journal.command}"
-        ) from error
-    if not rotation.running and any(
-        ROTATABLE[name].finished_online for name in rotation.journal.names
-    ):
+            raise BundleError(f"{error.message} Nothing was changed.") from error
+    names = rotation.journal.names
+    if not rotation.running and any(ROTATABLE[name].finished_online for name in names):
         return False
     journal.delete(rotation.bundle)
     return True
