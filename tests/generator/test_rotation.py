@@ -99,6 +99,9 @@ def test_the_old_signing_key_expires_after_the_restart(place: Place) -> None:
     assert list(published) == [identity, second[0]]
     assert published[identity]["key"] == public
     assert began + 600 <= published[identity]["expired_ts"] / 1000 + 1 <= ended + 601
+    services = yaml.safe_load((place.bundle / "compose.yaml").read_text())["services"]
+    listed = services["restore"]["environment"]["OLD_VERIFY_KEYS"]
+    assert listed == f"{identity} {public}, {' '.join(second)}"
     # Nothing signs with the second one any more.
     assert began <= published[second[0]]["expired_ts"] / 1000 + 1 <= ended + 1
 

@@ -72,8 +72,7 @@ ROTATABLE: Final = {
         Rotatable(
             name=SIGNING_KEY,
             cost=f"{_NO_SESSION}; other servers learn the new key by themselves",
-            afterwards="Make a set, because the last one has the old key:"
-            " docker compose run --rm backup now",
+            afterwards="Make a set, which has the new key: docker compose run --rm backup now",
             grave=True,
         ),
         Rotatable(
