@@ -275,10 +275,13 @@ def test_others_go_on_verifying_what_an_old_signing_key_signed(
 
 
 def forget_keys(stack: Stack, server_name: str) -> None:
-    """Let a server forget the keys of another, as if it had never met it."""
+    """Let a server forget the keys of another, and that it was away, as if it had never met it."""
     deletions = "; ".join(
         f"DELETE FROM {table} WHERE server_name = '{server_name}'"  # noqa: S608
         for table in ("server_keys_json", "server_signature_keys")
+    )
+    deletions += (
+        "; UPDATE destinations SET retry_last_ts = 0, retry_interval = 0, failure_ts = NULL"
     )
     script = (
         "PGPASSWORD=$(cat /run/secrets/postgres_password)"
