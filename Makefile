@@ -6,6 +6,7 @@ FILE ?= bundle.tar
 KEY ?= releases.key
 BACKUPS ?=
 SET ?=
+NAME ?=
 UNDO ?=
 
 VENV := .venv
@@ -14,7 +15,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images releases routes release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move rotate pack unpack test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +54,9 @@ move: ## Shut this server, with a final set for another machine (UNDO=yes takes 
 
 drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, and use it
 	@$(BIN)/synapse-bundle drill $(SET) --output "$(OUTPUT)"
+
+rotate: $(VENV)/project ## Replace secrets, NAME=name; without one, list them with age and cost
+	@$(BIN)/synapse-bundle rotate $(NAME) $(OPTIONS)
 
 pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
 	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)

@@ -53,12 +53,16 @@ _SHARED: Final = 0o666
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFile:
-    """One file of the bundle; a `kept` one is written once and is the operator's from then on."""
+    """One file of the bundle; a `kept` one is written once and is the operator's from then on.
+
+    Unless it is `renewed`: then this run replaces it.
+    """
 
     path: PurePosixPath
     content: bytes
     mode: int = _PLAIN
     kept: bool = False
+    renewed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +176,7 @@ def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
             content=f"{value}\n".encode(),
             mode=_SHARED if name == INSTANCE else _SECRET,
             kept=name not in PROVIDED,
+            renewed=name in credentials.given - set(PROVIDED),
         )
 
 

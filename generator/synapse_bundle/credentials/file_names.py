@@ -9,9 +9,13 @@ DIRECTORY: Final = "secrets"
 # The id that the bootstrap gives a server and its data at the first start.
 INSTANCE: Final = "instance"
 SIGNING_KEY: Final = "signing.key"
+# The public halves of earlier ones, which other servers need for what those signed.
+OLD_SIGNING_KEYS: Final = "old_signing_keys"
 # Between Synapse's processes: only with workers.
 REPLICATION: Final = "worker_replication_secret"
 VALKEY: Final = "valkey_password"
+REGISTRATION: Final = "registration_shared_secret"
+ADMIN_PASSWORD: Final = "admin_password"  # noqa: S105  # the name of a file
 AUTHORITY_KEY: Final = "authority.key"
 AUTHORITY_CERTIFICATE: Final = "authority.pem"
 # Generated; without it no set can be read.
