@@ -3,8 +3,10 @@ PYTHON ?= python3
 OUTPUT ?= bundle
 SETTINGS ?=
 FILE ?= bundle.tar
+KEY ?= releases.key
 BACKUPS ?=
 SET ?=
+NAME ?=
 UNDO ?=
 
 VENV := .venv
@@ -13,7 +15,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move pack unpack test lint format bench golden lock images routes release clean
+.PHONY: help init generate cloudflare up check backup sets card drill restore move rotate pack unpack test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +55,9 @@ move: ## Shut this server, with a final set for another machine (UNDO=yes takes 
 drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, and use it
 	@$(BIN)/synapse-bundle drill $(SET) --output "$(OUTPUT)"
 
+rotate: $(VENV)/project ## Replace secrets, NAME=name; without one, list them with age and cost
+	@$(BIN)/synapse-bundle rotate $(NAME) $(OPTIONS)
+
 pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bundle.tar BACKUPS=yes)
 	@$(BIN)/synapse-bundle pack "$(FILE)" --output "$(OUTPUT)" $(if $(BACKUPS),--with-backups)
 
@@ -90,6 +95,9 @@ lock: $(VENV)/developer ## Update the helper image's lock files
 
 images: $(VENV)/developer ## Record the digests of the pinned images
 	@$(BIN)/python bin/update_images.py
+
+releases: $(VENV)/developer ## Check and sign the list of releases (KEY=file, which stays outside)
+	@PYTHONPATH=images/helper $(BIN)/python bin/sign_releases.py "$(KEY)"
 
 routes: $(VENV)/developer ## Update what Synapse's workers serve from the pinned image (needs an engine)
 	@$(BIN)/python bin/update_routes.py

@@ -50,6 +50,8 @@ def fake_credentials(settings: Settings) -> Credentials:
     needless = list_needless(settings)
     extra |= {name: f"<{name}>" for name in WORKER_MAKERS if name not in needless}
     extra |= {"heartbeat_url": "<heartbeat_url>"} if settings.heartbeat else {}
+    extra |= {"releases.signed": "<releases.signed>"} if settings.updates.file else {}
+    extra |= {"release_keys.pem": "<release_keys.pem>"} if settings.updates.key else {}
     for key, name in (
         ("credentials", "backup_credentials"),
         ("ssh_key", "backup_ssh_key"),

@@ -18,6 +18,28 @@ bare() {
     done
 }
 
+# note_password DIRECTORY: notes which password the database there has.
+note_password() { sha256sum <"$POSTGRES_PASSWORD_FILE" >"$1/password.sha256"; }
+
+# Gives the superuser the password in the file, if it has changed: before anybody can connect, so that
+# whoever starts after this finds the one it was told. A single-user server asks for none.
+renew_password() {
+    [ "$(sha256sum <"$POSTGRES_PASSWORD_FILE")" != "$(cat "$PGDATA/password.sha256" 2>&1)" ] || return 0
+    local password said
+    password=$(<"$POSTGRES_PASSWORD_FILE")
+    # It must not get into the log with the statement.
+    said=$(printf "ALTER ROLE \"%s\" PASSWORD '%s'\n" "${POSTGRES_USER:-postgres}" "${password//\'/\'\'}" |
+        postgres --single -D "$PGDATA" -c shared_buffers=16MB -c log_statement=none \
+            -c log_min_duration_statement=-1 -c log_min_error_statement=panic postgres 2>&1) || said="ERROR: $?"
+    if [[ $said == *ERROR:* || $said == *FATAL:* ]]; then
+        echo "REFUSED: the superuser cannot get the password of secrets/postgres_password." \
+            "Is the disk full? Nothing was touched." >&2
+        exit 1
+    fi
+    note_password "$PGDATA"
+    echo "The superuser has the password of secrets/postgres_password now."
+}
+
 # A run that is cut off leaves nothing under the final name, and the next start begins again.
 make_database() {
     local unfinished=$PGDATA.unfinished
@@ -25,6 +47,7 @@ make_database() {
     # A process of its own: the image's scripts export the password that they read, and the server,
     # which needs none, must not have one in its environment.
     PGDATA=$unfinished docker-ensure-initdb.sh "$@"
+    note_password "$unfinished"
     sync --file-system "$unfinished"
     mv --no-target-directory "$unfinished" "$PGDATA"
     sync --file-system "$PGDATA"
@@ -52,5 +75,6 @@ if [ -e "$PGDATA" ] && ! finished "$PGDATA" && bare "$PGDATA"; then
     rm -rf "$PGDATA"
 fi
 [ -e "$PGDATA" ] || make_database "$@"
+renew_password
 unset POSTGRES_PASSWORD_FILE
 exec docker-entrypoint.sh "$@"

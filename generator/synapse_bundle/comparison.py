@@ -127,13 +127,13 @@ def _judge(
     path = bundle / planned.path
     if not path.exists():
         action = Action.CREATE
-    elif planned.kept:
+    elif planned.kept and not (planned.renewed and path.read_bytes() != planned.content):
         same = not _is_secret(planned.path) or _is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
     elif (current := path.read_bytes()) == planned.content:
         same = _is_sound(path, planned.mode, owners)
         action = Action.IDENTICAL if same else Action.UPDATE
-    elif force or (manifest and manifest.owns(str(planned.path), current)):
+    elif force or planned.renewed or (manifest and manifest.owns(str(planned.path), current)):
         action = Action.UPDATE
     else:
         action = Action.CONFLICT

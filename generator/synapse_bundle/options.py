@@ -46,3 +46,4 @@ force_option = click.option(
     "--force", is_flag=True, help="Overwrite files edited by hand, and a newer bundle."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")

@@ -53,7 +53,7 @@ def write(
 
     `given` are secrets that were given to this run, by the name of their file in the bundle.
     """
-    _check_place(settings, bundle, force=force)
+    check_place(settings, bundle, force=force)
     base = settings_path.parent if settings_path else Path()
     with locking.lock(bundle):
         prepared = prepare(settings, bundle, base, given, force=force)
@@ -65,19 +65,24 @@ def write(
             click.echo("".join(comparison.show_differences(changes, bundle)), nl=False)
         refuse_conflicts(changes)
         if not dry_run:
-            _review(prepared.plan, changes, bundle)
-            writing.apply(prepared.plan, changes, bundle, prepared.manifest)
+            carry_out(prepared, bundle)
     click.echo(_summarize(changes, bundle))
     return changes
 
 
+def carry_out(prepared: Preparation, bundle: Path) -> None:
+    """Write what was prepared, if Compose accepts it; whoever calls it holds the bundle's lock."""
+    _review(prepared.plan, prepared.changes, bundle)
+    writing.apply(prepared.plan, prepared.changes, bundle, prepared.manifest)
+
+
 def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, str]) -> None:
     """Raise what would keep `write` from writing; write nothing."""
-    _check_place(settings, bundle, force=False)
+    check_place(settings, bundle, force=False)
     refuse_conflicts(prepare(settings, bundle, base, given, force=False).changes)
 
 
-def _check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
+def check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
     """Raise SettingsError where a bundle may not be written to this directory."""
     output_directory.check_output(bundle, force=force)
     output_directory.check_neighbor(bundle, settings.project)

@@ -19,6 +19,8 @@ from .credentials.file_names import (
     KNOWN_HOSTS,
     NOTIFICATION,
     PROVIDED,
+    RELEASE_KEYS,
+    RELEASE_LIST,
     ROOT,
     SSH_KEY,
 )
@@ -40,8 +42,6 @@ _CONVERTER: Final = PurePosixPath("helper/kubernetes")
 _WORKER: Final = PurePosixPath("worker/worker.js.j2")
 # Rendered for each of Synapse's workers, under its name.
 _PROCESS: Final = PurePosixPath("synapse/workers/process.yaml.j2")
-# What the bundle's own database mounts.
-_POSTGRES: Final = "postgres"
 IMAGES: Final = "images"
 _OVERRIDE: Final = ".override.yaml"
 _PLAIN: Final = 0o644
@@ -55,12 +55,16 @@ _SHARED: Final = 0o666
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFile:
-    """One file of the bundle; a `kept` one is written once and is the operator's from then on."""
+    """One file of the bundle; a `kept` one is written once and is the operator's from then on.
+
+    Unless it is `renewed`: then this run replaces it.
+    """
 
     path: PurePosixPath
     content: bytes
     mode: int = _PLAIN
     kept: bool = False
+    renewed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +94,11 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
     # What the bootstrap writes into the folder is not a reason to recreate it.
     inputs = {str(f.path): f.content for f in files if f.path.name != INSTANCE}
     compose = _plan_compose(renderer, inputs | dict(existing))
-    pins = images.read_pins()
     return Plan(
         files=(*files, compose),
         server_name=settings.server_name,
         project=settings.project,
-        images={name: pins[name].tag for name in images.STATEFUL},
+        images={name: images.read_pins()[name].tag for name in images.STATEFUL},
     )
 
 
@@ -112,20 +115,18 @@ def _build_context(
     settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
 ) -> dict[str, Any]:
     """Return everything that a template may use."""
-    contexts = list(contexts)
-    pins = images.read_pins()
+    contexts, held, pins = list(contexts), credentials.values, images.read_pins()
     return _build_settings_context(settings) | {
         "credentials": credentials,
         "images": pins,
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")}
         | {"backup": tag_image("backup", contexts, "helper", pins["postgres"].reference)},
-        "root": credentials.values.get(ROOT),
-        "notification": NOTIFICATION in credentials.values,
-        "heartbeat": HEARTBEAT in credentials.values,
+        "root": held.get(ROOT),
+        "notification": NOTIFICATION in held,
+        "heartbeat": HEARTBEAT in held,
+        "provided": {"list": RELEASE_LIST, "keys": RELEASE_KEYS},
         "opens_backup": {
-            name: f"{topology.BACKUP.bundle}/{DIRECTORY}/{name}"
-            if name in credentials.values
-            else "none"
+            name: f"{topology.BACKUP.bundle}/{DIRECTORY}/{name}" if name in held else "none"
             for name in (ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS)
         },
     }
@@ -174,6 +175,7 @@ def _plan_secrets(credentials: Credentials) -> Iterable[PlannedFile]:
             content=f"{value}\n".encode(),
             mode=_SHARED if name == INSTANCE else _SECRET,
             kept=name not in PROVIDED,
+            renewed=name in credentials.given - set(PROVIDED),
         )
 
 
@@ -190,7 +192,8 @@ def _plan_tree(renderer: Renderer, *, external: bool) -> Iterable[PlannedFile]:
     """Yield the template tree without compose.yaml; a template that renders to nothing gives no file."""
     for path, source in assets.walk(assets.locate("compose")):
         target = path.with_name(path.name.removesuffix(SUFFIX))
-        if target == COMPOSE or path == _PROCESS or (external and path.parts[0] == _POSTGRES):
+        unused = external and path.parts[0] == topology.POSTGRES.host
+        if target == COMPOSE or path == _PROCESS or unused:
             continue
         content = renderer.render(path).encode() if path.suffix == SUFFIX else source.read_bytes()
         content = content.replace(b"$", b"$$") if str(target) == "drill.yaml" else content

@@ -46,10 +46,7 @@ class Bootstrap:
 
 @dataclass(frozen=True, kw_only=True)
 class Synapse(Service):
-    """The homeserver; `uploads` is where it spools what it receives.
-
-    Its workers reach the main process at `replication_port`, and serve at `port` as it does.
-    """
+    """The homeserver; it spools uploads in `uploads`; its workers reach it at `replication_port`."""
 
     configuration: str
     data: str
@@ -70,7 +67,7 @@ class Helper(Service):
 
     `lineages` is where certbot keeps its account and certificates, `files` where the operator's
     own are mounted. `claim` is where it remembers its claim to the server's name, and releases the
-    tunnel's credential as `released`.
+    tunnel's credential as `released`; `releases` is where it remembers the list of releases.
     """
 
     state: str
@@ -79,6 +76,7 @@ class Helper(Service):
     files: str
     claim: str
     released: str
+    releases: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +186,7 @@ HELPER: Final = Helper(
     files="/files",
     claim="/claim",
     released="/claim/tunnel.json",
+    releases="/releases",
 )
 BACKUP: Final = Backup(
     host="backup",

@@ -79,7 +79,8 @@ def _commit(
 def _stage_planned(planned: PlannedFile, bundle: Path) -> Path:
     """Write a planned file beside its target; a kept one that exists only changes its mode."""
     target = bundle / planned.path
-    content = target.read_bytes() if planned.kept and target.exists() else planned.content
+    stays = planned.kept and not planned.renewed and target.exists()
+    content = target.read_bytes() if stays else planned.content
     directory_modes.make(bundle, target.parent)
     return stage(target, content, planned.mode)
 

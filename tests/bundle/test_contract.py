@@ -15,8 +15,9 @@ from bundle_helper.database import instance
 from bundle_helper.errors import InvalidEnvironmentError
 from bundle_helper.settings.bootstrap_settings import BootstrapSettings
 from bundle_helper.settings.service_settings import ServiceSettings
+from bundle_helper.updates.release_list import LARGEST
 from synapse_bundle import planning
-from synapse_bundle.credentials import collection
+from synapse_bundle.credentials import collection, provided
 from synapse_bundle.settings import certificates, loading
 from synapse_bundle.settings.model import UNITS, Settings
 from tests.bundles import read_compose
@@ -255,3 +256,30 @@ def test_no_role_has_the_name_of_the_helpers_schema() -> None:
     database = {"host": "10.0.0.5", "password": "file", "sslmode": "disable"}
     for name, good in ((instance._INSIDE, False), ("synapse_user", True)):
         assert generator_accepts({"database": database | {"user": name}}) == good
+
+
+LISTS = st.from_regex(
+    r"https?://[A-Za-z0-9.-]{0,9}(:[0-9]{1,6})?(/[!-~]{0,12})?", fullmatch=True
+) | st.text("htps:/@?#a.-_ é0", min_size=1).map("https://".__add__)
+
+
+@SOME
+@given(address=LISTS)
+def test_the_helper_takes_every_address_of_a_list(
+    address: str, environment: dict[str, str]
+) -> None:
+    """What the settings allow never ends the helper; what could tell servers apart, neither takes."""
+    given_too = {"RELEASE_KEYS_FILE": "pinned", "RELEASES_DIRECTORY": "/releases"}
+    accepted = generator_accepts({"updates": {"list": address}})
+    assert not accepted or helper_accepts(environment, RELEASE_LIST=address, **given_too)
+    if "?" in address or "#" in address or "@" in address.partition("//")[2].partition("/")[0]:
+        assert not accepted
+        assert not helper_accepts(environment, RELEASE_LIST=address, **given_too)
+
+
+def test_both_packages_know_the_same_largest_list() -> None:
+    """A file that `generate` takes is not too large for the helper."""
+    assert provided.LARGEST_LIST == LARGEST
+    head = f"{'A' * 86}==\n{{"
+    assert not provided.check_release_list(head + " " * (LARGEST - len(head) - 1))
+    assert "has more than" in provided.check_release_list(head + " " * (LARGEST - len(head)))

@@ -133,7 +133,7 @@ def read_tree(root: Path) -> Tree:
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
     from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
-    from synapse_bundle.commands import generate  # noqa: F401
+    from synapse_bundle.commands import generate, rotate  # noqa: F401
     from synapse_bundle.credentials import authority  # noqa: F401
 
     gc.freeze()
@@ -184,6 +184,8 @@ def run(request: dict[str, Any]) -> int:
         strike(
             **{key: request[key] for key in ("fault", "step", "events", "root") if key in request}
         )
+    if "before_step" in request:
+        cut_off(request["before_step"])
     try:
         cli.main(request["arguments"])
     except SystemExit as end:
@@ -191,6 +193,25 @@ def run(request: dict[str, Any]) -> int:
     except Exception:  # noqa: BLE001  # whatever it is, the test shall see it
         traceback.print_exc()
     return CRASH
+
+
+def cut_off(number: int) -> None:
+    """Kill the run before a step of a rotation, from 0; or, after the last one, before it is forgotten."""
+    from synapse_bundle.rotation import journal, steps
+
+    plain = steps.list_steps
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def list_cut_off(rotation: Any) -> Iterator[Any]:
+        position = -1
+        for position, step in enumerate(plain(rotation)):
+            yield step._replace(carry_out=die) if position == number else step
+        if position + 1 == number:
+            journal.delete = die  # type: ignore[assignment]
+
+    steps.list_steps = list_cut_off
 
 
 def strike(fault: str, step: int, root: str, events: tuple[str, ...] = CHANGES) -> None:

@@ -149,6 +149,15 @@ def test_a_lost_password_is_not_made_anew(tmp_path: Path) -> None:
     assert collection.collect(bundle, remote, DIRECTORY)["backup_password"] == made
 
 
+def test_a_password_that_is_given_is_not_lost(tmp_path: Path) -> None:
+    """A rotation that was cut off goes on with the password in its journal."""
+    write_bundle(tmp_path)
+    remote = loading.load(DIRECTORY / "backup_s3.yaml")
+    given = {"backup_password": "of-the-journal"}
+    found = collection.collect(tmp_path, remote, DIRECTORY, given)
+    assert (found["backup_password"], found.given) == ("of-the-journal", frozenset(given))
+
+
 def test_without_a_set_a_password_is_made_anew(tmp_path: Path) -> None:
     """In a bundle of before there were backups, and where no repository was made in it."""
     former = tmp_path / "former"

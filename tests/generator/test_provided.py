@@ -169,3 +169,15 @@ def test_a_missing_root_names_its_key(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"certificates\.root names it") as raised:
         collection.collect(tmp_path, settings, tmp_path)
     assert "heartbeat_url: does not exist; heartbeat names it" in str(raised.value)
+
+
+def test_a_list_of_releases_and_its_keys_are_checked_before_they_are_copied() -> None:
+    """A page that was saved instead, or the private key, is not taken for either."""
+    signed = (DIRECTORY / "releases.signed").read_text()
+    keys = (DIRECTORY / "release_keys.pem").read_text()
+    assert provided.check_release_list(signed) == ""
+    assert "is not a signed list" in provided.check_release_list("<html>")
+    assert "is not a signed list" in provided.check_release_list(signed.partition("\n")[2])
+    assert provided.check_release_keys(keys) == provided.check_release_keys(keys + keys) == ""
+    for other in ("", keys.replace("PUBLIC", "PRIVATE"), keys + "x"):
+        assert "holds only public keys" in provided.check_release_keys(other)

@@ -143,6 +143,7 @@ def environ(tmp_path: Path, secrets_directory: Path) -> dict[str, str]:
         "UPLOAD_LIMIT": "94371840",
         "OUTSIDE": "no",
         "IMAGE_PINS": f"synapse:v1={datetime.now(UTC).date()}",
+        "RELEASE_LIST": "none",
         "BACKUP_AT": "none",
         "BACKUP_DRILL": "none",
         "BACKUP_REPORT_FILE": str(tmp_path / "report" / "backup" / "status.json"),

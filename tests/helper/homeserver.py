@@ -52,6 +52,7 @@ class Homeserver:
         self.logins = 0
         self.last_seen_ip = ""
         self.packages: datetime | None = None
+        self.version = "1.163.2"
         self._inner = _Server(self, front=False)
         self._outer = _Server(self, front=True)
         self.load_certificate()
@@ -168,12 +169,17 @@ class _Handler(BaseHTTPRequestHandler):
             "/_matrix/client/v3/login": self._login,
             "/_matrix/client/v3/devices": self._devices,
             "/_matrix/key/v2/server": self._keys,
+            "/_matrix/federation/v1/version": self._version,
             "/_synapse/admin/v1/register": self._register,
             "/_synapse/admin/v1/server_version": lambda: (200, {"server_version": "1"}, {}),
         }
         if path not in routes:
             return 404, {"errcode": "M_UNRECOGNIZED"}, {}
         return routes[path]()
+
+    def _version(self) -> _Reply:
+        server = {"name": "Synapse", "version": self.server.homeserver.version}
+        return 200, {"server": server}, {}
 
     def _body(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))

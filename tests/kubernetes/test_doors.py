@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from synapse_bundle.cli import main
 from tests.bundles import plan_shape
-from tests.kubernetes.conversions import convert_plan
+from tests.kubernetes.conversions import convert_plan, model_compose, read_plan
 from tests.settings import SHAPES
 from tests.support.engine import docker
 
@@ -74,6 +74,20 @@ def test_compose_reads_the_bundle_as_the_tests_do(shape: Path, tmp_path: Path) -
     document = engine.read_model(tmp_path)
     files = read_files(tmp_path, read_model(document))
     assert convert(document, files) == convert_plan(plan)
+
+
+def test_what_a_command_leaves_that_was_cut_off_is_not_read(tmp_path: Path) -> None:
+    """The journal of a rotation, which has old and new secrets, and half a file."""
+    from synapse_bundle.kubernetes.bundle_files import read_files
+    from synapse_bundle.kubernetes.compose_model import read_model
+
+    plan = plan_shape(SHAPES[0])
+    for file in plan.files:
+        (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file.path).write_bytes(file.content)
+    for name in (".rotation.json", ".signing.key.abc.bundle-new"):
+        (tmp_path / "secrets" / name).write_text("secret")
+    assert read_files(tmp_path, read_model(model_compose(plan))) == read_plan(plan)
 
 
 @pytest.mark.engine

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from synapse_bundle import planning
+from synapse_bundle.credentials.collection import Credentials
 from synapse_bundle.kubernetes.conversion import convert
-from tests.bundles import plan_shape, read_compose
+from synapse_bundle.planning import Plan
+from synapse_bundle.settings import loading
+from synapse_bundle.topology import SECRETS
+from tests.bundles import fake_credentials, plan_shape, read_compose
 from tests.kubernetes import laws
 from tests.kubernetes.conversions import (
     Manifest,
@@ -34,6 +39,7 @@ PODS = {"bootstrap": "helper", "apache": "edge", "cloudflared": "edge"}
 # What the review of a golden file is about; the rest is what the bundle's own golden files hold.
 REVIEWED = ("cloudnative_pg", "external_database", "full", "spread", "trial")
 NOT_REVIEWED = ("secrets.yaml", "configuration.yaml", "backup/job.yaml", "restore/job.yaml")
+OLD_KEY = f"ed25519:a_Old {'A' * 43} 1700000000000"
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=lambda path: path.stem)
 
 
@@ -275,6 +281,41 @@ def test_each_seeded_fault_is_found_by_its_step(fault: SeededFault) -> None:
     if fault.step is Step.LAWS:
         with pytest.raises(AssertionError):
             laws.check(objects)
+
+
+@pytest.mark.parametrize("name", ["spread", "backup_folder"])
+def test_a_rotated_signing_key_is_known_where_compose_has_it(name: str) -> None:
+    """Every process of Synapse publishes the old key, backup and restore accept it, and a set has it."""
+    plan = plan_rotated(find_shape(name))
+    objects = parse(convert(model_compose(plan), read_plan(plan)))
+    laws.check(objects)
+    assert [error for each in objects for error in find_errors(each, VERSIONS[-1])] == []
+    held, services = find_templates(objects), read_compose(plan)["services"]
+    informed = {
+        container["name"]
+        for template in held.values()
+        for container in list_containers(template)
+        for each in container.get("env", ())
+        if (each["name"], each["value"]) == ("OLD_VERIFY_KEYS", OLD_KEY.rpartition(" ")[0])
+    }
+    assert informed == {"backup", "restore"}
+    before = find_templates(parse(convert_shape(find_shape(name))))
+    processes = {each for each in services if each.startswith("synapse")}
+    assert {pod for pod in held if held[pod] != before[pod]} == processes | informed
+    for pod in processes:
+        (container,) = held[pod]["spec"]["containers"]
+        files = list_mounted(objects, held[pod], container)
+        assert [p for p, content in files.items() if b"\nold_signing_keys:" in content] == [
+            f"{SECRETS}/synapse.yaml"
+        ]
+
+
+def plan_rotated(shape: Path) -> Plan:
+    """Return the plan of a bundle whose signing key was replaced once."""
+    settings = loading.load(shape)
+    values = fake_credentials(settings).values
+    old = {"signing.key.a_Old": values["signing.key"], "old_signing_keys": OLD_KEY}
+    return planning.plan(settings, Credentials(values={**values, **old}), {})
 
 
 @pytest.mark.parametrize("name", REVIEWED)

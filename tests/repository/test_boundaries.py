@@ -25,21 +25,23 @@ OWNERS = {
             "names",
             "repository",
             "tunnel_settings",
+            "updates",
             "well_known",
         )
     },
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
-    "cryptography": {"credentials.authority", "credentials.collection"},
-    "subprocess": {"engine", "image_transfer", "drill_project"},
+    "cryptography": {"credentials.authority", "credentials.signing_keys"},
+    "subprocess": {"engine", "image_transfer", "drill_project", "rotation.bundle_containers"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
         for name in (
-            *("check", "drill", "generate", "init", "kubernetes", "pack", "tunnel", "unpack", "up"),
+            *("check", "drill", "generate", "init", "kubernetes", "pack", "rotate", "tunnel"),
+            *("unpack", "up"),
         )
     },
-    "yaml": {"planning", "settings.yaml_parser"}
+    "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"}
     | {f"kubernetes.{name}" for name in ("__main__", "cluster_file", "conversion")},
 }
 

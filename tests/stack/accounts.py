@@ -73,23 +73,27 @@ class Person:
 
 def register(stack: Stack, localpart: str = "", *, admin: bool = False) -> Person:
     """Make an account with the registration secret, as an administrator does on the machine."""
-    path = "/_synapse/admin/v1/register"
     name = localpart or f"person-{next(NUMBERS)}"
+    answer = try_to_register(stack, name, stack.secret("registration_shared_secret"), admin=admin)
+    assert answer.status == 200, answer.body
+    person = answer.json
+    return Person(stack=stack, user_id=person["user_id"], token=person["access_token"])
+
+
+def try_to_register(stack: Stack, name: str, secret: str, *, admin: bool = False) -> Answer:
+    """Ask for an account with a registration secret."""
+    path = "/_synapse/admin/v1/register"
     nonce = stack.ask_synapse("GET", path).json["nonce"]
     rank = "admin" if admin else "notadmin"
     message = "\0".join((nonce, name, "a long password", rank)).encode()
-    secret = stack.secret("registration_shared_secret").encode()
     body = {
         "nonce": nonce,
         "username": name,
         "password": "a long password",
         "admin": admin,
-        "mac": hmac.new(secret, message, hashlib.sha1).hexdigest(),
+        "mac": hmac.new(secret.encode(), message, hashlib.sha1).hexdigest(),
     }
-    answer = stack.ask_synapse("POST", path, body=body)
-    assert answer.status == 200, answer.body
-    person = answer.json
-    return Person(stack=stack, user_id=person["user_id"], token=person["access_token"])
+    return stack.ask_synapse("POST", path, body=body)
 
 
 class ThisMachine(AbstractResolver):

@@ -74,6 +74,13 @@ class Stack:
             environment={"PYTHONPATH": str(self.source / "generator")},
         )
 
+    def rotate(self, *names: str) -> str:
+        """Rotate secrets with the command, as a user would, and return what it says."""
+        files = ["--settings", str(self.settings), "--output", str(self.directory)]
+        command = [sys.executable, "-m", "synapse_bundle", "rotate", *names, *files, "--yes"]
+        done = run(command, environment={"PYTHONPATH": str(self.source / "generator")})
+        return done.stdout
+
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `docker compose` in the bundle."""
         if arguments[0] in {"up", "run"}:

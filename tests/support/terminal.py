@@ -55,8 +55,13 @@ class Terminal:
 
     @property
     def _environment(self) -> dict[str, str]:
-        paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        return {**paths, "COMPOSE_PROJECT_NAME": self.project} if self.project else paths
+        chosen = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            # What is typed is no part of the make that may run the tests.
+            "MAKEFLAGS": "",
+            "MAKELEVEL": "",
+        }
+        return {**chosen, "COMPOSE_PROJECT_NAME": self.project} if self.project else chosen
 
 
 def open_checkout(folder: Path, project: str = "") -> Terminal:

@@ -29,7 +29,7 @@ from ..cloudflare.removal import RemovalAction, RemovalContext
 from ..cloudflare.session import Session
 from ..credentials import file_names
 from ..errors import BundleError, SettingsError
-from ..options import output_option, settings_option
+from ..options import output_option, settings_option, yes_option
 from ..settings import loading
 
 _token_option = click.option(
@@ -38,7 +38,6 @@ _token_option = click.option(
     help=f"File with the API token, - for standard input.  [default: {VARIABLE}, else a prompt]",
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.command()
@@ -81,7 +80,7 @@ def status(
 @settings_option
 @output_option
 @_token_option
-@_yes_option
+@yes_option
 @click.option(
     "--replace", "replacing", multiple=True, type=click.Choice(REPLACEABLE),
     help="Replace this although it was not created here; destroy restores it.",
@@ -175,7 +174,7 @@ def _carry_out(planned: CloudflarePlan, bundle: Path, approval: Approval) -> dic
 @click.command()
 @output_option
 @_token_option
-@_yes_option
+@yes_option
 def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
     """Delete everything that was created, and restore what was there before."""
     if not state_file.read(bundle, require_entry):

@@ -14,25 +14,32 @@ from types import MappingProxyType
 from .. import user_files
 from ..errors import SettingsError
 from ..settings.model import Settings
-from . import authority_check, provided
+from . import authority_check, provided, signing_keys
 from .file_names import (
     AUTHORITY_CERTIFICATE,
     AUTHORITY_KEY,
     BACKUP_PASSWORD,
     DIRECTORY,
+    OLD_SIGNING_KEYS,
+    PROVIDED,
     ROLE_PASSWORD,
     SIGNING_KEY,
     SUPERUSER_PASSWORD,
     TUNNEL,
 )
-from .generated import CHECKS, MAKERS, WORKER_MAKERS, decode_base64, encode_base64
+from .generated import CHECKS, MAKERS, WORKER_MAKERS
+from .signing_keys import ExpiredKey
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Secret values by the name of their file; a file's last newline is not part of the value."""
+    """Secret values by the name of their file; a file's last newline is not part of the value.
+
+    `given` are the names of those that were given to this run, in place of what the files hold.
+    """
 
     values: Mapping[str, str] = field(repr=False)
+    given: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> str:
         return self.values[name]
@@ -40,14 +47,12 @@ class Credentials:
     @property
     def verify_key(self) -> str:
         """The public half of the signing key, as `ed25519:VERSION BASE64` (Matrix: unpadded)."""
-        # Imported here: `init` and `--help` need no cryptography.
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
-            Ed25519PrivateKey,
-        )
+        return signing_keys.derive_verify_key(self[SIGNING_KEY])
 
-        _, version, seed = self[SIGNING_KEY].split()
-        key = Ed25519PrivateKey.from_private_bytes(decode_base64(seed)).public_key()
-        return f"ed25519:{version} {encode_base64(key.public_bytes_raw())}"
+    @property
+    def old_signing_keys(self) -> list[ExpiredKey]:
+        """The signing keys that were replaced, the oldest first."""
+        return signing_keys.read_old(self.values.get(OLD_SIGNING_KEYS, ""))
 
     @property
     def tunnel_id(self) -> str:
@@ -75,13 +80,7 @@ def collect(
         )
     now = now or datetime.now(UTC)
     problems: list[str] = []
-    values: dict[str, str] = {}
-    for name, check in CHECKS.items():
-        if name in list_needless(settings):
-            continue
-        text = _read_secret(bundle / DIRECTORY / name, check, problems)
-        if text is not None:
-            values[name] = text
+    values = _read_generated(bundle, settings, given, problems)
     values |= provided.read(bundle / DIRECTORY, settings, base, _read_secret, problems, given)
     if AUTHORITY_CERTIFICATE in values and AUTHORITY_KEY not in values:
         problems.append("secrets/authority.key is missing; delete authority.pem to make a new pair")
@@ -90,7 +89,21 @@ def collect(
     problems += _find_losses(values, bundle, settings)
     if problems:
         raise SettingsError("The bundle's secrets cannot be used; nothing was written.", problems)
-    return Credentials(values=_create_missing(values, settings, now))
+    return Credentials(values=_create_missing(values, settings, now), given=frozenset(given))
+
+
+def _read_generated(
+    bundle: Path, settings: Settings, given: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """Return the secrets that were generated or given, by name; what is unusable is a problem."""
+    values = {name: text for name, text in given.items() if name not in PROVIDED}
+    for name, check in CHECKS.items():
+        if name in values or name in list_needless(settings):
+            continue
+        text = _read_secret(bundle / DIRECTORY / name, check, problems)
+        if text is not None:
+            values[name] = text
+    return values
 
 
 def list_needless(settings: Settings) -> frozenset[str]:

@@ -9,6 +9,8 @@ DIRECTORY: Final = "secrets"
 # The id that the bootstrap gives a server and its data at the first start.
 INSTANCE: Final = "instance"
 SIGNING_KEY: Final = "signing.key"
+# The public halves of earlier ones, which other servers need for what those signed.
+OLD_SIGNING_KEYS: Final = "old_signing_keys"
 # Of the bundle's own PostgreSQL.
 SUPERUSER_PASSWORD: Final = "postgres_password"  # noqa: S105  # the name of a file
 # Of Synapse's role, where the bundle or an operator in a cluster makes it.
@@ -16,6 +18,8 @@ ROLE_PASSWORD: Final = "synapse_database_password"  # noqa: S105  # the name of 
 # Between Synapse's processes: only with workers.
 REPLICATION: Final = "worker_replication_secret"
 VALKEY: Final = "valkey_password"
+REGISTRATION: Final = "registration_shared_secret"
+ADMIN_PASSWORD: Final = "admin_password"  # noqa: S105  # the name of a file
 AUTHORITY_KEY: Final = "authority.key"
 AUTHORITY_CERTIFICATE: Final = "authority.pem"
 # Generated; without it no set can be read.
@@ -33,7 +37,9 @@ KNOWN_HOSTS: Final = "backup_known_hosts"
 # Of a database that somebody else runs.
 DATABASE_PASSWORD: Final = "database_password"  # noqa: S105  # the name of a file
 DATABASE_ROOT: Final = "database_root.pem"
+RELEASE_LIST: Final = "releases.signed"
+RELEASE_KEYS: Final = "release_keys.pem"
 PROVIDED: Final = (
     *(TUNNEL, TOKEN, ROOT, NOTIFICATION, HEARTBEAT, ACCESS_KEYS, SSH_KEY, KNOWN_HOSTS),
-    *(DATABASE_PASSWORD, DATABASE_ROOT),
+    *(DATABASE_PASSWORD, DATABASE_ROOT, RELEASE_LIST, RELEASE_KEYS),
 )

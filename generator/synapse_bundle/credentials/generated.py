@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
-import string
 from collections.abc import Callable
 from typing import Final
 
+from . import signing_keys
 from .file_names import (
+    ADMIN_PASSWORD,
     AUTHORITY_CERTIFICATE,
     AUTHORITY_KEY,
     BACKUP_PASSWORD,
     INSTANCE,
+    OLD_SIGNING_KEYS,
+    REGISTRATION,
     REPLICATION,
     ROLE_PASSWORD,
     SIGNING_KEY,
@@ -32,14 +34,6 @@ def _check_token(value: str) -> str:
     if not value.isprintable() or value != value.strip():
         return "must be one line without spaces around it (a Windows line end counts)"
     return "is shorter than 8 characters" if len(value) < 8 else ""
-
-
-def _check_signing_key(value: str) -> str:
-    """Return what is wrong with a signing key, or an empty string."""
-    match = re.fullmatch(r"ed25519 [A-Za-z0-9_]+ ([A-Za-z0-9+/]{43})", value)
-    return (
-        "" if match else "is not a signing key (`ed25519 VERSION SEED`); restore it from a backup"
-    )
 
 
 def _check_pem(value: str) -> str:
@@ -67,22 +61,6 @@ def _make_backup_password() -> str:
     return _make_password(6)
 
 
-def _make_signing_key() -> str:
-    """Return a signing key in Synapse's format, with a random version as Synapse gives it."""
-    version = "".join(secrets.choice(string.ascii_letters) for _ in range(4))
-    return f"ed25519 a_{version} {encode_base64(secrets.token_bytes(32))}"
-
-
-def encode_base64(data: bytes) -> str:
-    """Encode as unpadded base64 (Matrix specification, appendices)."""
-    return base64.b64encode(data).decode().rstrip("=")
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode unpadded base64."""
-    return base64.b64decode(text + "=" * (-len(text) % 4))
-
-
 def _check_instance(value: str) -> str:
     """Return what is wrong with a server id, or an empty string; it is empty until the first start."""
     return (
@@ -99,17 +77,18 @@ WORKER_MAKERS: Final[dict[str, Callable[[], str]]] = {
 MAKERS: Final[dict[str, Callable[[], str]]] = {
     SUPERUSER_PASSWORD: _make_token,
     ROLE_PASSWORD: _make_token,
-    "registration_shared_secret": _make_token,
+    REGISTRATION: _make_token,
     "macaroon_secret_key": _make_token,
     "form_secret": _make_token,
-    SIGNING_KEY: _make_signing_key,
-    "admin_password": _make_password,
+    SIGNING_KEY: signing_keys.make,
+    ADMIN_PASSWORD: _make_password,
     BACKUP_PASSWORD: _make_backup_password,
     INSTANCE: str,
 }
 CHECKS: Final[dict[str, Callable[[str], str]]] = {
     **dict.fromkeys(MAKERS | WORKER_MAKERS, _check_token),
-    SIGNING_KEY: _check_signing_key,
+    SIGNING_KEY: signing_keys.check,
+    OLD_SIGNING_KEYS: signing_keys.check_old,
     INSTANCE: _check_instance,
     AUTHORITY_KEY: _check_pem,
     AUTHORITY_CERTIFICATE: _check_pem,

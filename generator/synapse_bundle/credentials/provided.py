@@ -1,4 +1,4 @@
-"""Secrets that the operator provides, which are copied: tunnel, DNS token, roots, addresses, backup, database."""
+"""What the operator provides, which is copied: tunnel, DNS token, roots, addresses, backup, database, releases."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .file_names import (
     HEARTBEAT,
     KNOWN_HOSTS,
     NOTIFICATION,
+    RELEASE_KEYS,
+    RELEASE_LIST,
     ROOT,
     SSH_KEY,
     TOKEN,
@@ -39,6 +41,9 @@ _WITHOUT_TUNNEL: Final = (
     " paste the token of yours: synapse-bundle tunnel import"
 )
 _HIGHEST_PORT: Final = 65535
+_PUBLIC_KEY: Final = r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----"
+# The helper has the same limit; tests/bundle/test_contract.py compares them.
+LARGEST_LIST: Final = 10_240
 # What was typed in or made for this bundle exists nowhere else.
 _KEPT: Final = (TUNNEL, TOKEN)
 
@@ -136,6 +141,8 @@ def _list_named(settings: Settings) -> Iterator[tuple[str, str | None, Check, st
         password, root = settings.database.password, settings.database.root
         yield DATABASE_PASSWORD, password, check_database_password, "database.password"
         yield DATABASE_ROOT, root, check_root, "database.root"
+    yield RELEASE_LIST, settings.updates.file, check_release_list, "updates.list"
+    yield RELEASE_KEYS, settings.updates.key, check_release_keys, "updates.key"
 
 
 def _read_one(
@@ -185,6 +192,21 @@ def check_database_password(value: str) -> str:
     if value and value.isprintable() and value == value.strip():
         return ""
     return "must be one line without spaces around it (a Windows line end counts)"
+
+
+def check_release_list(value: str) -> str:
+    """Return what is wrong with a list of releases, or an empty string; the helper verifies it."""
+    if len(value.encode()) >= LARGEST_LIST:
+        return f"has more than {LARGEST_LIST} bytes"
+    if re.match(r"[A-Za-z0-9+/]{86}==\n\{", value):
+        return ""
+    return "is not a signed list of releases, whose first line is its signature"
+
+
+def check_release_keys(value: str) -> str:
+    """Return what is wrong with a file of public keys, or an empty string."""
+    whole = re.fullmatch(rf"{_PUBLIC_KEY}(\n+{_PUBLIC_KEY})*\n*", value)
+    return "" if whole else "is not a PEM file that holds only public keys (openssl pkey -pubout)"
 
 
 def check_notification(value: str) -> str:

@@ -40,9 +40,15 @@ def read_files(bundle: Path, model: ComposeModel) -> dict[str, bytes]:
         )
         for name in sorted(files):
             path = Path(directory, name)
-            if path.is_file() and not path.is_symlink() and not name.endswith(".bundle-new"):
-                found[(inside / name).as_posix()] = path.read_bytes()
+            title = (inside / name).as_posix()
+            if path.is_file() and not path.is_symlink() and not _is_temporary(title):
+                found[title] = path.read_bytes()
     return found
+
+
+def _is_temporary(path: str) -> bool:
+    """Say whether a file is only there while a command works: half a file, or a rotation's journal."""
+    return path.endswith(".bundle-new") or path.startswith(f"{SECRETS}.")
 
 
 def is_secret(path: str) -> bool:

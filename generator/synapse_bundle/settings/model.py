@@ -19,6 +19,7 @@ from .database import ExternalDatabase
 from .kubernetes import KubernetesSettings
 from .names import TRIAL, FileName, Host, Localpart, Project
 from .tunnel_settings import TunnelChoice, TunnelSettings
+from .updates import UpdateSettings
 from .well_known import Email, SupportSettings, WorkerSettings
 
 UNITS: Final = {"M": MIB, "G": 1024 * MIB}
@@ -78,6 +79,7 @@ class Settings(Block):
     heartbeat: FileName | None = None
     database: ExternalDatabase | None = None
     backup: BackupPolicy = BackupPolicy()
+    updates: UpdateSettings = UpdateSettings()
     memory: Size = 2 * UNITS["G"]
     workers: Literal["none", "federation", "small", "spread"] = "none"
     max_upload_size: Size = 90 * MIB

@@ -171,6 +171,19 @@ def check(context: click.Context, *, as_json: bool, inside: bool) -> None:
     sys.exit(0 if all(row.ok for row in rows) else 1)
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def updates(*, as_json: bool) -> None:
+    """Show what the list of releases says of the versions here; exit code 1 if one has known holes."""
+    from . import findings_table  # noqa: PLC0415
+    from .updates import update_rows  # noqa: PLC0415
+
+    end_when_asked()
+    rows = update_rows.list_rows(ServiceSettings.from_environ(os.environ))
+    findings_table.show(rows, as_json=as_json)
+    sys.exit(0 if all(row.ok for row in rows) else 1)
+
+
 @check.command()
 @click.argument("server_name")
 @click.option("--json", "as_json", is_flag=True, help="Print the Federation Tester's JSON.")

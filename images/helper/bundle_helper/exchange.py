@@ -85,17 +85,28 @@ class Answer:
         return str(self.json().get("errcode", ""))
 
 
-def ask(endpoint: Endpoint, request: Request, timeout: float = _TIMEOUT_SECONDS) -> Answer:
+def ask(
+    endpoint: Endpoint,
+    request: Request,
+    timeout: float = _TIMEOUT_SECONDS,
+    longest: int = _LONGEST_BODY,
+) -> Answer:
     """Send `request` and return the answer, redirects not followed; ExchangeError if none came."""
     try:
         with connect(endpoint, timeout) as connected:
-            return converse(connected, endpoint.host, request)
+            return converse(connected, endpoint.host, request, longest)
     except (OSError, http.client.HTTPException) as error:
         raise ExchangeError(endpoint, error) from error
 
 
-def ask_url(url: str, root: Path | None = None) -> Answer:
-    """Return what a URL answers with.
+def ask_url(
+    url: str,
+    root: Path | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    longest: int = _LONGEST_BODY,
+) -> Answer:
+    """Return what a URL answers with, of its body at most `longest` bytes.
 
     HelperError says why there was no answer, but not the URL, which may be a secret.
     """
@@ -115,7 +126,7 @@ def ask_url(url: str, root: Path | None = None) -> Answer:
     )
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        return ask(endpoint, Request(target=target))
+        return ask(endpoint, Request(target=target, headers=headers or {}), longest=longest)
     except ExchangeError as error:
         cause = error.__cause__
         reason = getattr(cause, "verify_message", "") or getattr(cause, "strerror", None)

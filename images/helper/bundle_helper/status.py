@@ -6,6 +6,7 @@ Each duty leaves `<duty>.json`; from these the supervisor makes the status.
 from __future__ import annotations
 
 CERTIFICATE, CLAIM, ACCOUNTS, WATCH = "certificate", "claim", "accounts", "watch"
+UPDATES = "updates"
 # Only in a cluster.
 PUBLICATION = "publication"
 STATUS_FILE = "status.json"

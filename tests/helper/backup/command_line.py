@@ -25,13 +25,14 @@ def start_command(
     *arguments: str,
     stdout: int = subprocess.PIPE,
     code: str = "",
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[str]:
     """Start `bundle-helper backup …` as a user who may read only what is theirs; `code` runs before."""
     restrict = ["setpriv", f"--bounding-set={_CAPABILITIES}"] if os.geteuid() == 0 else []
     return subprocess.Popen(
         [*restrict, sys.executable, "-c", f"{code}\n{_MAIN}", "backup", *arguments],
         env={**environ, "PATH": os.environ["PATH"], "PYTHONPATH": _PACKAGES},
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -39,11 +40,11 @@ def start_command(
 
 
 def run_command(
-    environ: Mapping[str, str], *arguments: str, code: str = ""
+    environ: Mapping[str, str], *arguments: str, code: str = "", given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run `bundle-helper backup …` to its end."""
-    with start_command(environ, *arguments, code=code) as process:
-        printed, said = process.communicate(timeout=240)
+    """Run `bundle-helper backup …` to its end, with `given` as its standard input."""
+    with start_command(environ, *arguments, code=code, stdin=subprocess.PIPE) as process:
+        printed, said = process.communicate(given, timeout=240)
     return subprocess.CompletedProcess(process.args, process.returncode, printed, said)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundle_helper import health
 from bundle_helper.service.duty import Duty
-from bundle_helper.service.supervisor import ProblemLog
+from bundle_helper.service.supervisor import ProblemLog, Supervisor
 from tests.helper.conftest import Bundle
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -83,6 +83,13 @@ def test_what_the_duties_leave_is_the_status(tmp_path: Path) -> None:
         "accounts": {"ensured": True, "problem": None},
         "watch": {},
     }
+
+
+def test_without_a_list_of_releases_nothing_looks_one_up(tmp_path: Path) -> None:
+    """And with one its duty is part of the status from the start, whatever it finds later."""
+    for informs in (False, True):
+        supervisor = Supervisor(str(tmp_path), lambda duty: ["/bin/true", duty], informs=informs)
+        assert ("updates" in [duty.name for duty in supervisor._duties]) is informs
 
 
 def test_a_duty_that_dies_is_reported_and_started_again(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_every_bad_value_is_named_at_once(environ: dict[str, str]) -> None:
         "UPLOAD_LIMIT": "90M",
         "OUTSIDE": "perhaps",
         "IMAGE_PINS": "synapse:v1=yesterday",
+        "RELEASE_LIST": "https://example.org/releases?server=example.org",
         "BACKUP_AT": "24:00",
         "BACKUP_DRILL": "hourly",
         "BACKUP_REPORT_FILE": "status.json",

@@ -31,11 +31,19 @@ def add(name: str, *, admin: bool) -> None:
 
 @user.command()
 @click.argument("name")
-def password(name: str) -> None:
+@click.option(
+    "--initial", is_flag=True, help="The first administrator's, in secrets/admin_password."
+)
+def password(name: str, *, initial: bool) -> None:
     """Give an account a new password, print it, and end every session of the account."""
     from . import users  # noqa: PLC0415
 
-    renewed = users.renew_password(ServiceSettings.from_environ(os.environ), name)
+    settings = ServiceSettings.from_environ(os.environ)
+    if initial:
+        users.reset_administrator(settings, name)
+        click.echo("the first administrator has the password in secrets/admin_password")
+        return
+    renewed = users.renew_password(settings, name)
     click.echo(renewed.reveal() if renewed else "the account of `check` has its password again")
 
 

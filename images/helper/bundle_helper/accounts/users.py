@@ -63,10 +63,28 @@ def renew_password(settings: ServiceSettings, name: str) -> Secret | None:
     The checks' account gets the one that follows from the registration secret, which is not shown:
     None. UserError if the account does not exist or was deactivated.
     """
-    user_id = f"@{_parse_name(settings, name)}:{settings.server_name}"
-    path = f"/_synapse/admin/v2/users/{quote(user_id, safe='')}"
-    ours = user_id == f"@{CHECK_USER}:{settings.server_name}"
+    localpart = _parse_name(settings, name)
+    ours = localpart == CHECK_USER
     password = check_password(settings) if ours else _generate_password()
+    _set_password(settings, localpart, password)
+    return None if ours else password
+
+
+def reset_administrator(settings: ServiceSettings, name: str) -> None:
+    """Give the first administrator the password of the bundle's file, and end its sessions.
+
+    UserError if `name` is another account, or the account was deactivated.
+    """
+    if _parse_name(settings, name) != settings.admin:
+        raise UserError(
+            f"secrets/admin_password is the password of {settings.admin}; nothing was changed"
+        )
+    _set_password(settings, settings.admin, settings.admin_password)
+
+
+def _set_password(settings: ServiceSettings, localpart: str, password: Secret) -> None:
+    user_id = f"@{localpart}:{settings.server_name}"
+    path = f"/_synapse/admin/v2/users/{quote(user_id, safe='')}"
     with _temporary_administrator(settings) as administrator:
         answer = administrator.ask("GET", path)
         if answer.status == HTTPStatus.NOT_FOUND or answer.json().get("deactivated"):
@@ -76,7 +94,6 @@ def renew_password(settings: ServiceSettings, name: str) -> Secret | None:
             )
         body = {"password": password.reveal(), "logout_devices": True}
         administrator.call("PUT", path, body)
-    return None if ours else password
 
 
 def find_users(settings: ServiceSettings) -> list[User]:

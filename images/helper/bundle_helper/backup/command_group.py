@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 import click
 
 from ..interruption import end_when_asked
 from ..settings.backup_settings import BackupSettings
+from ..settings.environment import Secret
 from .identity import become_owner
 
 # What is imported inside a command is needed there alone.
@@ -59,3 +61,32 @@ def card(*, plain: bool) -> None:
             " same: --plain"
         )
     click.echo(write_card(BackupSettings.from_environ(os.environ)), nl=False)
+
+
+@backup.group()
+def password() -> None:
+    """Change the password of the repository, in two steps of `synapse-bundle rotate`."""
+
+
+@password.command()
+def admit() -> None:
+    """Let the password on standard input open the repository too."""
+    from . import repository_keys  # noqa: PLC0415
+
+    repository_keys.admit(BackupSettings.from_environ(os.environ), _read_password())
+
+
+@password.command()
+def dismiss() -> None:
+    """Let the password on standard input no longer open the repository."""
+    from . import repository_keys  # noqa: PLC0415
+
+    settings = BackupSettings.from_environ(os.environ)
+    repository_keys.dismiss(settings, _read_password(), partial(click.echo, err=True))
+
+
+def _read_password() -> Secret:
+    text = sys.stdin.readline().rstrip("\n")
+    if not text:
+        raise click.UsageError("standard input holds no password; nothing was changed")
+    return Secret(text)

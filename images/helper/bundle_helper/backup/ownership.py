@@ -53,9 +53,7 @@ def open_repository(repository: Repository, *, accept_new: bool = False) -> None
     A disk that is not mounted must not turn into a new, empty repository. With `accept_new` whatever
     is found there is taken from now on. RepositoryMissingError, RepositoryChangedError.
     """
-    known = (
-        None if accept_new else _read_used(repository).get(repository.settings.repository.location)
-    )
+    known = None if accept_new else _find_known(repository)
     try:
         found = repository.read_id()
     except RepositoryMissingError:
@@ -72,6 +70,22 @@ def open_repository(repository: Repository, *, accept_new: bool = False) -> None
         )
     if known is None:
         _remember(repository, found)
+
+
+def exists(repository: Repository) -> bool:
+    """Return whether there is a repository; RepositoryMissingError if one that was used is not there."""
+    try:
+        repository.read_id()
+    except RepositoryMissingError:
+        if _find_known(repository):
+            raise
+        return False
+    return True
+
+
+def _find_known(repository: Repository) -> str | None:
+    """Return the id of the repository that was used at this place before."""
+    return _read_used(repository).get(repository.settings.repository.location)
 
 
 def _read_used(repository: Repository) -> dict[str, str]:

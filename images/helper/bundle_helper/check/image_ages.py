@@ -32,8 +32,9 @@ _UPDATE: Final = (
 def probe_ages(settings: ServiceSettings) -> Finding:
     """Report the age of every image: of the own ones by their packages, else by the pin's date."""
     now = datetime.now(UTC)
-    helper = (now - datetime.fromtimestamp(PACKAGES.stat().st_mtime, UTC)).days
-    apache = _read_apache(settings, now)
+    helper = (now - read_helper()).days
+    read = read_apache(settings)
+    apache = (now - read).days if read else None
     chosen = {pin.reference: (now.date() - pin.recorded).days for pin in settings.image_pins}
     tags = ", ".join(f"{name} {_format_age(age)}" for name, age in chosen.items())
     detail = f"packages: helper {_format_age(helper)}, apache {_format_age(apache)}; tags: {tags}"
@@ -45,11 +46,16 @@ def probe_ages(settings: ServiceSettings) -> Finding:
     )
 
 
-def _read_apache(settings: ServiceSettings, now: datetime) -> int | None:
-    """Return the age of Apache's packages in days, or None where its image does not say."""
+def read_helper() -> datetime:
+    """Return when the packages of the helper's image were brought up to date."""
+    return datetime.fromtimestamp(PACKAGES.stat().st_mtime, UTC)
+
+
+def read_apache(settings: ServiceSettings) -> datetime | None:
+    """Return the same of Apache's image, or None where that does not say."""
     answer = ask_through(apache(settings), Request(target=_TARGET))
     try:
-        return (now - parsedate_to_datetime(str(answer.headers.get("Last-Modified", "")))).days
+        return parsedate_to_datetime(str(answer.headers.get("Last-Modified", "")))
     except ValueError:
         return None
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..synapse import prove_database
+from ..updates.update_rows import probe_list, probe_versions
 from . import outside
 from .administrator import probe_admin
 from .backups import probe_backup, probe_drill
@@ -45,6 +46,12 @@ PROBES: Final[tuple[Probe, ...]] = (
     Probe("room on the disk, heartbeat", probe_watch),
 )
 
+# Of a bundle with a list of releases.
+RELEASE_PROBES: Final[tuple[Probe, ...]] = (
+    Probe("list of releases", probe_list),
+    Probe("security releases", probe_versions),
+)
+
 # Of a bundle with workers.
 PROCESS_PROBES: Final[tuple[Probe, ...]] = (
     Probe("each of Synapse's workers answers", probe_processes),
@@ -58,7 +65,9 @@ def list_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]
     `inside` leaves out what asks anybody in the internet.
     """
     workers = PROCESS_PROBES if settings.workers else ()
-    return PROBES + workers + claim_probes(settings, inside=inside) + backup_probes(settings)
+    told = RELEASE_PROBES if settings.releases else ()
+    chosen = claim_probes(settings, inside=inside) + backup_probes(settings)
+    return PROBES + told + workers + chosen
 
 
 def claim_probes(settings: ServiceSettings, *, inside: bool) -> tuple[Probe, ...]:

@@ -123,10 +123,8 @@ def _raise_if_hopeless(error: psycopg.OperationalError, settings: DatabaseSettin
     if not any(words in str(error) for words in _HOPELESS):
         return
     advice = (
-        "The password in secrets/postgres_password is not the one this database was created with:"
-        " the volume `postgres` belongs to another bundle, or that file was changed since. Put the"
-        " former file back. Or give the server the new one:"
-        f" `docker compose exec postgres psql -U {SUPERUSER}`, then `\\password`."
+        "PostgreSQL was started with another password than the one in secrets/postgres_password now:"
+        " `docker compose restart postgres` gives it this one, then `docker compose up -d`."
         if _WRONG_PASSWORD in str(error)
         else "See `docker compose logs postgres`; the volume may belong to another bundle."
     )

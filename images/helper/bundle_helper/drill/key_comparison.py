@@ -1,4 +1,4 @@
-"""The signing key in a set is the one of the server here: without it, the server is another one."""
+"""The signing key in a set is the one of the server here, or was: without it, the server is another one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 def list_key_faults(repository: Repository, chosen: BackupSet) -> list[str]:
     """Return what is wrong with the signing key in a set, compared with the one of the server here."""
     settings, manifest = repository.settings, chosen.manifest
-    key = settings.verify_key
-    if manifest.verify_key != key:
-        return [f"the set has the signing key {manifest.verify_key}, and the server here {key}"]
+    here, there = settings.verify_key, manifest.verify_key
+    if there not in settings.own_keys:
+        return [f"the set has the signing key {there}, and the server here {here}"]
     folder = settings.repository.password_file.parent
-    files = [path for path in sorted(folder.iterdir()) if key in _read_keys(_read_here(path))]
+    files = [path for path in sorted(folder.iterdir()) if here in _read_keys(_read_here(path))]
     if not files:
-        return [f"no file in secrets/ holds the signing key of the server here, {key}"]
-    if key not in _read_keys(repository.read(chosen.snapshot, str(files[0]))):
-        return [f"secrets/{files[0].name} in the set holds another signing key than {key}"]
+        return [f"no file in secrets/ holds the signing key of the server here, {here}"]
+    # A set from before a rotation has the key of then, in the same file.
+    if there not in _read_keys(repository.read(chosen.snapshot, str(files[0]))):
+        return [f"secrets/{files[0].name} in the set holds another signing key than {there}"]
     return []
 
 

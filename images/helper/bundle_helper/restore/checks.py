@@ -49,7 +49,7 @@ def require_same_server(settings: BackupSettings, manifest: SetManifest) -> None
             f" {settings.server_name}. Nothing was changed. Use the folder of {manifest.server_name},"
             " or put the repository of this server into settings.yaml."
         )
-    if manifest.verify_key != settings.verify_key:
+    if manifest.verify_key not in settings.own_keys:
         raise HelperError(
             f"the set {manifest.set} was made with another signing key,"
             f" {manifest.verify_key.split()[0]}, than the one in secrets/signing.key,"

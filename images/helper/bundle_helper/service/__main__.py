@@ -55,6 +55,10 @@ def _do(duty: str, settings: ServiceSettings) -> None:
         from ..monitoring.watch import keep_watch  # noqa: PLC0415
 
         keep_watch(settings, tell)
+    elif duty == status.UPDATES:
+        from .updates_duty import keep_informed  # noqa: PLC0415
+
+        keep_informed(settings)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

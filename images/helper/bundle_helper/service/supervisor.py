@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from ..status import ACCOUNTS, CERTIFICATE, CLAIM, PUBLICATION, STATUS_FILE, WATCH
+from ..status import ACCOUNTS, CERTIFICATE, CLAIM, PUBLICATION, STATUS_FILE, UPDATES, WATCH
 from .duty import (
     DUE,
     FAREWELL_SECONDS,
@@ -58,6 +58,7 @@ def main() -> int:
         # The trial has no name to claim.
         claims=os.environ["CLAIM_DIRECTORY"] != "none",
         publishes=os.environ["PUBLICATION"] != "none",
+        informs=os.environ["RELEASE_LIST"] != "none",
     )
     try:
         supervisor.serve()
@@ -86,11 +87,15 @@ class Supervisor:
         *,
         claims: bool = False,
         publishes: bool = False,
+        informs: bool = False,
     ) -> None:
         self._directory = directory
         self._command = command
         publication = Duty(PUBLICATION, {"problem": None}, pause=600.0, longest=60.0)
         claim = Duty(CLAIM, {"held": False, "problem": None}, pause=600.0, longest=240.0)
+        updates = Duty(
+            UPDATES, {"problem": None}, pause=LONGEST_PAUSE_SECONDS, longest=240.0, first=60.0
+        )
         self._duties = (
             Duty(
                 CERTIFICATE,
@@ -102,6 +107,7 @@ class Supervisor:
             *([publication] if publishes else []),
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
+            *([updates] if informs else []),
         )
         self._problems = ProblemLog(tell)
         self._written: dict[str, Any] = {}

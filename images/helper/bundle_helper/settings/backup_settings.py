@@ -60,6 +60,7 @@ class BackupSettings:
 
     database: DatabaseSettings
     verify_key: str
+    old_verify_keys: frozenset[str]
     product_version: str
     images: Mapping[str, str]
     bundle_directory: Path
@@ -79,6 +80,11 @@ class BackupSettings:
     exclude: Path | None
 
     @property
+    def own_keys(self) -> frozenset[str]:
+        """The public halves of every signing key that the server had."""
+        return self.old_verify_keys | {self.verify_key}
+
+    @property
     def server_name(self) -> str:
         """The Matrix server name."""
         return self.database.server_name
@@ -94,6 +100,7 @@ class BackupSettings:
         settings = cls(
             database=DatabaseSettings(**read_database(environment)),
             verify_key=environment.verify_key("VERIFY_KEY"),
+            old_verify_keys=environment.verify_keys("OLD_VERIFY_KEYS"),
             product_version=environment.text("PRODUCT_VERSION"),
             images=environment.read("IMAGES", _parse_images, {}),
             bundle_directory=environment.path("BUNDLE_DIRECTORY"),

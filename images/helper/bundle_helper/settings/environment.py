@@ -111,6 +111,12 @@ class Environment:
         """Return a server's public key in the form of Synapse's `old_signing_keys`."""
         return self.read(name, _parse_verify_key, "")
 
+    def verify_keys(self, name: str) -> frozenset[str]:
+        """Return public keys with `, ` between them; none where there is no such variable."""
+        if name not in self._values:
+            return frozenset()
+        return self.read(name, _parse_verify_keys, frozenset())
+
     def address(self, name: str) -> tuple[str, int]:
         """Return `host:port` as a pair."""
         return self.read(name, parse_address, ("", 1))
@@ -174,6 +180,10 @@ def _parse_verify_key(text: str) -> str:
     if not _VERIFY_KEY.fullmatch(text):
         raise ValueError("is not of the form `ed25519:a_XXXX <43 characters of base64>`")
     return text
+
+
+def _parse_verify_keys(text: str) -> frozenset[str]:
+    return frozenset(map(_parse_verify_key, text.split(", ")))
 
 
 def _parse_yes_or_no(text: str) -> bool:

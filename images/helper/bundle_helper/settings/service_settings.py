@@ -13,6 +13,7 @@ from .environment import Environment, Secret
 from .homeserver_settings import HomeserverSettings
 from .image_pins import ImagePin, parse_pins
 from .publication_settings import PublicationSettings, read_publication
+from .release_settings import ReleaseSettings, read_releases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ class ServiceSettings(HomeserverSettings):
 
     `outside` says whether the public names lead here, by way of the tunnel; `backup_at` when the
     service `backup` makes a set, None where sets are made by hand alone. `workers` are the addresses
-    of Synapse's workers, if it has any.
+    of Synapse's workers, if it has any; `releases` is None where no list of releases is wanted.
     """
 
     base_url: str
@@ -49,6 +50,7 @@ class ServiceSettings(HomeserverSettings):
     upload_limit: int
     outside: bool
     image_pins: tuple[ImagePin, ...]
+    releases: ReleaseSettings | None
     backup_at: time | None
     backup_drill: timedelta | None
     backup_report_file: Path
@@ -80,6 +82,7 @@ class ServiceSettings(HomeserverSettings):
             upload_limit=environment.number("UPLOAD_LIMIT", _HIGHEST_BYTES),
             outside=environment.yes_or_no("OUTSIDE"),
             image_pins=environment.read("IMAGE_PINS", parse_pins, ()),
+            releases=read_releases(environment),
             backup_at=environment.read("BACKUP_AT", parse_at, None),
             backup_drill=environment.read("BACKUP_DRILL", parse_drill, None),
             backup_report_file=environment.path("BACKUP_REPORT_FILE"),

@@ -1,0 +1,1 @@
+"""Secrets replaced while the server runs; not interrupted by a run that is cut off."""

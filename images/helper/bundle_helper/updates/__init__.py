@@ -1,0 +1,1 @@
+"""What is known of newer releases: a signed list, what runs here, and what follows from both."""
