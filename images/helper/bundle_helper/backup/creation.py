@@ -41,7 +41,6 @@ _ATTEMPTS: Final = 10
 # What a change of tables does to a transaction that has not locked them all.
 _CHANGES: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable)
 _LOCK_WAITED: Final = "canceling statement due to statement timeout"
-_Hashes = tuple[dict[str, TableHash], dict[str, int]]
 
 
 class BackupRunningError(HelperError):
@@ -134,6 +133,8 @@ def _store_database(
         moment = datetime.now(UTC)
         name = f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}"
         dump = prepare_dump(settings, frozen, one_time_keys=complete)
+        # No snapshot holds them: the dump has what they are when it comes to them, which is not less.
+        sequences = read_sequences(frozen.connection)
         with _hash_meanwhile(frozen, () if complete else (ONE_TIME_KEYS,)) as hashes:
             try:
                 saved = repository.backup_stream(
@@ -141,7 +142,7 @@ def _store_database(
                 )
             except ProducerError as error:
                 raise _explain_dump(error) from error
-            tables, sequences = hashes.result()
+            tables = hashes.result()
     progress(f"database: {format_size(saved.size)}, {format_size(saved.added)} of it new")
     return SetManifest(
         format=FORMAT,
@@ -167,20 +168,18 @@ def _store_database(
 
 
 @contextmanager
-def _hash_meanwhile(frozen: Frozen, skip: tuple[str, ...]) -> Iterator[Future[_Hashes]]:
+def _hash_meanwhile(
+    frozen: Frozen, skip: tuple[str, ...]
+) -> Iterator[Future[dict[str, TableHash]]]:
     """Hash the tables on the connection that holds the snapshot, while the same snapshot is dumped."""
     with ThreadPoolExecutor(1) as pool:
-        hashes = pool.submit(_hash, frozen.connection, skip)
+        hashes = pool.submit(hash_tables, frozen.connection, skip)
         try:
             yield hashes
         finally:
             while not hashes.done():
                 frozen.connection.cancel()
                 wait([hashes], _CANCEL_SECONDS)
-
-
-def _hash(connection: psycopg.Connection, skip: tuple[str, ...]) -> _Hashes:
-    return hash_tables(connection, skip), read_sequences(connection)
 
 
 def _explain_dump(error: ProducerError) -> HelperError:
