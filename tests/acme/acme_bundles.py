@@ -103,7 +103,7 @@ class LoneHelper:
 
     def remove(self) -> None:
         """Remove it with its volumes."""
-        self.stack.compose("down", "--volumes", "--timeout", "1", check=False)
+        self.stack.compose("down", "--volumes", "--timeout", "0", check=False)
 
     def certificates(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `certificates` in it, as an operator would."""

@@ -108,12 +108,15 @@ class Stack:
         self.compose("up", "--detach", "--wait", "--wait-timeout", str(PATIENCE), *options)
 
     def down(self) -> None:
-        """Remove the project with its volumes."""
-        self.compose("down", "--volumes", "--timeout", "5", check=False)
+        """Remove the project with its volumes, whose services need not end in order."""
+        self.compose("down", "--volumes", "--timeout", "0", check=False)
 
     def container(self, service: str) -> str:
-        """Return the id of a service's container."""
-        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+        """Return the id of a service's container, or nothing."""
+        # Asked many times while something is waited for, and Compose takes much longer.
+        labels = {"project": self.project, "service": service, "oneoff": "False"}
+        chosen = [f"--filter=label=com.docker.compose.{key}={labels[key]}" for key in labels]
+        return docker("ps", "--all", "--quiet", "--no-trunc", *chosen)
 
     def inspect(self, service: str) -> Any:
         """Return what the engine knows about a service's container."""
