@@ -1,7 +1,7 @@
 """Changes to the helper's processes that only tests may make.
 
 The waits that are there for the width of the real internet are shortened: this one is one host. All
-that a process sleeps is multiplied by TEST_PACE.
+that a process sleeps, and what passes until it looks again soon, is multiplied by TEST_PACE.
 Where TEST_CRASH_AT holds a number n, the process kills itself at its n-th step of publishing.
 """
 
@@ -33,10 +33,15 @@ def sleep(seconds: float) -> None:
 
 time.sleep = sleep  # type: ignore[assignment]
 
-if "claim" in sys.orig_argv:
+# Only the process of the duty needs what its module imports.
+if sys.orig_argv[-1] == "claim":
     from bundle_helper.service import claim_duty
 
     claim_duty._SOON_SECONDS *= _PACE  # type: ignore[misc]
+elif sys.orig_argv[-1] == "certificate":
+    from bundle_helper.service import certificate_duty
+
+    certificate_duty._SOON *= _PACE  # type: ignore[misc]
 
 _PUBLISHED: Final = "/certificates/"
 _STEPS: Final = {"open", "os.link", "os.rename", "os.remove", "os.chmod", "os.chown", "os.truncate"}
