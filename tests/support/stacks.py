@@ -95,12 +95,13 @@ class Stack:
         One process at a time: of two builds of one tag at once the later image takes the tag, and
         the next `up` of the other's stack would recreate its containers.
         """
+        named = self.compose(*profile, "config", "--images", check=False).stdout.split()
+        own = {image for image in named if image.startswith("synapse-bundle/")}
+        if exist(own):
+            return
         with BUILDING.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            named = self.compose(*profile, "config", "--images", check=False).stdout.split()
-            own = {image for image in named if image.startswith("synapse-bundle/")}
-            inspected = try_docker("image", "inspect", *own)
-            if own and inspected.returncode:
+            if not exist(own):
                 self.compose(*profile, "build", check=False)
 
     def up(self, *options: str) -> None:
@@ -220,6 +221,11 @@ def generate(
         (stack.directory / "synapse" / "homeserver.override.yaml").write_text(synapse)
         stack.generate()
     return stack
+
+
+def exist(images: set[str]) -> bool:
+    """Return whether the engine has all of some images."""
+    return not images or try_docker("image", "inspect", *images).returncode == 0
 
 
 def copy_source(folder: Path) -> Path:
