@@ -14,6 +14,8 @@ import yaml
 
 from synapse_bundle import planning
 from synapse_bundle.credentials.collection import Credentials
+from synapse_bundle.kubernetes import storage
+from synapse_bundle.kubernetes.compose_model import ComposeService, Mount
 from synapse_bundle.kubernetes.conversion import convert
 from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
@@ -61,6 +63,21 @@ def test_a_second_conversion_is_the_same(shape: Path) -> None:
     model["services"] = dict(reversed(model["services"].items()))
     files = dict(reversed(read_plan(plan).items()))
     assert convert(model, files) == convert_shape(shape)
+
+
+def test_a_service_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which pod shares a claim with which is asked of all pairs, again and again."""
+    plan = plan_shape(find_shape("spread"))
+    model, looked = model_compose(plan), []
+    place = storage.Bundle._place_mounts
+
+    def count(bundle: storage.Bundle, service: ComposeService) -> list[Mount]:
+        looked.append(service.name)
+        return place(bundle, service)
+
+    monkeypatch.setattr(storage.Bundle, "_place_mounts", count)
+    convert(model, read_plan(plan))
+    assert sorted(looked) == sorted(model["services"])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

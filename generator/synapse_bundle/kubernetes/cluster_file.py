@@ -11,6 +11,7 @@ import yaml
 from .compose_model import ConversionError
 
 NAME: Final = "cluster.yaml"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ def read_cluster_file(files: Mapping[str, bytes]) -> ClusterFile:
             f"the bundle has no {NAME}; write it with this version: synapse-bundle generate"
         )
     try:
-        document = yaml.safe_load(files[NAME])
+        document = yaml.load(files[NAME], Loader=_LOADER)  # noqa: S506
         return ClusterFile(
             namespace=document["namespace"],
             pods={name: PodPlan(**_freeze(each)) for name, each in document["pods"].items()},
