@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 import psutil
+import psycopg
 
 from bundle_helper.backup import database_dump
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import psycopg
 
     from bundle_helper.backup.manifest import SetManifest
     from tests.helper.backup.conftest import Place
@@ -83,7 +82,9 @@ def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterato
             assert not waiting.outcome.done(), waiting.outcome.exception()
             yield waiting
         finally:
-            locking.execute("ROLLBACK")
+            # Where the server was killed there is none.
+            with suppress(psycopg.OperationalError):
+                locking.execute("ROLLBACK")
 
 
 def lock_awaited(locking: psycopg.Connection) -> None:

@@ -118,12 +118,12 @@ def _store_database_patiently(
     repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
 ) -> SetManifest:
     """Store the database; begin again where Synapse has changed a table meanwhile."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return _store_database(repository, record, kind, progress)
-        except (_TablesChangeError, *_CHANGES):
-            progress("Synapse is changing its tables; trying again")
     try:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return _store_database(repository, record, kind, progress)
+            except (_TablesChangeError, *_CHANGES):
+                progress("Synapse is changing its tables; trying again")
         return _store_database(repository, record, kind, progress)
     except psycopg.Error as error:
         raise describe_failure(error) from error
@@ -139,16 +139,13 @@ def _store_database(
         dump = prepare_dump(settings, frozen, one_time_keys=complete)
         # No snapshot holds them: the dump has what they are when it comes to them, which is not less.
         sequences = read_sequences(frozen.connection)
+        report = watch_server(settings, record, progress.follow("database"))
+        tags = (DUMP, name_tag(name), kind)
         with _hash_meanwhile(frozen, () if complete else (ONE_TIME_KEYS,)) as hashes:
             try:
-                saved = repository.backup_stream(
-                    dump,
-                    DUMP_FILE,
-                    (DUMP, name_tag(name), kind),
-                    watch_server(settings, record, progress.follow("database")),
-                )
+                saved = repository.backup_stream(dump, DUMP_FILE, tags, report)
             except ProducerError as error:
-                raise _explain_dump(error) from error
+                raise _explain_dump(error, hashes) from error
             tables = hashes.result()
     progress(f"database: {format_size(saved.size)}, {format_size(saved.added)} of it new")
     return SetManifest(
@@ -189,7 +186,10 @@ def _hash_meanwhile(
                 wait([hashes], _CANCEL_SECONDS)
 
 
-def _explain_dump(error: ProducerError) -> HelperError:
+def _explain_dump(error: ProducerError, hashes: Future[dict[str, TableHash]]) -> BaseException:
+    # A query that fails ends its transaction, and with it the snapshot that pg_dump needs.
+    if hashes.done() and (failure := hashes.exception()):
+        return failure
     kind = _TablesChangeError if _LOCK_WAITED in error.message else HelperError
     return kind(
         f"the database was not dumped to its end, so no set was made: pg_dump: {error.message}."
