@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Outside of Synapse's schema, so that `pg_dump` alone locks it.
 AWAITED: Final = "beside.awaited"
 _LONG_MILLISECONDS: Final = 600_000
-_WAITING: Final = (
+WAITING: Final = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
     " AND datname = current_database()"
 )
@@ -48,13 +48,13 @@ class WaitingDump:
 
     def find_backend(self) -> int:
         """Return the server's process that serves `pg_dump`."""
-        row = self.watching.execute(_WAITING).fetchone()
+        row = self.watching.execute(WAITING).fetchone()
         assert row
         return int(row[0])
 
     def is_held(self) -> bool:
         """Say whether `pg_dump` still waits."""
-        return self.watching.execute(_WAITING).fetchone() is not None
+        return self.watching.execute(WAITING).fetchone() is not None
 
     def release(self) -> SetManifest:
         """Let the backup go on, and return the manifest of its set."""
@@ -76,7 +76,7 @@ def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterato
         waiting = WaitingDump(outcome=pool.submit(make, place), locking=locking, watching=watching)
         try:
             wait_for(
-                lambda: waiting.outcome.done() or watching.execute(_WAITING).fetchone(),
+                lambda: waiting.outcome.done() or watching.execute(WAITING).fetchone(),
                 "pg_dump waits for the lock",
             )
             assert not waiting.outcome.done(), waiting.outcome.exception()
