@@ -71,7 +71,8 @@ def test_killed_pods_come_back_with_their_data(household: Household) -> None:
 def test_synapse_waits_on_the_data_of_another_folder(household: Household) -> None:
     """Its pod says why, and goes on as soon as the bootstrap has proved the data for this folder."""
     words = f"COMMENT ON DATABASE synapse IS '[synapse-bundle folder {'0' * 64}]'"
-    household.cluster.kubectl("exec", "postgres-0", "--", "psql", "-U", "postgres", "-c", words)
+    script = 'PGPASSWORD=$(cat /run/secrets/postgres_password) exec psql -U postgres -c "$1"'
+    household.cluster.kubectl("exec", "postgres-0", "--", "sh", "-c", script, "sh", words)
     household.kill("synapse-0")
     wait_for(
         lambda: (

@@ -313,6 +313,23 @@ def test_a_server_that_does_not_answer_is_waited_for(rented: Rented) -> None:
     assert "It must be reachable from this machine" in message
 
 
+def test_a_copied_folder_does_not_use_it_beside_the_first(rented: Rented, tmp_path: Path) -> None:
+    """It has the id of the data, but not the volume; whoever stops the first copy for good types so."""
+    rented.make()
+    first, second = ({"COPY_FILE": str(tmp_path / name)} for name in ("first", "second"))
+    # What is older than this has no such record.
+    rented.prove()
+    for _ in range(2):
+        rented.prove(**first)
+    message = rented.refuse(**second)
+    assert "another copy of this folder uses the database" in message
+    assert rented.refuse(**second) == message
+    rented.prove(**first)
+    rented.execute(find_statement(message), rented.name)
+    rented.prove(**second)
+    assert rented.refuse(**first) == message
+
+
 def test_a_pod_waits_until_the_data_is_known(rented: Rented, tmp_path: Path) -> None:
     """The role can sign in from the beginning, and Synapse would make its tables in any empty database."""
     told: list[str] = []

@@ -31,6 +31,8 @@ class BootstrapSettings(DatabaseSettings):
     report_file: Path
     # The id of the folder that the manifests of a cluster were made of; None in Compose.
     folder_file: Path | None = None
+    # By which this copy of the folder is known in an external database; None where the data is in a volume.
+    copy_file: Path | None = None
     # Whether the operator has given up the data that belongs to this folder.
     start_empty: bool = False
 
@@ -45,6 +47,7 @@ class BootstrapSettings(DatabaseSettings):
             folder_file=environment.checked_file("FOLDER_FILE", read_text)
             if environment.has("FOLDER_FILE")
             else None,
+            copy_file=environment.path("COPY_FILE") if environment.has("COPY_FILE") else None,
         )
         environment.raise_problems()
         return settings
