@@ -1,7 +1,4 @@
-"""Two clients of matrix-nio in an encrypted room: they talk and send files all the while.
-
-They run on a thread of their own, whatever a test does with their server.
-"""
+"""Two clients of matrix-nio in an encrypted room: they talk and send files all the while."""
 
 from __future__ import annotations
 
@@ -13,8 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, TCPConnector
 from nio import (
@@ -34,6 +30,7 @@ from nio import (
 from nio.crypto import decrypt_attachment
 
 from tests.stack.accounts import Person, ThisMachine, register
+from tests.stack.background_traffic import BackgroundTraffic
 from tests.support.matrix import escape
 from tests.support.stacks import Stack
 from tests.support.waiting import PATIENCE, wait_for
@@ -63,31 +60,12 @@ class Talker:
 
 
 @dataclass(kw_only=True)
-class Conversation:
+class Conversation(BackgroundTraffic):
     """Alice and Bob in one encrypted room; each message is sent until it is acknowledged."""
 
     talkers: tuple[Talker, Talker]
     room: str
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._run()])
-        self._thread.start()
-        self.wait_for_more()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._ended.set()
-        assert self._thread
-        self._thread.join()
-        self._loop.close()
 
     def acknowledged(self) -> dict[str, str]:
         """Return every message that the server acknowledged, by its event id."""
@@ -163,6 +141,12 @@ class Conversation:
                 assert talker.undecryptable == []
                 assert {e: t for e, t in expected.items() if history.get(e) != t} == {}
                 assert len(set(history.values())) == len(history), "a message is there twice"
+
+    def _work(self) -> None:
+        try:
+            self._loop.run_until_complete(self._run())
+        finally:
+            self._loop.close()
 
     async def _run(self) -> None:
         for talker in self.talkers:

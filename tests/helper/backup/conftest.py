@@ -154,18 +154,15 @@ def folder(folder_environ: dict[str, str], on_path: Path, tmp_path: Path) -> Pla
     return Place(environ=folder_environ, root=tmp_path, said=io.StringIO())
 
 
-@pytest.fixture
-def place(folder: Place, postgres_address: PostgresServer) -> Iterator[Place]:
-    """Return a server whose database has Synapse's shape, with a record of its instance."""
+def lay_out(folder: Place, server: PostgresServer) -> None:
+    """Make a database of Synapse's shape on a server, with a record of its instance."""
     name = f"backup_{secrets.token_hex(6)}"
     folder.environ.update(
-        DATABASE_HOST=postgres_address.host,
-        DATABASE_PORT=str(postgres_address.port),
+        DATABASE_HOST=server.host,
+        DATABASE_PORT=str(server.port),
         DATABASE_NAME=name,
     )
-    (folder.root / "bundle" / "secrets" / "postgres_password").write_text(
-        f"{postgres_address.password}\n"
-    )
+    (folder.root / "bundle" / "secrets" / "postgres_password").write_text(f"{server.password}\n")
     with connect_as_superuser(folder.settings.database) as superuser:
         superuser.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C'")
         superuser.execute(
@@ -173,13 +170,19 @@ def place(folder: Place, postgres_address: PostgresServer) -> Iterator[Place]:
             " (database text PRIMARY KEY, id text NOT NULL)"
         )
         superuser.execute("INSERT INTO synapse_bundle_instance VALUES (%s, %s)", (name, INSTANCE))
-        with folder.connect() as database:
-            database.execute(SCHEMA)
-        try:
-            yield folder
-        finally:
-            superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            superuser.execute("DELETE FROM synapse_bundle_instance WHERE database = %s", (name,))
+    with folder.connect() as database:
+        database.execute(SCHEMA)
+
+
+@pytest.fixture
+def place(folder: Place, postgres_address: PostgresServer) -> Iterator[Place]:
+    """Return a server whose database has Synapse's shape, with a record of its instance."""
+    lay_out(folder, postgres_address)
+    yield folder
+    name = folder.settings.database.database_name
+    with folder.connect("postgres") as superuser:
+        superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        superuser.execute("DELETE FROM synapse_bundle_instance WHERE database = %s", (name,))
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 import psutil
+import psycopg
 
 from bundle_helper.backup import database_dump
 from tests.support.waiting import wait_for
@@ -17,15 +18,13 @@ from tests.support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import psycopg
-
     from bundle_helper.backup.manifest import SetManifest
     from tests.helper.backup.conftest import Place
 
 # Outside of Synapse's schema, so that `pg_dump` alone locks it.
 AWAITED: Final = "beside.awaited"
 _LONG_MILLISECONDS: Final = 600_000
-_WAITING: Final = (
+WAITING: Final = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"
     " AND datname = current_database()"
 )
@@ -49,13 +48,13 @@ class WaitingDump:
 
     def find_backend(self) -> int:
         """Return the server's process that serves `pg_dump`."""
-        row = self.watching.execute(_WAITING).fetchone()
+        row = self.watching.execute(WAITING).fetchone()
         assert row
         return int(row[0])
 
     def is_held(self) -> bool:
         """Say whether `pg_dump` still waits."""
-        return self.watching.execute(_WAITING).fetchone() is not None
+        return self.watching.execute(WAITING).fetchone() is not None
 
     def release(self) -> SetManifest:
         """Let the backup go on, and return the manifest of its set."""
@@ -77,13 +76,15 @@ def start_waiting(place: Place, make: Callable[[Place], SetManifest]) -> Iterato
         waiting = WaitingDump(outcome=pool.submit(make, place), locking=locking, watching=watching)
         try:
             wait_for(
-                lambda: waiting.outcome.done() or watching.execute(_WAITING).fetchone(),
+                lambda: waiting.outcome.done() or watching.execute(WAITING).fetchone(),
                 "pg_dump waits for the lock",
             )
             assert not waiting.outcome.done(), waiting.outcome.exception()
             yield waiting
         finally:
-            locking.execute("ROLLBACK")
+            # Where the server was killed there is none.
+            with suppress(psycopg.OperationalError):
+                locking.execute("ROLLBACK")
 
 
 def lock_awaited(locking: psycopg.Connection) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.helper.backup.waiting_dump import WAITING, lock_awaited
 from tests.helper.machines import KILL_CODE, Machine, describe_files
 from tests.helper.repositories import flip_byte, forge, list_snapshots, read_manifest
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -118,6 +121,29 @@ def test_a_missing_file(old_machine: Machine) -> None:
     path.write_bytes(b"lost")
     code, said = drill(old_machine)
     assert (code, "is missing" in said) == (1, True), said
+
+
+def test_a_backup_beside_it(old_machine: Machine) -> None:
+    """In one container, as in a cluster: neither waits for the other, and both are whole."""
+    old_machine.succeed("backup", "now")
+    with (
+        old_machine.superuser(old_machine.database) as watching,
+        old_machine.superuser(old_machine.database) as locking,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        lock_awaited(locking)
+        backup = pool.submit(old_machine.run, "backup", "now")
+        try:
+            wait_for(lambda: backup.done() or watching.execute(WAITING).fetchone(), "pg_dump waits")
+            code, said = old_machine.run("backup", "drill")
+            assert (code, "tables are equal" in said) == (0, True), said
+            assert not backup.done()
+        finally:
+            locking.execute("ROLLBACK")
+        code, said = backup.result()
+    assert (code, "is complete" in said) == (0, True), said
+    code, said = drill(old_machine)
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("swap", ["manifest", "file"])

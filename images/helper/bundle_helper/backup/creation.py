@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from .. import storage
-from ..database import overtaking
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
+from ..database.overtaking import OvertakenError
 from ..errors import HelperError
 from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
 from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, SetManifest
-from .ownership import require_own
+from .ownership import TakenOverError, require_own, require_server, watch_server
 from .progress import Progress, format_size
 from .repository_errors import UnreadableSourceError
 from .restic import ProducerError
@@ -56,8 +56,8 @@ def make_set(
 ) -> SetManifest:
     """Make a set in a repository that is open, and return its manifest.
 
-    HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
-    file cannot be read, the database or the repository failed.
+    HelperError if there is no set afterwards: another backup runs, another machine has taken over or a
+    copy has claimed the name, also meanwhile, a file cannot be read, the database or the repository failed.
     """
     with _lock(settings, kind, progress) as record:
         require_own(repository, record)
@@ -65,7 +65,14 @@ def make_set(
         if unreadable is not None:
             raise HelperError(explain_unreadable(settings, [unreadable]))
         manifest = _store_database_patiently(repository, record, kind, progress)
-        _store_files(repository, manifest, progress)
+        try:
+            _store_files(repository, manifest, record, progress)
+            require_server(settings, record)
+            require_own(repository, record, f"The set {manifest.set} does not count")
+        except (OvertakenError, TakenOverError):
+            # Until restic is ended it may have completed the set.
+            revoke(repository, manifest.set)
+            raise
     progress(f"the set {manifest.set} is complete")
     return manifest
 
@@ -103,10 +110,7 @@ def _require_whole(
             "this server has moved to another machine, so there is nothing to back up. The way"
             " back: `docker compose run --rm backup move --undo`"
         )
-    if overtaking.is_overtaken(settings.database, record):
-        raise overtaking.OvertakenError(
-            f"nothing is backed up here: {overtaking.explain(settings.database)}"
-        )
+    require_server(settings, record)
     return record
 
 
@@ -114,12 +118,12 @@ def _store_database_patiently(
     repository: Repository, record: InstanceRecord, kind: Kind, progress: Progress
 ) -> SetManifest:
     """Store the database; begin again where Synapse has changed a table meanwhile."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return _store_database(repository, record, kind, progress)
-        except (_TablesChangeError, *_CHANGES):
-            progress("Synapse is changing its tables; trying again")
     try:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return _store_database(repository, record, kind, progress)
+            except (_TablesChangeError, *_CHANGES):
+                progress("Synapse is changing its tables; trying again")
         return _store_database(repository, record, kind, progress)
     except psycopg.Error as error:
         raise describe_failure(error) from error
@@ -135,13 +139,13 @@ def _store_database(
         dump = prepare_dump(settings, frozen, one_time_keys=complete)
         # No snapshot holds them: the dump has what they are when it comes to them, which is not less.
         sequences = read_sequences(frozen.connection)
+        report = watch_server(settings, record, progress.follow("database"))
+        tags = (DUMP, name_tag(name), kind)
         with _hash_meanwhile(frozen, () if complete else (ONE_TIME_KEYS,)) as hashes:
             try:
-                saved = repository.backup_stream(
-                    dump, DUMP_FILE, (DUMP, name_tag(name), kind), progress.follow("database")
-                )
+                saved = repository.backup_stream(dump, DUMP_FILE, tags, report)
             except ProducerError as error:
-                raise _explain_dump(error) from error
+                raise _explain_dump(error, hashes) from error
             tables = hashes.result()
     progress(f"database: {format_size(saved.size)}, {format_size(saved.added)} of it new")
     return SetManifest(
@@ -182,7 +186,10 @@ def _hash_meanwhile(
                 wait([hashes], _CANCEL_SECONDS)
 
 
-def _explain_dump(error: ProducerError) -> HelperError:
+def _explain_dump(error: ProducerError, hashes: Future[dict[str, TableHash]]) -> BaseException:
+    # A query that fails ends its transaction, and with it the snapshot that pg_dump needs.
+    if hashes.done() and (failure := hashes.exception()):
+        return failure
     kind = _TablesChangeError if _LOCK_WAITED in error.message else HelperError
     return kind(
         f"the database was not dumped to its end, so no set was made: pg_dump: {error.message}."
@@ -190,7 +197,9 @@ def _explain_dump(error: ProducerError) -> HelperError:
     )
 
 
-def _store_files(repository: Repository, manifest: SetManifest, progress: Progress) -> None:
+def _store_files(
+    repository: Repository, manifest: SetManifest, record: InstanceRecord, progress: Progress
+) -> None:
     """Store folder and media with the manifest: from then on the set exists."""
     settings = repository.settings
     file = settings.runtime_directory / MANIFEST_FILE
@@ -200,7 +209,7 @@ def _store_files(repository: Repository, manifest: SetManifest, progress: Progre
             (*list_sources(settings), file),
             (SET, name_tag(manifest.set), manifest.kind),
             list_excludes(settings),
-            progress.follow("media and folder"),
+            watch_server(settings, record, progress.follow("media and folder")),
         )
     except UnreadableSourceError as error:
         _judge_unreadable(repository, manifest, error)

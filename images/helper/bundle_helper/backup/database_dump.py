@@ -114,7 +114,8 @@ def prepare_dump(settings: BackupSettings, frozen: Frozen, *, one_time_keys: boo
 
 def prepare_client(settings: BackupSettings) -> dict[str, str]:
     """Write the file with the superuser's password, and return the environment of PostgreSQL's programs."""
-    passwords = settings.runtime_directory / "pgpass"
+    # In a cluster a backup and a drill may run in one container, each with a server of its own.
+    passwords = settings.runtime_directory / f"pgpass-{os.getpid()}"
     password = settings.database.superuser_password.reveal()
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     storage.replace(passwords, f"*:*:*:{SUPERUSER}:{escaped}\n".encode(), 0o600)

@@ -16,6 +16,7 @@ from . import instance
 from .catalog import LEAST_PRIVILEGED, wanted_database
 from .connection import connect, first_line
 from .convergence import describe_differences, holds_tables, lock, read_proof
+from .copy_record import require_only
 from .identity_report import describe_identity
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def prove_external(
     """Return the proof, and what may be known of the data's identity; the folder and the data agree then.
 
     HelperError if Synapse could not use the database, if the role may more than it needs, or if the data is
-    not this server's. Only the record of whose data it is gets written.
+    not this server's, or another copy's. Only the record of whose data it is gets written.
     """
     with _sign_in(settings, tell) as connection:
         proof = read_proof(connection, settings)
@@ -72,6 +73,8 @@ def prove_external(
         has_data = holds_tables(connection)
         for change in instance.agree(connection, settings, has_data=has_data):
             tell(change)
+        if settings.copy_file is not None:
+            require_only(connection, settings, settings.copy_file)
         return proof, describe_identity(connection, settings.database_name)
 
 
