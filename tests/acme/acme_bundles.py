@@ -17,7 +17,7 @@ from cryptography import x509
 from tests.acme.internet import TOKEN, Internet
 from tests.support.engine import docker, try_docker
 from tests.support.stacks import Stack, generate
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE, wait_for
 
 HOMESERVER: Final = "matrix.example.test"
 # Seconds until a certificate must be there.
@@ -138,8 +138,15 @@ class LoneHelper:
             return {"problem": None, "output": done.stdout + done.stderr}
 
     def renew(self) -> subprocess.CompletedProcess[str]:
-        """Ask for a renewal now."""
-        return self.certificates("renew")
+        """Ask for a renewal, as soon as the helper makes no attempt of its own."""
+        done: list[subprocess.CompletedProcess[str]] = []
+
+        def is_attempted() -> bool:
+            done.append(self.certificates("renew"))
+            return "another attempt is running" not in done[-1].stderr
+
+        self._wait_for(is_attempted, "the helper's own attempt has ended", PATIENCE)
+        return done[-1]
 
     def logs(self) -> str:
         """Return all it printed."""
