@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
 import os
+import shutil
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +20,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from synapse_bundle import images, manifest, pipeline
+from synapse_bundle import assets, images, manifest, pipeline
 from synapse_bundle.errors import BundleError
 from synapse_bundle.settings import loading
 from synapse_bundle.updating import advancing, returning, update_journal
@@ -25,11 +28,23 @@ from synapse_bundle.updating.image_changes import Model, list_needs, list_synaps
 from synapse_bundle.updating.update import Update
 from synapse_bundle.updating.update_engine import RunningContainer, UpdateEngine
 from synapse_bundle.updating.way_back import SchemaVersions
+from tests.generator import runs
 
 BEGIN: Final = datetime(2026, 11, 27, tzinfo=UTC)
 OLD: Final = "matrixdotorg/synapse:v1.163.2"
 NEW: Final = "matrixdotorg/synapse:v1.164.0"
 CALM: Final = "2026 - synapse - INFO - served\n"
+
+
+def identify(name: str) -> str:
+    """Return the id of an image that a test knows by a name."""
+    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+@functools.cache
+def parse(compose: bytes) -> Model:
+    """Return the model of a compose.yaml."""
+    return dict(yaml.load(compose, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 @dataclass(kw_only=True)
@@ -95,10 +110,10 @@ class RecordingEngine(UpdateEngine):
         return "engine"
 
     def read_present(self) -> Model:
-        return dict(yaml.safe_load((self.bundle / "compose.yaml").read_bytes()))
+        return parse((self.bundle / "compose.yaml").read_bytes())
 
     def read_planned(self, compose: bytes) -> Model:
-        return dict(yaml.safe_load(compose))
+        return parse(compose)
 
     def list_containers(self) -> list[RunningContainer]:
         services, world = self.read_present()["services"], self.read()
@@ -141,7 +156,7 @@ class RecordingEngine(UpdateEngine):
             world.builds += 1
             model = self.read_present()["services"]
             for name in services:
-                world.named[model[name]["image"]] = f"sha256:{name}-{world.builds}"
+                world.named[model[name]["image"]] = identify(f"{name}-{world.builds}")
 
     def start(self, *services: str) -> None:
         with self.change(" ".join(["start", *services])) as world:
@@ -232,7 +247,7 @@ class Place:
         pins["synapse"] = dataclasses.replace(pins["synapse"], tag=tag)
         self.patch.setattr(images, "read_pins", lambda: pins)
         reference = pins["synapse"].reference
-        image = f"sha256:synapse-{tag}"
+        image = identify(reference)
         with self.change() as world:
             world.registry[reference] = image
             world.manners[image] = manners
@@ -280,6 +295,15 @@ class Place:
         """Update in a process of its own until a moment; return whether it was killed there."""
         return is_killed(lambda: self.update(dies_at))
 
+    def cut_off_at_rename(self, number: int) -> bool:
+        """The same, until the bundle's files are about to change for that time."""
+
+        def work() -> None:
+            runs.strike("kill", number, str(self.bundle), ("os.rename",))
+            self.update()
+
+        return is_killed(work)
+
     def read_files(self) -> dict[str, bytes]:
         """Return the files of the bundle, but for secrets that are made once, and for what is hidden."""
         known = manifest.read(self.bundle, force=False)
@@ -312,6 +336,12 @@ def is_killed(work: Callable[[], object]) -> bool:
 def make_place(folder: Path, patch: pytest.MonkeyPatch) -> Place:
     """Make a bundle that runs; the registry has its images as they are here."""
     patch.setenv("PATH", "/nonexistent")
+    few = folder / "assets"
+    shutil.copytree(runs.REPOSITORY / "compose", few / "compose")
+    for name in ("apache", "helper"):
+        (few / "images" / name).mkdir(parents=True)
+        (few / "images" / name / "Dockerfile").write_text("FROM scratch\n")
+    patch.setattr(assets, "locate", lambda name: few / name)
     place = Place(folder=folder, patch=patch)
     (folder / "world").write_text(json.dumps(dataclasses.asdict(World())))
     settings = loading.parse("", "settings.yaml")
@@ -319,10 +349,10 @@ def make_place(folder: Path, patch: pytest.MonkeyPatch) -> Place:
     model = place.open_engine().read_present()
     needs = list_needs(model)
     with place.change() as world:
-        world.named = {each: f"sha256:{each}" for each in needs.references}
-        world.named["debian:trixie-slim"] = "sha256:debian"
+        world.named = {each: identify(f"old {each}") for each in needs.references}
+        world.named["debian:trixie-slim"] = identify("debian")
         world.registry = {each: world.named[each] for each in (*needs.pulled, "debian:trixie-slim")}
-        world.registry["valkey/valkey:8.1"] = "sha256:valkey"
+        world.registry["valkey/valkey:8.1"] = identify("valkey")
         world.containers = {
             name: world.named[each["image"]]
             for name, each in model["services"].items()
