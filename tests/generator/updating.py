@@ -44,7 +44,7 @@ def identify(name: str) -> str:
 @functools.cache
 def parse(compose: bytes) -> Model:
     """Return the model of a compose.yaml."""
-    return dict(yaml.load(compose, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return dict(yaml.load(compose, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
 
 
 @dataclass(kw_only=True)
@@ -186,7 +186,7 @@ class RecordingEngine(UpdateEngine):
         self.pass_moment()
         return dict.fromkeys(world.behave(world.containers["synapse"])["red"], "is red")
 
-    def read_log(self, services: Iterable[str], since: datetime | None) -> str:
+    def read_log(self, services: Iterable[str], since: datetime | None) -> str:  # noqa: ARG002
         world = self.read()
         return str(world.behave(world.containers["synapse"])["log"])
 
@@ -194,7 +194,7 @@ class RecordingEngine(UpdateEngine):
         newest, compatible = self.read().behave(image)["schema"]
         return SchemaVersions(newest=newest, compatible=compatible)
 
-    def read_compatible(self, database: str) -> int | None:
+    def read_compatible(self, database: str) -> int | None:  # noqa: ARG002
         return self.read().compatible
 
     def make_set(self) -> str:
@@ -255,22 +255,19 @@ class Place:
 
     def open_update(self, dies_at: int = -1, **options: Any) -> Update:
         """Return an update as the command makes it."""
-        said = self.said
-        return Update(
-            **{
-                "settings": loading.parse(self.settings, "settings.yaml"),
-                "bundle": self.bundle,
-                "base": self.folder,
-                "engine": self.open_engine(dies_at),
-                "ledger": update_journal.read(self.bundle, "engine"),
-                "offline": False,
-                "one_way": False,
-                "ask": lambda _: self.answer,
-                "report": said.append,
-                "now": lambda: BEGIN + self.passed,
-            }
-            | options
-        )
+        usual: dict[str, Any] = {
+            "settings": loading.parse(self.settings, "settings.yaml"),
+            "bundle": self.bundle,
+            "base": self.folder,
+            "engine": self.open_engine(dies_at),
+            "ledger": update_journal.read(self.bundle, "engine"),
+            "offline": False,
+            "one_way": False,
+            "ask": lambda _: self.answer,
+            "report": self.said.append,
+            "now": lambda: BEGIN + self.passed,
+        }
+        return Update(**usual | options)
 
     def update(self, dies_at: int = -1, *, with_set: bool = True, **options: Any) -> bool:
         """Update, or finish what was cut off; return whether the update stands."""

@@ -83,10 +83,11 @@ def remove_brought(journal: UpdateJournal, engine: UpdateEngine, named: Iterable
 
 def forget(ledger: Ledger, journal: UpdateJournal, engine: UpdateEngine, project: str) -> Ledger:
     """Return the ledger without an update that was taken back, whose old images run again."""
-    back = [each for each in ledger.generations if each.images == journal.images]
-    staying = tuple(each for each in ledger.generations if each not in back)
+    staying, last, stood = ledger.generations, ledger.last, ledger.stood
+    if last is not None and last.began == journal.began and staying:
+        # It had stood, so its images are the last ones that were kept.
+        last, stood, staying = None, staying[-1].began, staying[:-1]
     needed = {image for each in staying for image in each.images.values()}
     for image in sorted(set(journal.images.values()) - needed):
         engine.remove_image(name_kept(project, image))
-    stood = back[-1].began if back else ledger.stood
-    return replace(ledger, underway=None, last=None, generations=staying, stood=stood)
+    return replace(ledger, underway=None, last=last, generations=staying, stood=stood)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from .. import storage
+from .. import locks, storage
 from ..database import overtaking
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
@@ -59,7 +59,7 @@ def make_set(
     HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
     file cannot be read, the database or the repository failed.
     """
-    with _lock(settings, kind, progress) as record:
+    with _lock(settings, kind, progress) as record, _exclude_update(settings.bundle_directory):
         require_own(repository, record)
         unreadable = find_unreadable(settings)
         if unreadable is not None:
@@ -68,6 +68,22 @@ def make_set(
         _store_files(repository, manifest, progress)
     progress(f"the set {manifest.set} is complete")
     return manifest
+
+
+@contextmanager
+def _exclude_update(folder: Path) -> Iterator[None]:
+    """Keep `synapse-bundle update` out, which holds the bundle's folder while it replaces containers."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.lock_directory(folder, wait=False))
+        except BlockingIOError:
+            raise BackupRunningError(
+                "`synapse-bundle update` is running; wait until it has ended, then repeat"
+            ) from None
+        except OSError:
+            # A disk that knows no locks; the database has one for backups.
+            pass
+        yield
 
 
 @contextmanager
