@@ -8,6 +8,7 @@ BACKUPS ?=
 SET ?=
 NAME ?=
 UNDO ?=
+AUTOMATIC ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +34,7 @@ up: $(VENV)/project ## Generate, start, wait until healthy, check
 	@$(BIN)/synapse-bundle up $(OPTIONS)
 
 update: $(VENV)/project ## Bring the running server up to date, and go back if that fails
-	@$(BIN)/synapse-bundle update $(OPTIONS)
+	@$(BIN)/synapse-bundle update $(OPTIONS) $(if $(AUTOMATIC),--automatic)
 
 check: $(VENV)/project ## Prove the running bundle hop by hop
 	@$(BIN)/synapse-bundle check --output "$(OUTPUT)"

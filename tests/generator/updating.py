@@ -14,13 +14,16 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 
-from synapse_bundle import assets, images, manifest, pipeline
+from synapse_bundle import assets, engine, images, manifest, pipeline
+from synapse_bundle.cli import main
 from synapse_bundle.errors import BundleError
 from synapse_bundle.settings import loading
 from synapse_bundle.updating import advancing, returning, update_journal
@@ -60,6 +63,7 @@ class World:
     manners: dict[str, dict[str, Any]] = field(default_factory=dict)
     compatible: int = 84
     sets: dict[str, int] = field(default_factory=dict)
+    holes: dict[str, str] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     builds: int = 0
     calls: list[str] = field(default_factory=list)
@@ -186,6 +190,9 @@ class RecordingEngine(UpdateEngine):
         self.pass_moment()
         return dict.fromkeys(world.behave(world.containers["synapse"])["red"], "is red")
 
+    def find_holes(self) -> Mapping[str, str] | None:
+        return self.read().holes
+
     def read_log(self, services: Iterable[str], since: datetime | None) -> str:  # noqa: ARG002
         world = self.read()
         return str(world.behave(world.containers["synapse"])["log"])
@@ -280,6 +287,17 @@ class Place:
             returning.perform(run)
             return False
         return advancing.perform(run)
+
+    def type(self, *options: str) -> Result:
+        """Type the command, and return what became of it."""
+        command = import_module("synapse_bundle.commands.update")
+        file = self.folder / "world"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(command, "UpdateEngine", functools.partial(RecordingEngine, file=file))
+            patch.setattr(engine, "require_docker", lambda: None)
+            patch.chdir(self.folder)
+            Path("settings.yaml").write_text(self.settings)
+            return CliRunner().invoke(main, ["update", *options])
 
     def take_back(self) -> None:
         """Take the last update back, as --back does."""

@@ -14,12 +14,12 @@ from .. import engine, locking, pipeline
 from ..database_place import runs_database
 from ..errors import BundleError, SettingsError
 from ..options import output_option, settings_option, yes_option
-from ..planning import COMPOSE
 from ..rotation import journal as rotation_journal
 from ..settings import loading
 from ..settings.model import Settings
 from ..updating import advancing, returning, update_journal, update_overview
-from ..updating.update import Update
+from ..updating import automatic as timing
+from ..updating.update import Update, read_compose
 from ..updating.update_engine import UpdateEngine
 from ..updating.update_journal import Ledger
 
@@ -38,6 +38,9 @@ _ABORTED = "Aborted; nothing was changed."
 @click.option("--without-set", is_flag=True, help="Make no set; the way back is by image alone.")
 @click.option("--one-way", is_flag=True, help="Go on where there is no way back.")
 @click.option(
+    "--automatic", is_flag=True, help="For a timer: only what `updates.automatic` allows."
+)
+@click.option(
     "--back", is_flag=True, help="Take back the update that was cut off, or the last one."
 )
 def update(
@@ -48,6 +51,7 @@ def update(
     offline: bool,
     without_set: bool,
     one_way: bool,
+    automatic: bool,
     back: bool,
 ) -> None:
     """Bring a running server up to date, and go back by itself if that fails.
@@ -56,7 +60,10 @@ def update(
     by the same command.
     """
     settings = loading.load(settings_path)
+    if automatic and not _is_due(settings):
+        return
     _require_usable(settings, bundle)
+    yes = yes or automatic
     base = settings_path.parent if settings_path else Path()
     docker = UpdateEngine(bundle=bundle)
     with locking.lock(bundle):
@@ -75,8 +82,39 @@ def update(
         )
         if back or ledger.underway:
             _resume(run, back=back, yes=yes)
-        else:
+        elif not automatic or _has_reason(run):
             _begin(run, without_set=without_set, yes=yes)
+
+
+def _is_due(settings: Settings) -> bool:
+    """Tell whether an automatic update may begin now; SettingsError where none is wanted."""
+    chosen = settings.updates
+    if chosen.automatic == "none" or chosen.at is None:
+        raise SettingsError(
+            "Automatic updates are not turned on; nothing was changed. In the settings: updates:"
+            ' {list: …, automatic: security, at: "04:00"}'
+        )
+    due = timing.is_due(chosen.at, datetime.now(UTC))
+    if not due:
+        click.echo(f"Not now: automatic updates begin between {chosen.at} UTC and an hour later.")
+    return due
+
+
+def _has_reason(run: Update) -> bool:
+    """Tell whether the list names something unsafe that no update was tried for, and note that it is."""
+    holes = {**(run.engine.find_holes() or {})}
+    # That the list itself is missing or old is told, and is no update.
+    holes.pop(timing.LIST, None)
+    attempt = timing.name_attempt(holes, read_compose(run.prepare()))
+    if not holes or attempt == run.ledger.tried:
+        click.echo(
+            "An update was tried for this already." if holes else "No security update is out."
+        )
+        return False
+    for hole in holes.values():
+        click.echo(hole)
+    run.settle(tried=attempt)
+    return True
 
 
 def _require_usable(settings: Settings, bundle: Path) -> None:
@@ -99,7 +137,6 @@ def _require_usable(settings: Settings, bundle: Path) -> None:
 def _begin(run: Update, *, without_set: bool, yes: bool) -> None:
     """Show what changes, ask, make the set, and go."""
     prepared = run.prepare()
-    compose = next(file.content for file in prepared.plan.files if file.path == COMPOSE)
     if not run.engine.list_containers():
         raise BundleError(
             "Nothing of the bundle runs, so there is nothing to update; nothing was changed. Type:"
@@ -109,7 +146,7 @@ def _begin(run: Update, *, without_set: bool, yes: bool) -> None:
         # Only a look: a backup that runs now would make the set fail later.
         pass
     reason = _UNWANTED if without_set else "" if runs_database(run.bundle) else _EXTERNAL
-    for line in update_overview.write_plan(run, prepared, compose, reason):
+    for line in update_overview.write_plan(run, prepared, reason):
         click.echo(line)
     _confirm("\nUpdate now?", yes=yes)
     set_name = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import pipeline
 from ..errors import BundleError
+from ..planning import COMPOSE
 from ..settings.model import Settings
 from . import update_journal
 from .update_engine import UpdateEngine
@@ -56,3 +57,8 @@ class Update:
         prepared = pipeline.prepare(self.settings, self.bundle, self.base, {}, force=False)
         pipeline.refuse_conflicts(prepared.changes)
         return prepared
+
+
+def read_compose(prepared: pipeline.Preparation) -> bytes:
+    """Return the compose.yaml of a plan."""
+    return next(file.content for file in prepared.plan.files if file.path == COMPOSE)

@@ -154,9 +154,17 @@ class UpdateEngine:
 
     def check(self) -> Mapping[str, str] | None:
         """Return the rows of the bundle's check that failed, with what they say; None if it did not run."""
-        command = [*self._compose(), "exec", "--no-TTY", "helper", "check", "--json"]
+        return self._ask_helper("check")
+
+    def find_holes(self) -> Mapping[str, str] | None:
+        """Return the parts that the list of releases calls unsafe; None if the helper does not say."""
+        return self._ask_helper("updates")
+
+    def _ask_helper(self, command: str) -> dict[str, str] | None:
+        """Return the rows of a table of the helper's that failed; None if there is none."""
+        whole = [*self._compose(), "exec", "--no-TTY", "helper", command, "--json"]
         try:
-            done = self._run(*command, stdout=subprocess.PIPE, timeout=_CHECK_PATIENCE)
+            done = self._run(*whole, stdout=subprocess.PIPE, timeout=_CHECK_PATIENCE)
             rows: list[dict[str, Any]] = json.loads(done.stdout)["checks"]
         except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
             return None

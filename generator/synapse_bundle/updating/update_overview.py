@@ -8,16 +8,17 @@ from ..comparison import Action
 from ..pipeline import Preparation
 from . import way_back
 from .image_changes import name_synapse_image, write_changes
-from .update import Update
+from .update import Update, read_compose
 from .update_journal import Ledger, UpdateJournal
 
 
-def write_plan(update: Update, prepared: Preparation, compose: bytes, reason: str) -> Iterator[str]:
+def write_plan(update: Update, prepared: Preparation, reason: str) -> Iterator[str]:
     """Yield what an update changes, how long the last one took, and where the way back leads.
 
-    `compose` is the compose.yaml to come; `reason` is why no set is made, if none is.
+    `reason` is why no set is made, if none is.
     """
-    present, planned = update.engine.read_present(), update.engine.read_planned(compose)
+    present = update.engine.read_present()
+    planned = update.engine.read_planned(read_compose(prepared))
     yield from write_changes(present, planned, offline=update.offline)
     counts = {a: sum(c.action is a for c in prepared.changes) for a in Action}
     changed = [f"{n} {a}" for a, n in counts.items() if n and a is not Action.IDENTICAL]
