@@ -64,23 +64,21 @@ def update(
         return
     _require_usable(settings, bundle)
     yes = yes or automatic
-    base = settings_path.parent if settings_path else Path()
     docker = UpdateEngine(bundle=bundle)
     with locking.lock(bundle):
-        ledger = update_journal.read(bundle, docker.identify())
         run = Update(
             settings=settings,
             bundle=bundle,
-            base=base,
+            base=settings_path.parent if settings_path else Path(),
             engine=docker,
-            ledger=ledger,
+            ledger=update_journal.read(bundle, docker.identify()),
             offline=offline,
             one_way=one_way,
             ask=partial(_ask, yes=yes),
             report=click.echo,
             now=partial(datetime.now, UTC),
         )
-        if back or ledger.underway:
+        if back or run.ledger.underway:
             _resume(run, back=back, yes=yes)
         elif not automatic or _has_reason(run):
             _begin(run, without_set=without_set, yes=yes)
