@@ -10,7 +10,9 @@ from stat import S_IMODE
 
 import pytest
 
+from synapse_bundle import pipeline
 from synapse_bundle.errors import BundleError
+from synapse_bundle.settings import loading
 from synapse_bundle.updating import update_journal
 from tests.generator.updating import BEGIN, NEW, OLD, Place, identify, make_place
 
@@ -141,6 +143,26 @@ def test_offline_pulls_and_builds_nothing(place: Place) -> None:
     assert place.update(offline=True)
     assert place.world.containers["synapse"] == image
     assert not [call for call in place.world.calls if call.startswith(("pull", "build"))]
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_bundle_that_was_written_and_not_started_goes_back_to_what_runs(
+    place: Place, *, stands: bool
+) -> None:
+    """After `generate` compose.yaml names what does not run yet; the old tags come back into it."""
+    before = place.world
+    place.release("v1.164.0", starts=stands)
+    place.settings = "workers: small\n"
+    settings = loading.parse(place.settings, "settings.yaml")
+    pipeline.write(settings, place.bundle, None, {}, force=False)
+    assert place.update() == stands
+    if stands:
+        place.take_back()
+    world = place.world
+    assert {name: world.containers[name] for name in before.containers} == before.containers
+    assert world.references["synapse"] == world.references["synapse-generic"] == OLD
+    # It is still a file of the generator's, so the next run brings the new tag again.
+    place.open_update().prepare()
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ class World:
     registry: dict[str, str] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
     containers: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
     manners: dict[str, dict[str, Any]] = field(default_factory=dict)
     compatible: int = 84
     sets: dict[str, int] = field(default_factory=dict)
@@ -120,11 +121,10 @@ class RecordingEngine(UpdateEngine):
         return parse(compose)
 
     def list_containers(self) -> list[RunningContainer]:
-        services, world = self.read_present()["services"], self.read()
+        world = self.read()
         return [
-            RunningContainer(service=name, reference=services[name]["image"], image=image)
+            RunningContainer(service=name, reference=world.references[name], image=image)
             for name, image in world.containers.items()
-            if name in services
         ]
 
     def find_images(self, references: Iterable[str]) -> dict[str, str]:
@@ -167,7 +167,8 @@ class RecordingEngine(UpdateEngine):
             model = self.read_present()
             chosen = services or [n for n, s in model["services"].items() if "profiles" not in s]
             for name in chosen:
-                world.containers[name] = world.named[model["services"][name]["image"]]
+                world.references[name] = model["services"][name]["image"]
+                world.containers[name] = world.named[world.references[name]]
             if not services:
                 world.containers = {n: i for n, i in world.containers.items() if n in chosen}
                 world.stopped = []
@@ -368,6 +369,7 @@ def make_place(folder: Path, patch: pytest.MonkeyPatch) -> Place:
         world.named["debian:trixie-slim"] = identify("debian")
         world.registry = {each: world.named[each] for each in (*needs.pulled, "debian:trixie-slim")}
         world.registry["valkey/valkey:8.1"] = identify("valkey")
+        world.references = {name: each["image"] for name, each in model["services"].items()}
         world.containers = {
             name: world.named[each["image"]]
             for name, each in model["services"].items()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from .. import manifest, pipeline
-from ..comparison import Action
+from .. import pipeline
 from ..errors import BundleError, SettingsError
-from ..pipeline import Preparation
-from . import image_supply, kept_images, proof, returning, synapse_log, way_back
-from .image_changes import list_needs, list_synapse, name_synapse_image
+from . import image_supply, kept_images, old_files, proof, returning, synapse_log, way_back
+from .image_changes import (
+    compare_running,
+    list_needs,
+    list_synapse,
+    name_synapse_image,
+    replace_images,
+)
 from .update import Update
-from .update_journal import Generation, OldFile, UpdateJournal
+from .update_journal import Generation, UpdateJournal
 
 
 class UpdateStep(NamedTuple):
@@ -40,10 +43,13 @@ def list_steps(update: Update) -> Iterator[UpdateStep]:
 
 def begin(update: Update, set_name: str | None) -> UpdateJournal:
     """Return the journal of a new update; nothing is written."""
-    prepared, present = update.prepare(), update.engine.read_present()
-    needs, engine = list_needs(present), update.engine
+    prepared, engine = update.prepare(), update.engine
+    present, containers = engine.read_present(), engine.list_containers()
+    replaced = compare_running(present, {each.service: each.reference for each in containers})
+    present = replace_images(present, replaced)
+    needs = list_needs(present)
     # What runs counts, not what its name means by now.
-    running = {each.reference: each.image for each in engine.list_containers()}
+    running = {each.reference: each.image for each in containers}
     found = engine.find_images(needs.references)
     old = {**found, **{name: running[name] for name in needs.references if name in running}}
     synapse = old.get(name_synapse_image(present))
@@ -52,30 +58,14 @@ def begin(update: Update, set_name: str | None) -> UpdateJournal:
     return UpdateJournal(
         began=update.now(),
         images=old,
-        files=read_files(update.bundle, prepared),
+        files=old_files.name_running(
+            update.bundle, old_files.read(update.bundle, prepared), replaced
+        ),
         set_name=set_name,
         schema=schema.newest if schema else None,
         red=tuple(sorted(failed or ())),
         tracebacks=tuple(sorted(synapse_log.list_tracebacks(log))),
     )
-
-
-def read_files(bundle: Path, prepared: Preparation) -> dict[str, OldFile | None]:
-    """Return what is now at each path that a preparation changes, and the manifest.
-
-    What a run creates once, as a secret, is not listed: it stays.
-    """
-    changed = [
-        change
-        for change in prepared.changes
-        if change.action is not Action.IDENTICAL and change.directory_mode is None
-    ]
-    paths = [
-        str(change.path)
-        for change in changed
-        if not (change.action is Action.CREATE and change.planned and change.planned.kept)
-    ]
-    return {path: OldFile.read(bundle / path) for path in (manifest.NAME, *paths)}
 
 
 def perform(update: Update) -> bool:
@@ -104,7 +94,7 @@ def _keep(update: Update) -> None:
 def _write(update: Update) -> None:
     prepared = update.prepare()
     # After a run that was cut off others may have to be changed than then, by another version.
-    files = {**read_files(update.bundle, prepared), **update.journal.files}
+    files = {**old_files.read(update.bundle, prepared), **update.journal.files}
     update.note(files=files)
     pipeline.carry_out(prepared, update.bundle)
 

@@ -34,6 +34,26 @@ def list_needs(model: Model) -> ImageNeeds:
     return ImageNeeds(pulled=tuple(each for each in named if each not in built), built=built)
 
 
+def compare_running(model: Model, running: Mapping[str, str]) -> dict[str, str]:
+    """Return the image that runs for each that a model names instead, where the two differ.
+
+    `running` are the references of containers, by service. They differ when the bundle was written
+    again and not started.
+    """
+    named = {name: _name_image(model, name) for name in running if name in model["services"]}
+    return {named[name]: running[name] for name in named if named[name] != running[name]}
+
+
+def replace_images(model: Model, replaced: Mapping[str, str]) -> Model:
+    """Return a model with other images in the place of some."""
+    services = {
+        name: {**service, "image": replaced.get(image, image)}
+        for name, service in model["services"].items()
+        for image in [_name_image(model, name)]
+    }
+    return {**model, "services": services}
+
+
 def list_synapse(model: Model) -> list[str]:
     """Return the services that are Synapse's processes: the main one, and those of its image."""
     image = model["services"][_SYNAPSE]["image"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from .. import directory_modes, manifest, topology, writing
+from .. import topology
 from ..database_place import runs_database
 from ..errors import BundleError
-from ..planning import COMPOSE
-from . import kept_images, way_back
+from . import kept_images, old_files, way_back
 from .image_changes import list_needs, list_synapse
 from .update import Update
 
@@ -48,22 +47,7 @@ def perform(update: Update) -> None:
 
 
 def _put_files_back(update: Update) -> None:
-    """Write every file as it was, compose.yaml and then the manifest last."""
-    last = (str(COMPOSE), manifest.NAME)
-    files = update.journal.files
-    order = [*(path for path in files if path not in last), *(p for p in last if p in files)]
-    try:
-        for path in order:
-            target, old = update.bundle / path, files[path]
-            if old is None:
-                target.unlink(missing_ok=True)
-                directory_modes.remove_empty(update.bundle, target.parent)
-            else:
-                directory_modes.make(update.bundle, target.parent)
-                writing.stage(target, old.decode(), old.mode).replace(target)
-        writing.synchronize(update.bundle)
-    except OSError as error:
-        raise BundleError(f"{error.filename or update.bundle}: {error.strerror}") from error
+    old_files.write(update.bundle, update.journal.files)
 
 
 def _name_images(update: Update) -> None:

@@ -6,7 +6,6 @@ says of images counts only beside the engine that had them.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -16,30 +15,11 @@ from typing import Any, Final
 
 from .. import writing
 from ..errors import BundleError
+from .old_files import OldFile
 
 NAME: Final = ".update.json"
 _OWNER_ONLY: Final = 0o600
 _FORMAT: Final = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class OldFile:
-    """A file as it was, to be written again: its mode, and its content in base64."""
-
-    mode: int
-    content: str = field(repr=False)
-
-    @classmethod
-    def read(cls, path: Path) -> OldFile | None:
-        """Return the file at a path, or None where there is none."""
-        if not path.is_file():
-            return None
-        content = base64.b64encode(path.read_bytes()).decode()
-        return cls(mode=path.stat().st_mode & 0o7777, content=content)
-
-    def decode(self) -> bytes:
-        """Return its content."""
-        return base64.b64decode(self.content)
 
 
 @dataclass(frozen=True, kw_only=True)

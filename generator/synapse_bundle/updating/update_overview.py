@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from ..comparison import Action
 from ..pipeline import Preparation
 from . import way_back
-from .image_changes import name_synapse_image, write_changes
+from .image_changes import (
+    compare_running,
+    name_synapse_image,
+    replace_images,
+    write_changes,
+)
 from .update import Update, read_compose
 from .update_journal import Ledger, UpdateJournal
 
@@ -17,7 +22,9 @@ def write_plan(update: Update, prepared: Preparation, reason: str) -> Iterator[s
 
     `reason` is why no set is made, if none is.
     """
+    running = {each.service: each.reference for each in update.engine.list_containers()}
     present = update.engine.read_present()
+    present = replace_images(present, compare_running(present, running))
     planned = update.engine.read_planned(read_compose(prepared))
     yield from write_changes(present, planned, offline=update.offline)
     counts = {a: sum(c.action is a for c in prepared.changes) for a in Action}

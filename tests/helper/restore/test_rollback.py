@@ -81,7 +81,7 @@ def test_a_kill_at_any_step_is_completed_by_the_next_run(old_machine: Machine) -
     """Each run is killed one event later than the one before, in the state that that one left."""
     name, own = make_set(old_machine), read_own(old_machine)
     spoil(old_machine)
-    event, code = 0, KILL_CODE
+    event, code, said = 0, KILL_CODE, ""
     while code == KILL_CODE:
         event += 1
         assert event < 100
