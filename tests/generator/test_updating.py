@@ -181,6 +181,7 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_run(
     image = place.release("v1.164.0", **manners)
     place.settings = "workers: small\n"
     for moment in itertools.count():
+        earlier = len(place.world.calls)
         killed = place.cut_off(moment)
         if not killed:
             break
@@ -197,11 +198,18 @@ def test_a_kill_at_any_moment_is_finished_by_the_next_run(
             place.take_back()
             world = place.world
         assert world.compatible == 84
+        assert not is_restored_after_start(world.calls[earlier:])
         assert place.read_files() == files
         assert world.containers == before.containers
         assert {n: world.named[n] for n in before.named} == before.named
         assert not [name for name in world.named if "kept-" in name]
     assert moment > 25
+
+
+def is_restored_after_start(calls: list[str]) -> bool:
+    """Return whether a database was replaced in which people had begun to write again."""
+    restored = [number for number, call in enumerate(calls) if call.startswith("restore")]
+    return bool(restored) and "start" in calls[restored[0] : restored[-1]]
 
 
 @pytest.mark.parametrize("manners", [{}, {"starts": False}], ids=["holds", "does not start"])

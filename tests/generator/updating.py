@@ -36,6 +36,8 @@ from tests.generator import runs
 BEGIN: Final = datetime(2026, 11, 27, tzinfo=UTC)
 OLD: Final = "matrixdotorg/synapse:v1.163.2"
 NEW: Final = "matrixdotorg/synapse:v1.164.0"
+# In the place of the database's version: it is being restored.
+HALF: Final = -1
 CALM: Final = "2026 - synapse - INFO - served\n"
 
 
@@ -176,6 +178,8 @@ class RecordingEngine(UpdateEngine):
 
     def _start_synapse(self, world: World, image: str) -> None:
         newest, compatible = world.behave(image)["schema"]
+        if world.compatible == HALF:
+            raise BundleError("a restore was interrupted")
         if world.compatible > newest:
             raise BundleError("Cannot use this database as it is too new")
         world.compatible = max(world.compatible, compatible)
@@ -203,7 +207,8 @@ class RecordingEngine(UpdateEngine):
         return SchemaVersions(newest=newest, compatible=compatible)
 
     def read_compatible(self, database: str) -> int | None:  # noqa: ARG002
-        return self.read().compatible
+        compatible = self.read().compatible
+        return None if compatible == HALF else compatible
 
     def make_set(self) -> str:
         with self.change("set") as world:
@@ -212,8 +217,10 @@ class RecordingEngine(UpdateEngine):
             return name
 
     def restore_database(self, set_name: str) -> None:
-        with self.change(f"restore {set_name}") as world:
+        with self.change() as world:
             assert set(list_synapse(self.read_present())) <= set(world.stopped)
+            world.compatible = HALF
+        with self.change(f"restore {set_name}") as world:
             world.compatible = world.sets[set_name]
             world.restored += 1
 

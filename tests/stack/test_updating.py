@@ -189,7 +189,7 @@ def test_an_image_that_is_wrong_goes_by_itself(
     assert "LOST" not in said
     assert server.image == before
     assert (server.stack.directory / "compose.yaml").read_bytes() == files
-    server.assert_finished()
+    assert "FAILED" not in said
     assert_nothing_is_lost(sender)
 
 
@@ -201,9 +201,8 @@ def test_data_comes_back_where_the_old_image_cannot_read_it(
     server.release(6, DIES_IN_THE_SCHEMA)
     said = server.update(1)
     assert "The old Synapse cannot read the database" in said
-    assert "LOST: " in said
     assert server.image == image
-    server.assert_finished()
+    assert "FAILED" not in said
     sender.wait_for_more()
     acknowledged = {*sender.acknowledged}
     lost = acknowledged - sender.read_room().keys()

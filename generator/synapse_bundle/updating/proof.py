@@ -12,7 +12,7 @@ from .update import Update
 from .update_journal import UpdateJournal
 
 # A tunnel takes a moment to be connected again.
-_CHECKS: Final = 3
+_CHECKS: Final = 2
 
 
 def prove(update: Update) -> None:

@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +52,8 @@ class UpdateEngine:
 
     bundle: Path
     lock: int = -1
+    # Models by the files that they were read from: Compose takes longer for one than most steps here.
+    models: dict[tuple[bytes, ...], Model] = field(default_factory=dict, repr=False)
 
     def identify(self) -> str:
         """Return the engine's own id."""
@@ -59,7 +61,11 @@ class UpdateEngine:
 
     def read_present(self) -> Model:
         """Return Compose's model of the bundle as it is on the disk."""
-        return engine.read_model(self.bundle)
+        paths = [self.bundle / name for name in ("compose.yaml", "compose.override.yaml")]
+        content = tuple(path.read_bytes() for path in paths if path.is_file())
+        if content not in self.models:
+            self.models[content] = engine.read_model(self.bundle)
+        return self.models[content]
 
     def read_planned(self, compose: bytes) -> Model:
         """Return Compose's model of a compose.yaml that is not on the disk, with the operator's override."""
