@@ -8,6 +8,7 @@ BACKUPS ?=
 SET ?=
 NAME ?=
 UNDO ?=
+AUTOMATIC ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up check backup sets card drill restore move rotate pack unpack test lint format bench golden lock images releases routes release clean
+.PHONY: help init generate cloudflare up update check backup sets card drill restore move rotate pack unpack test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +32,9 @@ cloudflare: $(VENV)/project ## Set up tunnel, DNS and Worker at Cloudflare, and 
 
 up: $(VENV)/project ## Generate, start, wait until healthy, check
 	@$(BIN)/synapse-bundle up $(OPTIONS)
+
+update: $(VENV)/project ## Bring the running server up to date, and go back if that fails
+	@$(BIN)/synapse-bundle update $(OPTIONS) $(if $(AUTOMATIC),--automatic)
 
 check: $(VENV)/project ## Prove the running bundle hop by hop
 	@$(BIN)/synapse-bundle check --output "$(OUTPUT)"

@@ -15,8 +15,8 @@ import click
 from . import __version__
 
 _COMMANDS: Final = (
-    *("init", "generate", "up", "check", "drill", "rotate", "pack", "unpack", "kubernetes"),
-    *("tunnel", "cloudflare"),
+    *("init", "generate", "up", "update", "check", "drill", "rotate", "pack", "unpack"),
+    *("kubernetes", "tunnel", "cloudflare"),
 )
 
 

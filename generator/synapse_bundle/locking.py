@@ -38,6 +38,25 @@ def lock(bundle: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def lock_folder(bundle: Path) -> Iterator[int]:
+    """Lock the folder itself against backups, which lock it too, and yield the descriptor.
+
+    Who inherits the descriptor holds the lock as well. BundleError where another one has it.
+    """
+    handle = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield handle
+    except BlockingIOError:
+        raise BundleError(
+            f"{bundle} is in use: a backup runs, or what an update that was killed has started. Try"
+            " again when it has ended"
+        ) from None
+    finally:
+        os.close(handle)
+
+
 def _take_lock(bundle: Path) -> int:
     """Return an open, locked file that is still the one at its path.
 

@@ -50,7 +50,7 @@ class Sender(BackgroundTraffic):
 
     def assert_nothing_is_lost(self) -> None:
         """Fail unless every acknowledged message is in the room, and no message is there twice."""
-        events = self._read_room()
+        events = self.read_room()
         missing = {text for event, text in self.acknowledged.items() if event not in events}
         assert missing == set(), f"acknowledged and lost; refusals: {self.failures[-5:]}"
         twice = [text for text, times in Counter(events.values()).items() if times > 1]
@@ -72,7 +72,8 @@ class Sender(BackgroundTraffic):
             else:
                 self.failures.append(f"{answer.status} {answer.body[:200]!r}")
 
-    def _read_room(self) -> dict[str, str]:
+    def read_room(self) -> dict[str, str]:
+        """Return every message in the room, by its event id."""
         events: dict[str, str] = {}
         position: str | None = ""
         while position is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic import ValidationInfo as Info
 
+from .backup import TimeOfDay
 from .block import Block
 from .names import FileName
 
@@ -43,11 +44,14 @@ ListPlace = Annotated[FileName | None, BeforeValidator(_check_place)]
 class UpdateSettings(Block):
     """Where the signed list of releases comes from, and whose key signs it.
 
-    Without `key` it is one of the keys in the helper's image.
+    Without `key` it is one of the keys in the helper's image. `automatic` is what `update --automatic` may
+    install by itself, in the hour that begins at `at` (UTC).
     """
 
     list: ListPlace = None
     key: FileName | None = None
+    automatic: Literal["none", "security"] = "none"
+    at: Annotated[TimeOfDay | None, Field(validate_default=True)] = None
 
     @field_validator("key")
     @classmethod
@@ -55,6 +59,23 @@ class UpdateSettings(Block):
         if key and info.data.get("list", key) is None:
             raise ValueError("signs a list, and there is none; set updates.list")
         return key
+
+    @field_validator("automatic")
+    @classmethod
+    def _check_automatic(cls, automatic: str, info: Info) -> str:
+        if automatic != "none" and info.data.get("list", automatic) is None:
+            raise ValueError("follows a list of releases, and there is none; set updates.list")
+        return automatic
+
+    @field_validator("at")
+    @classmethod
+    def _check_at(cls, at: str | None, info: Info) -> str | None:
+        automatic = info.data.get("automatic")
+        if automatic == "security" and at is None:
+            raise ValueError('needs a time of day with `automatic`; use for example "04:00" (UTC)')
+        if automatic == "none" and at is not None:
+            raise ValueError("is when `automatic: security` updates; without that remove it")
+        return at
 
     @property
     def address(self) -> str | None:

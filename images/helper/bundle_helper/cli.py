@@ -86,15 +86,20 @@ def drill() -> None:
 
 @main.command()
 @click.argument("set_name", metavar="[SET]", required=False)
-def restore(set_name: str | None) -> None:
+@click.option(
+    "--database", is_flag=True, help="Take the server here back to its own set; keep files."
+)
+def restore(set_name: str | None, *, database: bool) -> None:
     """Restore the newest set, or SET, into empty volumes; everything is verified first."""
     from .backup.progress import Progress  # noqa: PLC0415
     from .drill import rehearsal  # noqa: PLC0415
-    from .restore import restoration  # noqa: PLC0415
+    from .restore import restoration, rollback  # noqa: PLC0415
 
     end_when_asked()
     settings, tell = BackupSettings.from_environ(os.environ), Progress(sys.stderr)
-    if settings.drill_file is None:
+    if database:
+        rollback.roll_back(settings, set_name, tell, _now)
+    elif settings.drill_file is None:
         restoration.restore(settings, set_name, tell, _now)
     else:
         rehearsal.rehearse(settings, settings.drill_file, set_name, tell, _now)

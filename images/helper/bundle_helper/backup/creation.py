@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from .. import storage
+from .. import locks, storage
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
 from ..database.overtaking import OvertakenError
@@ -59,7 +59,7 @@ def make_set(
     HelperError if there is no set afterwards: another backup runs, another machine has taken over or a
     copy has claimed the name, also meanwhile, a file cannot be read, the database or the repository failed.
     """
-    with _lock(settings, kind, progress) as record:
+    with _lock(settings, kind, progress) as record, _exclude_update(settings.bundle_directory):
         require_own(repository, record)
         unreadable = find_unreadable(settings)
         if unreadable is not None:
@@ -75,6 +75,22 @@ def make_set(
             raise
     progress(f"the set {manifest.set} is complete")
     return manifest
+
+
+@contextmanager
+def _exclude_update(folder: Path) -> Iterator[None]:
+    """Keep `synapse-bundle update` out, which holds the bundle's folder while it replaces containers."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.lock_directory(folder, wait=False))
+        except BlockingIOError:
+            raise BackupRunningError(
+                "`synapse-bundle update` is running; wait until it has ended, then repeat"
+            ) from None
+        except OSError:
+            # A disk that knows no locks; the database has one for backups.
+            pass
+        yield
 
 
 @contextmanager

@@ -195,3 +195,10 @@ def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress)
             # Each of the two uses one processor, and nothing else runs here meanwhile.
             with restic.writing_to(output, *reading_media):
                 stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
+
+
+def verify_dump(repository: Repository, manifest: SetManifest, tell: Progress) -> None:
+    """RepositoryError or HelperError if the dump of a set is damaged: every byte is read."""
+    Restic(repository.settings).ask("check", "--no-lock")
+    with Path(os.devnull).open("wb") as nowhere:
+        stream_dump(repository, manifest, nowhere.fileno(), tell.follow("reading the dump"))

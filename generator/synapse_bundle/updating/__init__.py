@@ -1,0 +1,1 @@
+"""New images and packages for a running server, with a way back."""
