@@ -16,7 +16,7 @@ from . import __version__
 
 _COMMANDS: Final = (
     *("init", "generate", "up", "check", "drill", "rotate", "pack", "unpack", "kubernetes"),
-    *("tunnel", "cloudflare"),
+    *("tunnel", "cloudflare", "retire"),
 )
 
 
