@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from .. import engine, locking, retirement_record, user_files
+from ..cloudflare import destroy_run
 from ..cloudflare.api_token import VARIABLE, read_token
 from ..errors import BundleError, SettingsError
 from ..options import output_option, settings_option
@@ -26,12 +27,7 @@ from ..settings.model import Settings
 _LARGEST_TEXT: Final = 32 * 1024
 
 
-@click.group()
-def retire() -> None:
-    """End this server: announce the day, and when it has come, finish."""
-
-
-@retire.command()
+@click.command()
 @settings_option
 @output_option
 @click.option("--on", "day", type=click.DateTime(["%Y-%m-%d"]), help="The last day, as 2027-01-31.")
@@ -90,7 +86,7 @@ def _read_text(path: Path) -> str:
     return text
 
 
-@retire.command()
+@click.command()
 @settings_option
 @output_option
 @click.option(
@@ -113,9 +109,6 @@ def finish(
     without_set: bool,
 ) -> None:
     """Keep a last set, close every account, undo Cloudflare, and stop; once more goes on."""
-    # Most of what it imports is needed here alone.
-    from ..cloudflare import destroy_run  # noqa: PLC0415
-
     settings, record = loading.load(settings_path), _read_record(bundle)
     if record.stage is RetirementStage.DONE:
         click.echo(outline.write_reminder(record))
@@ -202,3 +195,6 @@ def _wait(sentence: str) -> None:
 
 def _today() -> date:
     return datetime.now().astimezone().date()
+
+
+COMMANDS: Final[dict[str, click.Command]] = {"announce": announce, "finish": finish}
