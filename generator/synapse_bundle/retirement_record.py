@@ -115,5 +115,5 @@ def _explain_way_back(record: RetirementRecord) -> str:
     return (
         f"To bring it back as it was in its last set, {record.set}, type in the bundle:"
         f" docker compose down --volumes && docker compose run --rm restore {record.set}\n"
-        "Then this command again; what was at Cloudflare comes back with: synapse-bundle cloudflare apply"
+        "Then `synapse-bundle cloudflare apply`, if it was at Cloudflare, and this command again."
     )

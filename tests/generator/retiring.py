@@ -38,7 +38,8 @@ case "$words" in
   echo "$(cat counter)-$(cat accounts)-$door" >>sets; echo "$(($(cat counter) + 1))" >counter ;;
 *"backup list") tac sets | sed 's/$/  2026-11-27 03:30 UTC  manual  database 1 MB/' ;;
 *"backup retire"*) echo "${{words##*retire}}" >fence ;;
-*"helper user list") need running; echo "@anna:localhost  administrator"; echo "@ben/x:localhost" ;;
+*"helper user list") need running; echo "@anna:localhost  administrator"; echo "@ben/x:localhost"
+  echo "@synapse-bundle-check:localhost" ;;
 *"helper retire announce"*) need running; echo "$words" >announced; cat >>announced ;;
 *"helper retire close") need running; echo gone >accounts ;;
 *"helper retire deliver") need running door; touch told ;;

@@ -17,6 +17,8 @@ from ..errors import BundleError
 _DOOR: Final = frozenset({"apache", "cloudflared"})
 # Makes sets by a timetable: one of a server without accounts would be the newest.
 _BACKUP: Final = "backup"
+# What the names of the accounts that the helper makes for itself begin with.
+_OWN_ACCOUNTS: Final = "@synapse-bundle-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +60,10 @@ class ServerContainers:
         self._run("exec", "--no-TTY", "helper", *arguments, given=given)
 
     def list_users(self) -> list[str]:
-        """Return the ids of the accounts that can sign in."""
+        """Return the ids of the accounts that can sign in, but for the bundle's own."""
         listed = self._read("exec", "--no-TTY", "helper", "user", "list")
-        return [line.split()[0] for line in listed.splitlines() if line.startswith("@")]
+        ids = [line.split()[0] for line in listed.splitlines() if line.startswith("@")]
+        return [each for each in ids if not each.startswith(_OWN_ACCOUNTS)]
 
     def run_backup(self, *arguments: str) -> None:
         """Run a command of `backup` in a container of its own."""
