@@ -28,6 +28,9 @@ words=${{words# compose }}
 echo "$words" | head -n 1 >>calls
 [ ! -e fails ] || ! echo "$words" | grep -q -e "$(cat fails)" || {{ echo "docker says no" >&2; exit 1; }}
 case "$words" in
+"up "*) [ ! -e fence ] || {{ echo "bootstrap: this server was retired" >&2; exit 1; }} ;;
+esac
+case "$words" in
 "stop "*synapse*) rm -f running ;;
 "stop "*apache*) rm -f door ;;
 "up --detach --wait --remove-orphans") touch running door ;;
