@@ -47,7 +47,13 @@ def announce(
     if record.begun:
         raise SettingsError("This server is being retired; there is nobody left to tell.")
     title, words = _write_announcement(settings.server_name, day, text, withdraw=withdraw)
-    containers = _require_running(bundle)
+    engine.require_docker()
+    containers = ServerContainers(bundle=bundle)
+    if not containers.is_running():
+        raise BundleError(
+            "Synapse does not run on this machine, so nobody can be told; nothing was changed. Start it:"
+            " docker compose up -d"
+        )
     with locking.lock(bundle):
         containers.ask_helper("retire", "announce", title, given=words)
         if day is None:
@@ -114,10 +120,15 @@ def finish(
         click.echo(outline.write_reminder(record))
         return
     _require_ready(settings, record, keeps_set=not without_set)
-    containers = ServerContainers(bundle=bundle) if record.begun else _require_running(bundle)
+    engine.require_docker()
+    containers = ServerContainers(bundle=bundle)
     _ask(confirm, settings.server_name, "to see what goes")
     token = read_token(token_file) if destroy_run.has_anything(bundle) else ""
     with locking.lock(bundle):
+        if not (record.begun or containers.is_running()):
+            # Perhaps a run was killed that had stopped it for the exports.
+            click.echo("start the server ...")
+            engine.start(bundle, settings.ports)
         retirement = Retirement(
             settings=settings,
             containers=containers,
@@ -155,17 +166,6 @@ def _read_record(bundle: Path) -> RetirementRecord:
     return retirement_record.read(bundle) or RetirementRecord(
         instance=retirement_record.read_instance(bundle), stage=RetirementStage.ANNOUNCED
     )
-
-
-def _require_running(bundle: Path) -> ServerContainers:
-    containers = ServerContainers(bundle=bundle)
-    engine.require_docker()
-    if not containers.is_running():
-        raise BundleError(
-            "Synapse does not run on this machine, so nobody can be told and no account be closed;"
-            " nothing was changed. Start it: docker compose up -d"
-        )
-    return containers
 
 
 def _ask(confirm: str | None, server_name: str, purpose: str) -> None:

@@ -152,6 +152,9 @@ def perform(retirement: Retirement) -> None:
 
 def _reopen(retirement: Retirement, error: BaseException) -> None:
     retirement.report("no account is closed: starting the server again ...")
-    engine.start(retirement.containers.bundle, retirement.settings.ports)
-    if isinstance(error, BundleError):
-        raise BundleError(f"{error.message} The server runs on as before.") from error
+    reason = error.message if isinstance(error, BundleError) else "Interrupted."
+    try:
+        engine.start(retirement.containers.bundle, retirement.settings.ports)
+    except BundleError as second:
+        raise BundleError(f"{reason} No account is closed, but: {second.message}") from error
+    raise BundleError(f"{reason} The server runs on as before.") from error
