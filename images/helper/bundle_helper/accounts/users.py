@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from .. import synapse
 from ..errors import HelperError
-from ..exchange import Answer, Request, ask
+from ..exchange import OK, Answer, Request, ask
 from ..settings.environment import Secret
 from ..settings.service_settings import parse_localpart
 from .registration import CHECK_USER, Account, check_password, create_account
@@ -132,7 +132,7 @@ class AccountSession:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self.ask(method, path, body)
-        if answer.status != HTTPStatus.OK:
+        if answer.status not in OK:
             # Only the code is shown: an error text may quote what was sent.
             raise UserError(
                 f"Synapse refused ({answer.status} {answer.errcode})."
