@@ -32,12 +32,14 @@ ENDING: Final = """\
 server_name: ending.test
 email: you@ending.test
 certificates: own-authority
+workers: federation
 """
 STAYING: Final = """\
 server_name: staying.test
 email: you@staying.test
 certificates: own-authority
 """
+SENDER: Final = "synapse-federation-sender"
 WORDS: Final = "will be shut down"
 PICTURE: Final = b"a picture of everyone"
 
@@ -87,7 +89,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stac
     """Two servers that reach each other, healthy."""
     mine, its = (tmp_path_factory.mktemp(name) for name in ("ending", "staying"))
     stacks = (
-        generate(mine, "ending", ENDING, override=trust(its), synapse=FEDERATION),
+        generate(
+            mine, "ending", ENDING, override=trust(its) + trust_sender(its), synapse=FEDERATION
+        ),
         generate(its, "staying", STAYING, override=trust(mine), synapse=FEDERATION),
     )
     network = f"test-retiring-{os.getpid()}"
@@ -106,11 +110,19 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Stac
         try_docker("network", "rm", network)
 
 
+def trust_sender(neighbor: Path) -> str:
+    """Return the override that shows the process which sends the authority of another bundle too."""
+    return trust(neighbor).splitlines()[0].replace("synapse:", f"{SENDER}:") + "\n"
+
+
 def join(stack: Stack, network: str) -> None:
     """Connect a running stack to a network in place of the internet; see test_federation."""
     names = (stack.server_name, stack.homeserver)
     aliases = [option for name in names for option in ("--alias", name)]
-    for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
+    services = {"apache": aliases, "synapse": [], "helper": []}
+    if stack.server_name == "ending.test":
+        services[SENDER] = []
+    for service, options in services.items():
         docker("network", "connect", *options, network, stack.container(service))
 
 

@@ -119,7 +119,8 @@ class AccountSession:
     settings: ServiceSettings
     user_id: str
     token: Secret
-    patience: float = 5
+    # An old machine may take long to make a room, or to close an account.
+    patience: float = 60
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         request = Request(
