@@ -16,8 +16,12 @@ from . import __version__
 
 _COMMANDS: Final = (
     *("init", "generate", "up", "update", "check", "drill", "rotate", "pack", "unpack"),
-    *("kubernetes", "tunnel", "cloudflare"),
+    *("kubernetes", "tunnel", "cloudflare", "retire"),
 )
+_GROUPS: Final = {
+    "cloudflare": "Set up tunnel, DNS and Worker at Cloudflare, or undo it.",
+    "retire": "End this server: announce the day, and when it has come, finish.",
+}
 
 
 class Program(click.Group):
@@ -31,10 +35,8 @@ class Program(click.Group):
         """Return a command from the module of its name."""
         if cmd_name not in _COMMANDS:
             return None
-        if cmd_name == "cloudflare":
-            return Cloudflare(
-                cmd_name, help="Set up tunnel, DNS and Worker at Cloudflare, or undo it."
-            )
+        if cmd_name in _GROUPS:
+            return CommandGroup(cmd_name, help=_GROUPS[cmd_name])
         module = importlib.import_module(f".commands.{cmd_name}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -69,18 +71,21 @@ def _has_directory() -> bool:
     return True
 
 
-class Cloudflare(click.Group):
-    """The commands of `cloudflare`; `--help` of the program does not import them."""
+class CommandGroup(click.Group):
+    """The commands of a group; `--help` of the program does not import them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        from .commands.cloudflare import COMMANDS
-
-        return list(COMMANDS)
+        """Return the names in the order of the module."""
+        return list(self._import())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        from .commands.cloudflare import COMMANDS
+        """Return a command from the module of the group's name."""
+        return self._import().get(cmd_name)
 
-        return COMMANDS.get(cmd_name)
+    def _import(self) -> dict[str, click.Command]:
+        module = importlib.import_module(f".commands.{self.name}", __package__)
+        commands: dict[str, click.Command] = module.COMMANDS
+        return commands
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,6 +17,7 @@ from . import (
     next_steps,
     output_directory,
     planning,
+    retirement_record,
     writing,
 )
 from .comparison import Action, FileChange
@@ -83,7 +84,11 @@ def rehearse(settings: Settings, bundle: Path, base: Path, given: Mapping[str, s
 
 
 def check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
-    """Raise SettingsError where a bundle may not be written to this directory."""
+    """Raise SettingsError where a bundle may not be written to this directory.
+
+    BundleError if its server was retired.
+    """
+    retirement_record.refuse_retired(bundle)
     output_directory.check_output(bundle, force=force)
     output_directory.check_neighbor(bundle, settings.project)
     output_directory.check_repository(bundle, settings.backup.repository)

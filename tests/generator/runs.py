@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import importlib
 import itertools
 import json
 import os
@@ -133,7 +134,7 @@ def read_tree(root: Path) -> Tree:
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
     from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
-    from synapse_bundle.commands import generate, rotate  # noqa: F401
+    from synapse_bundle.commands import generate, retire, rotate  # noqa: F401
     from synapse_bundle.credentials import authority  # noqa: F401
 
     gc.freeze()
@@ -185,7 +186,7 @@ def run(request: dict[str, Any]) -> int:
             **{key: request[key] for key in ("fault", "step", "events", "root") if key in request}
         )
     if "before_step" in request:
-        cut_off(request["before_step"])
+        cut_off(request["before_step"], request.get("steps_of", "synapse_bundle.rotation.steps"))
     try:
         cli.main(request["arguments"])
     except SystemExit as end:
@@ -195,10 +196,11 @@ def run(request: dict[str, Any]) -> int:
     return CRASH
 
 
-def cut_off(number: int) -> None:
-    """Kill the run before a step of a rotation, from 0; or, after the last one, before it is forgotten."""
-    from synapse_bundle.rotation import journal, steps
+def cut_off(number: int, steps_of: str) -> None:
+    """Kill the run before a step of a module, from 0; or, after a rotation's last, before it is forgotten."""
+    from synapse_bundle.rotation import journal
 
+    steps = importlib.import_module(steps_of)
     plain = steps.list_steps
 
     def die(*_: object) -> None:
@@ -211,7 +213,7 @@ def cut_off(number: int) -> None:
         if position + 1 == number:
             journal.delete = die  # type: ignore[assignment]
 
-    steps.list_steps = list_cut_off
+    steps.list_steps = list_cut_off  # type: ignore[attr-defined]
 
 
 def strike(fault: str, step: int, root: str, events: tuple[str, ...] = CHANGES) -> None:

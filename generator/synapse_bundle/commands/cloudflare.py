@@ -13,8 +13,7 @@ import click
 
 from .. import locking, pipeline
 from ..cloudflare import apply as apply_changes
-from ..cloudflare import destroy as destroy_all
-from ..cloudflare import local_secrets, output, permissions
+from ..cloudflare import destroy_run, output
 from ..cloudflare import state as state_file
 from ..cloudflare.api_token import VARIABLE, ask_token, read_token, read_token_file
 from ..cloudflare.apply_run import ApplyRun
@@ -22,13 +21,12 @@ from ..cloudflare.approval import ALL, Approval
 from ..cloudflare.changes import Condition
 from ..cloudflare.desired import require_desired
 from ..cloudflare.kinds.dns_token import TOKEN, write_advice
-from ..cloudflare.kinds.registry import FIXES, LEAVABLE, REPLACEABLE, require_entry
+from ..cloudflare.kinds.registry import FIXES, LEAVABLE, REPLACEABLE
 from ..cloudflare.plan import CloudflarePlan, open_plan
 from ..cloudflare.rehearsal import require_writable
-from ..cloudflare.removal import RemovalAction, RemovalContext
 from ..cloudflare.session import Session
 from ..credentials import file_names
-from ..errors import BundleError, SettingsError
+from ..errors import SettingsError
 from ..options import output_option, settings_option, yes_option
 from ..settings import loading
 
@@ -177,30 +175,16 @@ def _carry_out(planned: CloudflarePlan, bundle: Path, approval: Approval) -> dic
 @yes_option
 def destroy(bundle: Path, token_file: Path | None, *, yes: bool) -> None:
     """Delete everything that was created, and restore what was there before."""
-    if not state_file.read(bundle, require_entry):
+    if not destroy_run.has_anything(bundle):
         click.echo(f"{bundle} has nothing at Cloudflare; it does not contain {state_file.NAME}")
         return
-    session = _open_session(read_token(token_file))
+    token = read_token(token_file)
     with locking.lock(bundle):
-        # Another run may have changed it until the lock was held.
-        state = state_file.read(bundle, require_entry) or state_file.create("")
-        permissions.require(session, destroy_all.list_permissions(state))
-        token = local_secrets.read(bundle).token
-        context = RemovalContext(session=session, state=state, token=token)
-        planned = destroy_all.plan_removals(context)
-        _show(output.write_removals(planned))
+        run = destroy_run.open_run(bundle, token, _wait)
+        _show(run.write_plan())
         Approval(interactive=_is_terminal(), yes=yes).confirm("Do this now?")
         click.echo()
-        skipped = 0
-        for removal in destroy_all.destroy(context, planned, partial(state_file.write, bundle)):
-            _show(output.write_removals([removal]))
-            skipped += removal.action is RemovalAction.SKIP
-        if skipped:
-            raise BundleError(
-                f"{skipped} skipped, for the reason above; everything else is removed. Fix that and"
-                " run the command again"
-            )
-        state_file.delete(bundle)
+        run.carry_out(click.echo)
     click.echo(
         "\nDone. secrets/tunnel.json no longer works, nor does secrets/dns_token if it was created"
         "\nhere; the rest of the bundle is unchanged."
@@ -217,7 +201,11 @@ def _open(settings_path: Path | None, bundle: Path, token_file: Path | None) -> 
 
 def _open_session(token: str) -> Session:
     """Return a session that reports on standard error when it waits."""
-    return Session(token, report=lambda sentence: click.echo(f"{sentence} ...", err=True))
+    return Session(token, report=_wait)
+
+
+def _wait(sentence: str) -> None:
+    click.echo(f"{sentence} ...", err=True)
 
 
 def _is_terminal() -> bool:

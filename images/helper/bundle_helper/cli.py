@@ -15,6 +15,7 @@ from .backup.command_group import backup
 from .claim.claim_commands import claim
 from .cluster.wait_commands import wait
 from .interruption import end_when_asked
+from .retirement.retirement_commands import retire, shut
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
 from .settings.bootstrap_settings import BootstrapSettings
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim, user, wait]
+    context_settings={"help_option_names": ["-h", "--help"]},
+    commands=[backup, claim, retire, user, wait],
 )
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
+
+
+backup.add_command(shut, "retire")
 
 
 @backup.command("run")

@@ -245,3 +245,28 @@ def test_an_overtaken_copy_neither_moves_nor_makes_sets(old_machine: Machine) ->
     old_machine.succeed("backup", "move", "--undo")
     assert read(old_machine) == record
     assert old_machine.can_start
+
+
+def test_a_retired_server_neither_starts_nor_moves_nor_makes_sets(old_machine: Machine) -> None:
+    """Everything names its last set, and shutting it again changes nothing."""
+    old_machine.succeed("backup", "now")
+    name = old_machine.succeed("backup", "list").split()[0]
+    old_machine.succeed("backup", "retire", name)
+    before = old_machine.describe()
+    code, why = old_machine.start_server()
+    assert (code, "this server was retired on" in why) == (1, True)
+    assert f"docker compose run --rm restore {name}`" in why
+    for words in (["backup", "now"], ["backup", "move"], ["restore"]):
+        code, said = old_machine.run(*words)
+        assert (code, "this server was retired on" in said) == (1, True), said
+    old_machine.succeed("backup", "retire", name)
+    assert old_machine.describe() == before
+
+
+def test_a_server_that_moved_is_not_retired_here(old_machine: Machine) -> None:
+    """It lives on the other machine; the way back of its move stays open."""
+    old_machine.succeed("backup", "move")
+    before = old_machine.describe()
+    code, said = old_machine.run("backup", "retire")
+    assert (code, "so it does not end here" in said) == (1, True), said
+    assert old_machine.describe() == before

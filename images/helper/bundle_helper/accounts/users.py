@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from .. import synapse
 from ..errors import HelperError
-from ..exchange import Answer, Request, ask
+from ..exchange import OK, Answer, Request, ask
 from ..settings.environment import Secret
 from ..settings.service_settings import parse_localpart
 from .registration import CHECK_USER, Account, check_password, create_account
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..settings.service_settings import ServiceSettings
 
 _PAGE: Final = 1000
-_TEMPORARY: Final = "synapse-bundle-passing"
+TEMPORARY: Final = "synapse-bundle-passing"
 
 
 class UserError(HelperError):
@@ -85,7 +85,7 @@ def reset_administrator(settings: ServiceSettings, name: str) -> None:
 def _set_password(settings: ServiceSettings, localpart: str, password: Secret) -> None:
     user_id = f"@{localpart}:{settings.server_name}"
     path = f"/_synapse/admin/v2/users/{quote(user_id, safe='')}"
-    with _temporary_administrator(settings) as administrator:
+    with temporary_administrator(settings) as administrator:
         answer = administrator.ask("GET", path)
         if answer.status == HTTPStatus.NOT_FOUND or answer.json().get("deactivated"):
             raise UserError(
@@ -98,27 +98,29 @@ def _set_password(settings: ServiceSettings, localpart: str, password: Secret) -
 
 def find_users(settings: ServiceSettings) -> list[User]:
     """Return every account that can sign in, except the temporary administrator."""
-    found: list[dict[str, Any]] = []
-    with _temporary_administrator(settings) as administrator:
-        start = "0"
-        while start:
-            page = administrator.call(
-                "GET", f"/_synapse/admin/v2/users?guests=false&limit={_PAGE}&from={start}"
-            )
-            found += page["users"]
-            start = str(page.get("next_token", ""))
+    with temporary_administrator(settings) as administrator:
+        found = list_accounts(administrator, "guests=false")
     return [
         User(user_id=user["name"], admin=bool(user["admin"]), locked=bool(user.get("locked")))
         for user in found
-        if user["name"] != administrator.user_id
     ]
 
 
+def list_accounts(administrator: AccountSession, query: str) -> list[dict[str, Any]]:
+    """Return what Synapse says of each account that `query` asks for, but not of the administrator."""
+    found = administrator.collect(f"/_synapse/admin/v2/users?{query}", "users")
+    return [user for user in found if user["name"] != administrator.user_id]
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Administrator:
+class AccountSession:
+    """What an account asks Synapse for; `patience` is how many seconds an answer may take."""
+
     settings: ServiceSettings
     user_id: str
     token: Secret
+    # An old machine may take long to make a room, or to close an account.
+    patience: float = 60
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         request = Request(
@@ -127,11 +129,11 @@ class _Administrator:
             headers={"Authorization": f"Bearer {self.token.reveal()}"},
             body=json.dumps(body).encode() if body is not None else b"",
         )
-        return ask(synapse.endpoint(self.settings), request)
+        return ask(synapse.endpoint(self.settings), request, self.patience)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self.ask(method, path, body)
-        if answer.status != HTTPStatus.OK:
+        if answer.status not in OK:
             # Only the code is shown: an error text may quote what was sent.
             raise UserError(
                 f"Synapse refused ({answer.status} {answer.errcode})."
@@ -139,17 +141,27 @@ class _Administrator:
             )
         return answer.json()
 
+    def collect(self, path: str, key: str) -> list[dict[str, Any]]:
+        """Return what every page of a list in the admin API has under `key`."""
+        found: list[dict[str, Any]] = []
+        joint, start = "&" if "?" in path else "?", "0"
+        while start:
+            page = self.call("GET", f"{path}{joint}limit={_PAGE}&from={start}")
+            found += page[key]
+            start = str(page.get("next_token", ""))
+        return found
+
 
 @contextmanager
-def _temporary_administrator(settings: ServiceSettings) -> Iterator[_Administrator]:
+def temporary_administrator(settings: ServiceSettings) -> Iterator[AccountSession]:
     """Be an administrator until the block ends; the account is then closed for good."""
-    name = f"{_TEMPORARY}-{secrets.token_hex(8)}"
+    name = f"{TEMPORARY}-{secrets.token_hex(8)}"
     account = Account(localpart=name, password=_generate_password(), admin=True)
     answer = create_account(settings, account, sign_in=True)
     token = answer and answer.json().get("access_token")
     if not isinstance(token, str):
         raise UserError("Synapse did not open a session. See `docker compose logs synapse`.")
-    administrator = _Administrator(
+    administrator = AccountSession(
         settings=settings, user_id=f"@{name}:{settings.server_name}", token=Secret(token)
     )
     try:

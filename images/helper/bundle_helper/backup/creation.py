@@ -16,6 +16,7 @@ from .. import locks, storage
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
 from ..database.overtaking import OvertakenError
+from ..database.retired import refuse_retired
 from ..errors import HelperError
 from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
 from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, SetManifest
@@ -121,6 +122,7 @@ def _require_whole(
             " `docker compose run --rm restore` again"
         )
     # A set of a fenced server would be newer than its last one, and be what `restore` takes.
+    refuse_retired(record)
     if record.moved is not None and kind != "final":
         raise HelperError(
             "this server has moved to another machine, so there is nothing to back up. The way"

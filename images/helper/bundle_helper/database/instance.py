@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import HelperError
+from .retired import refuse_retired
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,10 +38,14 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made."""
+    """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made.
+
+    `retired`: it goes nowhere, and `set` is its last one, "" if none was wanted.
+    """
 
     time: str
     set: str
+    retired: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,7 @@ def _refuse_unusable(record: InstanceRecord) -> None:
             " Nothing was changed. Run `docker compose run --rm restore` again,"
             " then `docker compose up -d`."
         )
+    refuse_retired(record)
     if record.moved:
         raise HelperError(
             f"this server moved to another machine on {record.moved.time}. Nothing was changed. If it"

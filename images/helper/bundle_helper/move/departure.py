@@ -16,6 +16,7 @@ from ..backup.sets import list_sets
 from ..database import convergence, fence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import Moved
+from ..database.retired import refuse_retired
 from ..errors import HelperError
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) 
     database = settings.database
     repository = Repository(settings)
     with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
-        is_shut = fence.require_record(superuser, database).moved is not None
+        found = fence.require_record(superuser, database)
+        refuse_retired(found)
+        is_shut = found.moved is not None
     if not is_shut:
         tell("making a set while the server runs")
         perform(settings, "manual", tell)

@@ -19,6 +19,7 @@ from ..backup.repository_errors import (
 from ..backup.restic import Restic
 from ..database.catalog import read_database
 from ..database.fence import count_sessions
+from ..database.retired import refuse_retired
 from ..errors import HelperError
 from .dump_stream import stream_dump
 from .loading import connect_to_data
@@ -83,6 +84,7 @@ def require_empty(
 ) -> None:
     """HelperError if there is anything that a restore would replace."""
     if record is not None and record.moved is not None:
+        refuse_retired(record)
         raise HelperError(
             f"this server moved away from here on {record.moved.time}, and its data is still here."
             " Nothing was changed. To start it here again, as long as nobody has restored it elsewhere:"

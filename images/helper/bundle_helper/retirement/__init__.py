@@ -1,0 +1,1 @@
+"""The end of a server: people are told, accounts closed, other servers told, and nothing starts again."""
