@@ -15,9 +15,11 @@ import click
 from . import __version__
 
 _COMMANDS: Final = (
-    *("init", "generate", "up", "check", "drill", "rotate", "pack", "unpack", "kubernetes"),
-    *("tunnel", "cloudflare"),
+    *("init", "generate", "up", "check", "drill", "rotate", "pack", "unpack", "import"),
+    *("kubernetes", "tunnel", "cloudflare"),
 )
+# Where a command's name is a word of Python's.
+_MODULES: Final = {"import": "import_server"}
 
 
 class Program(click.Group):
@@ -35,8 +37,9 @@ class Program(click.Group):
             return Cloudflare(
                 cmd_name, help="Set up tunnel, DNS and Worker at Cloudflare, or undo it."
             )
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
-        command: click.Command = getattr(module, cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f".commands.{name}", __package__)
+        command: click.Command = getattr(module, name)
         return command
 
     def main(self, *arguments: Any, **options: Any) -> Any:

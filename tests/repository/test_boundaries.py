@@ -32,13 +32,23 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
-    "subprocess": {"engine", "image_transfer", "drill_project", "rotation.bundle_containers"},
+    "subprocess": {"engine", "image_transfer", "rotation.bundle_containers"}
+    | {"drill_project", "import_project"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
         for name in (
-            *("check", "drill", "generate", "init", "kubernetes", "pack", "rotate", "tunnel"),
-            *("unpack", "up"),
+            *(
+                "check",
+                "drill",
+                "generate",
+                "import_server",
+                "init",
+                "kubernetes",
+                "pack",
+                "rotate",
+            ),
+            *("tunnel", "unpack", "up"),
         )
     },
     "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"}

@@ -14,6 +14,7 @@ from .accounts.account_commands import user
 from .backup.command_group import backup
 from .claim.claim_commands import claim
 from .cluster.wait_commands import wait
+from .foreign.import_commands import import_group
 from .interruption import end_when_asked
 from .service import supervisor
 from .settings.backup_settings import BackupSettings
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"]}, commands=[backup, claim, user, wait]
+    context_settings={"help_option_names": ["-h", "--help"]},
+    commands=[backup, claim, user, wait, import_group],
 )
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""

@@ -31,7 +31,7 @@ _BESIDE: Final = "public"
 _INSIDE: Final = "synapse_bundle"
 _COLUMNS: Final = (
     *("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text"),
-    "overtaken text",
+    *("overtaken text", "importing text"),
 )
 
 
@@ -54,6 +54,8 @@ class InstanceRecord:
     restoring: str | None = None
     # When another copy was found to have claimed the server's name (ISO 8601, UTC).
     overtaken: str | None = None
+    # The server that is being imported.
+    importing: str | None = None
 
     @property
     def hash(self) -> str:
@@ -104,6 +106,11 @@ def _refuse_unusable(record: InstanceRecord) -> None:
             f"a restore of the set {record.restoring} was interrupted, so the data here is not whole."
             " Nothing was changed. Run `docker compose run --rm restore` again,"
             " then `docker compose up -d`."
+        )
+    if record.importing:
+        raise HelperError(
+            "an import was interrupted, so the data here is not whole. Nothing was changed. Run the same"
+            " `synapse-bundle import` again, which begins anew."
         )
     if record.moved:
         raise HelperError(
@@ -207,6 +214,7 @@ def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord 
         moved=Moved(**json.loads(values["moved"])) if values.get("moved") else None,
         restoring=values.get("restoring"),
         overtaken=values.get("overtaken"),
+        importing=values.get("importing"),
     )
 
 
@@ -224,11 +232,14 @@ def write_record(superuser: psycopg.Connection, database: str, record: InstanceR
         for column in _COLUMNS:
             superuser.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
         superuser.execute(
-            f"INSERT INTO {table} (database, id, epoch, moved, restoring, overtaken)"  # noqa: S608
-            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
-            " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring,"
-            " overtaken = excluded.overtaken",
-            (database, record.id, record.epoch, moved, record.restoring, record.overtaken),
+            f"INSERT INTO {table} (database, id, epoch, moved, restoring,"  # noqa: S608
+            " overtaken, importing) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE"
+            " SET (id, epoch, moved, restoring, overtaken, importing) = ROW(excluded.id, excluded.epoch,"
+            " excluded.moved, excluded.restoring, excluded.overtaken, excluded.importing)",
+            (
+                *(database, record.id, record.epoch, moved),
+                *(record.restoring, record.overtaken, record.importing),
+            ),
         )
 
 
