@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
 from . import engine
@@ -115,7 +115,10 @@ def describe(source: Source, label: str) -> dict[str, Any]:
     }
     copy = {"type": "volume", "source": "backup", "target": BACKUP.state}
     helper = {"entrypoint": ["bundle-helper", "import"], "environment": environment}
-    synapse = {"entrypoint": ["python3", "-m"], "command": [], "volumes": [copy]}
+    # Nowhere else may its user write, and SQLite sorts in files.
+    sorting = {"SQLITE_TMPDIR": str(PurePosixPath(IMPORT.copy).parent)}
+    program = {"entrypoint": ["python3", "-m"], "command": []}
+    synapse = {**program, "environment": sorting, "volumes": [copy]}
     services = {
         "restore": {**service, **helper, "volumes": mounts},
         "synapse": {**service, **synapse},
