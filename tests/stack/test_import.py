@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -124,7 +125,9 @@ class OldServer:
             assert isinstance(created, RoomCreateResponse), created
             self.room = created.room_id
             assert isinstance(await bob.join(self.room), JoinResponse)
-            sent, _ = await alice.upload(lambda *_: FILE, "application/octet-stream", "a file")
+            sent, _ = await alice.upload(
+                io.BytesIO(FILE), "application/octet-stream", "a file", filesize=len(FILE)
+            )
             assert isinstance(sent, UploadResponse), sent
             self.uri = sent.content_uri
             for number in range(MESSAGES // 2):
