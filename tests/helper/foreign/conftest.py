@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from signedjson.key import generate_signing_key, write_signing_keys
 
 from bundle_helper.foreign.inspection import Inspection, inspect
 from bundle_helper.settings.import_settings import ImportSettings
+from tests.helper.conftest import PostgresServer
 from tests.helper.machines import name_environment, write_secrets
+from tests.support.engine import try_docker
+from tests.support.waiting import wait_for
 
 NAME = "example.org"
 # The tables that an import looks at, as Synapse has them in SQLite.
@@ -36,6 +40,20 @@ def write_key(path: Path, version: str) -> str:
     with path.open("w") as file:
         write_signing_keys(file, [generate_signing_key(version)])
     return path.read_text().strip()
+
+
+def connect(server: PostgresServer, database: str = "postgres") -> psycopg.Connection:
+    """Connect as the superuser, once the server answers: it has just been started."""
+    probe = ("exec", server.container, "pg_isready", "--quiet", "--host=127.0.0.1")
+    wait_for(lambda: not try_docker(*probe).returncode, "PostgreSQL answers")
+    return psycopg.connect(
+        host=server.host,
+        port=server.port,
+        user="postgres",
+        password=server.password,
+        dbname=database,
+        autocommit=True,
+    )
 
 
 @dataclass(kw_only=True)
