@@ -10,6 +10,10 @@ NAME ?=
 ON ?=
 UNDO ?=
 AUTOMATIC ?=
+FROM ?=
+VOLUME ?=
+DATABASE ?=
+DRY ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +21,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up update check backup sets card drill restore move rotate retire pack unpack test lint format bench golden lock images releases routes release clean
+.PHONY: help init generate cloudflare up update check backup sets card drill restore move rotate retire pack unpack import test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -71,6 +75,9 @@ pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bund
 
 unpack: $(VENV)/project ## Unpack that file here, without a registry (FILE=bundle.tar)
 	@$(BIN)/synapse-bundle unpack "$(FILE)" --output "$(OUTPUT)"
+
+import: $(VENV)/project ## Make another Synapse this server (FROM=folder or VOLUME=name, DATABASE=dump, DRY=yes)
+	@$(BIN)/synapse-bundle import $(if $(FROM),"$(FROM)") $(if $(VOLUME),--volume "$(VOLUME)") $(if $(DATABASE),--database "$(DATABASE)") $(if $(DRY),--dry-run) $(OPTIONS)
 
 # Three at a time, because most of them wait; a file stays in one process and shares its stack.
 test: $(VENV)/developer ## Run every test this machine can run

@@ -16,12 +16,14 @@ from . import __version__
 
 _COMMANDS: Final = (
     *("init", "generate", "up", "update", "check", "drill", "rotate", "pack", "unpack"),
-    *("kubernetes", "tunnel", "cloudflare", "retire"),
+    *("import", "kubernetes", "tunnel", "cloudflare", "retire"),
 )
 _GROUPS: Final = {
     "cloudflare": "Set up tunnel, DNS and Worker at Cloudflare, or undo it.",
     "retire": "End this server: announce the day, and when it has come, finish.",
 }
+# Where a command's name is a word of Python's.
+_MODULES: Final = {"import": "import_server"}
 
 
 class Program(click.Group):
@@ -37,8 +39,9 @@ class Program(click.Group):
             return None
         if cmd_name in _GROUPS:
             return CommandGroup(cmd_name, help=_GROUPS[cmd_name])
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
-        command: click.Command = getattr(module, cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f".commands.{name}", __package__)
+        command: click.Command = getattr(module, name)
         return command
 
     def main(self, *arguments: Any, **options: Any) -> Any:

@@ -33,9 +33,9 @@ _NO_ANSWER: Final = 124
 _INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
 
 
-def open_client(bundle: Path) -> DockerClient:
-    """Return a client for a bundle's own project, with the operator's overrides."""
-    files = [bundle / "compose.yaml", bundle / "compose.override.yaml"]
+def open_client(bundle: Path, *more: Path) -> DockerClient:
+    """Return a client for a bundle's own project, with the operator's overrides, and `more` over them."""
+    files = [bundle / "compose.yaml", bundle / "compose.override.yaml", *more]
     return DockerClient(compose_files=[f for f in files if f.exists()])
 
 

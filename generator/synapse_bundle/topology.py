@@ -97,6 +97,15 @@ class Backup(Service):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Import:
+    """Where the containers of an import have the other server's folder, its dump, and a copy of its SQLite."""
+
+    source: str
+    dump: str
+    copy: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Apache(Service):
     """The reverse proxy; `health_port` answers inside the container only.
 
@@ -202,6 +211,7 @@ BACKUP: Final = Backup(
     repository="/repository",
     drill_file=f"{HELPER.report}/drill.json",
 )
+IMPORT: Final = Import(source="/source", dump="/dump", copy=f"{BACKUP.state}/import/homeserver.db")
 APACHE: Final = Apache(
     host="apache",
     uid=33,

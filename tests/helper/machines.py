@@ -331,7 +331,25 @@ def make_machine(
     database = f"synapse_{secrets.token_hex(4)}"
     folder = directory / "bundle" / "secrets"
     (folder / "postgres_password").write_text(server.password + "\n")
-    environ = {
+    environ = name_environment(database)
+    if copy_of is None:
+        environ["VERIFY_KEY"] = write_secrets(folder)
+    else:
+        environ["VERIFY_KEY"] = copy_of.environ["VERIFY_KEY"]
+        for name in ("synapse_database_password", "backup_password", "signing.key", "instance"):
+            (folder / name).write_bytes((copy_of.folder / "secrets" / name).read_bytes())
+    return Machine(
+        directory=directory,
+        repository=repository,
+        server=server,
+        database=database,
+        environ=environ,
+    )
+
+
+def name_environment(database: str) -> dict[str, str]:
+    """Return the environment of the `backup` container; its database and role have one name."""
+    return {
         "SERVER_NAME": "example.org",
         "PRODUCT_VERSION": "0.2.0",
         "IMAGES": "postgres=postgres:17-trixie synapse=matrixdotorg/synapse:v1",
@@ -363,19 +381,6 @@ def make_machine(
         "BACKUP_DRILL": "none",
         "BACKUP_EXCLUDE": "none",
     }
-    if copy_of is None:
-        environ["VERIFY_KEY"] = write_secrets(folder)
-    else:
-        environ["VERIFY_KEY"] = copy_of.environ["VERIFY_KEY"]
-        for name in ("synapse_database_password", "backup_password", "signing.key", "instance"):
-            (folder / name).write_bytes((copy_of.folder / "secrets" / name).read_bytes())
-    return Machine(
-        directory=directory,
-        repository=repository,
-        server=server,
-        database=database,
-        environ=environ,
-    )
 
 
 def write_secrets(folder: Path) -> str:

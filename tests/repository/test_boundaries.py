@@ -32,14 +32,14 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
-    "subprocess": {"engine", "image_transfer", "drill_project"}
+    "subprocess": {"engine", "image_transfer", "drill_project", "import_project"}
     | {"rotation.bundle_containers", "retirement.server_containers", "updating.update_engine"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
         for name in (
-            *("check", "drill", "generate", "init", "kubernetes", "pack", "rotate", "tunnel"),
-            *("retire", "unpack", "up", "update"),
+            *("check", "drill", "generate", "import_server", "init", "kubernetes", "pack"),
+            *("retire", "rotate", "tunnel", "unpack", "up", "update"),
         )
     },
     "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"}

@@ -11,6 +11,8 @@ INSTANCE: Final = "instance"
 SIGNING_KEY: Final = "signing.key"
 # The public halves of earlier ones, which other servers need for what those signed.
 OLD_SIGNING_KEYS: Final = "old_signing_keys"
+# Of a server that was imported: part of the hash of each of its passwords.
+PASSWORD_PEPPER: Final = "password_pepper"  # noqa: S105  # the name of a file
 # Of the bundle's own PostgreSQL.
 SUPERUSER_PASSWORD: Final = "postgres_password"  # noqa: S105  # the name of a file
 # Of Synapse's role, where the bundle or an operator in a cluster makes it.

@@ -15,6 +15,7 @@ from .file_names import (
     BACKUP_PASSWORD,
     INSTANCE,
     OLD_SIGNING_KEYS,
+    PASSWORD_PEPPER,
     REGISTRATION,
     REPLICATION,
     ROLE_PASSWORD,
@@ -70,6 +71,11 @@ def _check_instance(value: str) -> str:
     )
 
 
+def _check_pepper(value: str) -> str:
+    """Return what is wrong with a pepper, or an empty string; an empty one is none."""
+    return "" if value.isprintable() else "must be one line; restore it from a backup"
+
+
 WORKER_MAKERS: Final[dict[str, Callable[[], str]]] = {
     REPLICATION: _make_token,
     VALKEY: _make_token,
@@ -89,6 +95,7 @@ CHECKS: Final[dict[str, Callable[[str], str]]] = {
     **dict.fromkeys(MAKERS | WORKER_MAKERS, _check_token),
     SIGNING_KEY: signing_keys.check,
     OLD_SIGNING_KEYS: signing_keys.check_old,
+    PASSWORD_PEPPER: _check_pepper,
     INSTANCE: _check_instance,
     AUTHORITY_KEY: _check_pem,
     AUTHORITY_CERTIFICATE: _check_pem,

@@ -14,6 +14,7 @@ from .accounts.account_commands import user
 from .backup.command_group import backup
 from .claim.claim_commands import claim
 from .cluster.wait_commands import wait
+from .foreign.import_commands import import_group
 from .interruption import end_when_asked
 from .retirement.retirement_commands import retire, shut
 from .service import supervisor
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[backup, claim, retire, user, wait],
+    commands=[backup, claim, import_group, retire, user, wait],
 )
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..settings.backup_settings import BackupSettings
+    from ..settings.environment import Secret
 
 
 # Milliseconds: longer than any change of a table that finds it free.
@@ -112,13 +113,18 @@ def prepare_dump(settings: BackupSettings, frozen: Frozen, *, one_time_keys: boo
     return Producer(arguments, environment)
 
 
-def prepare_client(settings: BackupSettings) -> dict[str, str]:
-    """Write the file with the superuser's password, and return the environment of PostgreSQL's programs."""
+def prepare_client(
+    settings: BackupSettings, user: str = SUPERUSER, password: Secret | None = None
+) -> dict[str, str]:
+    """Write the file with a user's password, and return the environment of PostgreSQL's programs.
+
+    Without a user it is the superuser.
+    """
     # In a cluster a backup and a drill may run in one container, each with a server of its own.
     passwords = settings.runtime_directory / f"pgpass-{os.getpid()}"
-    password = settings.database.superuser_password.reveal()
-    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-    storage.replace(passwords, f"*:*:*:{SUPERUSER}:{escaped}\n".encode(), 0o600)
+    secret = (password or settings.database.superuser_password).reveal()
+    escaped = secret.replace("\\", "\\\\").replace(":", "\\:")
+    storage.replace(passwords, f"*:*:*:{user}:{escaped}\n".encode(), 0o600)
     return {"PATH": os.environ["PATH"], "PGPASSFILE": str(passwords)}
 
 

@@ -97,6 +97,10 @@ def require_record(superuser: psycopg.Connection, settings: DatabaseSettings) ->
             f"a restore of the set {record.restoring} was interrupted. Nothing was changed."
             " Run `docker compose run --rm restore` again first."
         )
+    if record.importing:
+        raise HelperError(
+            "an import was interrupted. Nothing was changed. Run the same `synapse-bundle import` again first."
+        )
     return record
 
 

@@ -32,7 +32,7 @@ _BESIDE: Final = "public"
 _INSIDE: Final = "synapse_bundle"
 _COLUMNS: Final = (
     *("epoch bigint NOT NULL DEFAULT 1", "moved text", "restoring text"),
-    "overtaken text",
+    *("overtaken text", "importing text"),
 )
 
 
@@ -59,6 +59,8 @@ class InstanceRecord:
     restoring: str | None = None
     # When another copy was found to have claimed the server's name (ISO 8601, UTC).
     overtaken: str | None = None
+    # The server that is being imported.
+    importing: str | None = None
 
     @property
     def hash(self) -> str:
@@ -111,6 +113,11 @@ def _refuse_unusable(record: InstanceRecord) -> None:
             " then `docker compose up -d`."
         )
     refuse_retired(record)
+    if record.importing:
+        raise HelperError(
+            "an import was interrupted, so the data here is not whole. Nothing was changed. Run the same"
+            " `synapse-bundle import` again, which begins anew."
+        )
     if record.moved:
         raise HelperError(
             f"this server moved to another machine on {record.moved.time}. Nothing was changed. If it"
@@ -213,6 +220,7 @@ def read_record(superuser: psycopg.Connection, database: str) -> InstanceRecord 
         moved=Moved(**json.loads(values["moved"])) if values.get("moved") else None,
         restoring=values.get("restoring"),
         overtaken=values.get("overtaken"),
+        importing=values.get("importing"),
     )
 
 
@@ -230,11 +238,14 @@ def write_record(superuser: psycopg.Connection, database: str, record: InstanceR
         for column in _COLUMNS:
             superuser.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}")
         superuser.execute(
-            f"INSERT INTO {table} (database, id, epoch, moved, restoring, overtaken)"  # noqa: S608
-            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE SET id = excluded.id,"
-            " epoch = excluded.epoch, moved = excluded.moved, restoring = excluded.restoring,"
-            " overtaken = excluded.overtaken",
-            (database, record.id, record.epoch, moved, record.restoring, record.overtaken),
+            f"INSERT INTO {table} (database, id, epoch, moved, restoring,"  # noqa: S608
+            " overtaken, importing) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (database) DO UPDATE"
+            " SET (id, epoch, moved, restoring, overtaken, importing) = ROW(excluded.id, excluded.epoch,"
+            " excluded.moved, excluded.restoring, excluded.overtaken, excluded.importing)",
+            (
+                *(database, record.id, record.epoch, moved),
+                *(record.restoring, record.overtaken, record.importing),
+            ),
         )
 
 

@@ -32,7 +32,7 @@ def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> 
     settings = repository.settings
     directory = settings.media_directory
     try:
-        _empty(directory)
+        empty_directory(directory)
         repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
         # The machine where the set was made may have used other numbers; without root they are this user's.
         if os.geteuid() == 0:
@@ -76,7 +76,8 @@ def measure_tree(directory: Path) -> int:
     return sum(path.lstat().st_blocks * 512 for path in _walk(directory))
 
 
-def _empty(directory: Path) -> None:
+def empty_directory(directory: Path) -> None:
+    """Delete everything in a directory; OSError passes through."""
     for path in directory.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

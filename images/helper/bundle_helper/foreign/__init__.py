@@ -1,0 +1,1 @@
+"""A Synapse that no bundle made, and how it becomes this one."""
