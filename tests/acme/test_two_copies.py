@@ -84,8 +84,10 @@ def test_a_clone_takes_over_and_the_first_stands_down(first: ClaimedBundle, tmp_
         first.stand_down()
         wait_for(lambda: first.stack.health("helper") == "unhealthy", "its helper says so")
         assert len(first.find_records()) == 1
-        log = first.stack.compose("logs", "cloudflared").stdout
-        assert "withdrawn or exchanged" in log
+        wait_for(
+            lambda: "withdrawn or exchanged" in first.stack.compose("logs", "cloudflared").stdout,
+            "its tunnel says why it ends",
+        )
         wait_for(lambda: not first.is_open(), "its database is shut")
         # A start of the bundle leaves it so.
         first.up()

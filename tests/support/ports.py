@@ -10,12 +10,13 @@ from typing import Final
 
 
 def choose_ports(worker: str) -> Iterator[int]:
-    """Return the ports of one of the processes that pytest-xdist starts (gw0, gw1, …), or of all.
+    """Return the ports of one of the processes that pytest-xdist starts (gw0, gw1, …), or of a lone one.
 
     They are below those that the kernel gives to connections, so that none of these takes one
     before its server has started.
     """
-    first = 20000 + 1000 * (int(worker.removeprefix("gw") or 0) % 12)
+    number = 1 + int(worker.removeprefix("gw")) % 11 if worker else 0
+    first = 20000 + 1000 * number
     return iter(range(first, first + 1000))
 
 
