@@ -33,7 +33,7 @@ OWNERS = {
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
     "subprocess": {"engine", "image_transfer", "drill_project", "rotation.bundle_containers"}
-    | {"updating.update_engine"},
+    | {"updating.compose_commands", "updating.update_engine"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
