@@ -111,7 +111,12 @@ def test_a_timer_installs_only_security_and_once(place: Place) -> None:
     assert "No security update is out." in place.type("--automatic").output
     assert "start" not in place.world.calls
     with place.change() as world:
-        world.holes = HOLE
+        world.holes = {**HOLE, "PostgreSQL": ""}
+        registry, world.registry = world.registry, {}
+    # A night without a registry is not what it was tried for.
+    assert "cannot be pulled" in place.type("--automatic").output
+    with place.change() as world:
+        world.registry = registry
     done = place.type("--automatic")
     assert (done.exit_code, "The update stands." in done.output) == (0, True), done.output
     assert "was tried for this already" in place.type("--automatic").output

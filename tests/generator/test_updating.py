@@ -82,12 +82,13 @@ def test_an_image_that_is_wrong_goes_by_itself(
 
 
 def test_what_was_wrong_before_is_no_reason_to_go_back(place: Place) -> None:
-    """A red row and a traceback that the old image had too."""
+    """A red row and a traceback that the old image had too, or a row that it was not asked for."""
     wrong = {"red": ["backup"], "log": TRACE}
     with place.change() as world:
         world.manners[world.named[OLD]] = wrong
-    place.release("v1.164.0", **wrong)
+    place.release("v1.164.0", red=["backup", "asked for the first time"], log=TRACE)
     assert place.update()
+    assert "note: asked for the first time: is red" in place.said
 
 
 def test_data_goes_back_where_the_old_image_cannot_read_it(place: Place) -> None:

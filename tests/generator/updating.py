@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -190,17 +190,22 @@ class RecordingEngine(UpdateEngine):
         with self.change(f"stop {' '.join(services)}") as world:
             world.stopped = list(services)
 
-    def check(self) -> Mapping[str, str] | None:
+    def check(self) -> dict[str, str] | None:
         world = self.read()
         self.pass_moment()
-        return dict.fromkeys(world.behave(world.containers["synapse"])["red"], "is red")
+        manners = world.behave(world.containers["synapse"])
+        rows = dict.fromkeys(["backup", "sign in"], "")
+        return rows | dict.fromkeys(manners["red"], "is red")
 
-    def find_holes(self) -> Mapping[str, str] | None:
+    def find_holes(self) -> dict[str, str] | None:
         return self.read().holes
 
-    def read_log(self, services: Iterable[str], since: datetime | None) -> str:  # noqa: ARG002
+    def read_log(self, services: Iterable[str]) -> str:  # noqa: ARG002
         world = self.read()
         return str(world.behave(world.containers["synapse"])["log"])
+
+    def read_recent_log(self, services: Iterable[str]) -> str:
+        return self.read_log(services)
 
     def read_schema(self, image: str) -> SchemaVersions | None:
         newest, compatible = self.read().behave(image)["schema"]

@@ -33,7 +33,8 @@ OWNERS = {
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
     "subprocess": {"engine", "image_transfer", "drill_project", "import_project"}
-    | {"rotation.bundle_containers", "retirement.server_containers", "updating.update_engine"},
+    | {"rotation.bundle_containers", "retirement.server_containers"}
+    | {"updating.compose_commands", "updating.update_engine"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"

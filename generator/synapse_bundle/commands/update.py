@@ -99,8 +99,9 @@ def _is_due(settings: Settings) -> bool:
 
 
 def _has_reason(run: Update) -> bool:
-    """Tell whether the list names something unsafe that no update was tried for, and note that it is."""
-    holes = {**(run.engine.find_holes() or {})}
+    """Tell whether the list names something unsafe that no update was tried for."""
+    rows = run.engine.find_holes() or {}
+    holes = {name: detail for name, detail in rows.items() if detail}
     # That the list itself is missing or old is told, and is no update.
     holes.pop(timing.LIST, None)
     attempt = timing.name_attempt(holes, read_compose(run.prepare()))
@@ -111,7 +112,7 @@ def _has_reason(run: Update) -> bool:
         return False
     for hole in holes.values():
         click.echo(hole)
-    run.settle(tried=attempt)
+    run.attempt = attempt
     return True
 
 

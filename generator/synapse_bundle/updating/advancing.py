@@ -54,7 +54,7 @@ def begin(update: Update, set_name: str | None) -> UpdateJournal:
     old = {**found, **{name: running[name] for name in needs.references if name in running}}
     synapse = old.get(name_synapse_image(present))
     schema = engine.read_schema(synapse) if synapse else None
-    failed, log = engine.check(), engine.read_log(list_synapse(present), None)
+    rows, log = engine.check(), engine.read_recent_log(list_synapse(present))
     return UpdateJournal(
         began=update.now(),
         images=old,
@@ -63,7 +63,7 @@ def begin(update: Update, set_name: str | None) -> UpdateJournal:
         ),
         set_name=set_name,
         schema=schema.newest if schema else None,
-        red=tuple(sorted(failed or ())),
+        held=None if rows is None else tuple(name for name, fault in rows.items() if not fault),
         tracebacks=tuple(sorted(synapse_log.list_tracebacks(log))),
     )
 
@@ -120,6 +120,8 @@ def _judge(update: Update) -> None:
 
 
 def _start(update: Update) -> None:
+    if update.attempt:
+        update.settle(tried=update.attempt)
     # A run that was cut off here has started it already.
     update.note(started=update.journal.started or update.now())
     before = update.now()

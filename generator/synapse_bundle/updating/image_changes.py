@@ -78,9 +78,7 @@ def write_changes(before: Model, after: Model, *, offline: bool) -> Iterator[str
             yield f"{title}: {reference} (new)"
         else:
             yield f"{title}: {reference} ({'as it is here' if offline else 'pulled again'})"
-    titles = {
-        reference.rpartition(":")[0].rpartition("/")[2]: reference for reference in needs.built
-    }
+    titles = dict.fromkeys(each.rpartition("/")[2].partition(":")[0] for each in needs.built)
     how = "as they are here" if offline else "built anew, with today's packages"
     if titles:
         yield f"{', '.join(titles)}: {how}"

@@ -22,7 +22,7 @@ def prove(update: Update) -> None:
         rows = "; ".join(f"{name}: {detail}" for name, detail in broken.items())
         raise BundleError(f"The check failed, and did not before: {rows}")
     services = list_synapse(update.engine.read_present())
-    log = update.engine.read_log(services, update.journal.started)
+    log = update.engine.read_log(services)
     if marks := synapse_log.find_marks(log):
         raise BundleError(f"Synapse's log says that its data is wrong: {marks[0]}")
     if new := synapse_log.list_tracebacks(log) - set(update.journal.tracebacks):
@@ -32,18 +32,27 @@ def prove(update: Update) -> None:
 
 
 def _check_patiently(update: Update) -> dict[str, str]:
-    """Return the rows that fail each time, and did not before the update."""
+    """Return the rows that fail each time, and held before the update."""
     broken: dict[str, str] = {}
     for attempt in range(_CHECKS):
         if attempt:
             update.report("the check failed; once more ...")
-        broken = _find_broken(update.engine.check(), update.journal)
+        rows = update.engine.check()
+        broken = find_broken(rows, update.journal)
         if not broken:
+            for name, detail in (rows or {}).items():
+                if detail:
+                    update.report(f"note: {name}: {detail}")
             break
     return broken
 
 
-def _find_broken(failed: Mapping[str, str] | None, journal: UpdateJournal) -> dict[str, str]:
-    if failed is None:
+def find_broken(rows: Mapping[str, str] | None, journal: UpdateJournal) -> dict[str, str]:
+    """Return the rows of a check that held before an update and fail now.
+
+    One that a newer version asks for the first time is no reason to go back.
+    """
+    if rows is None:
         return {"check": "it did not run"}
-    return {name: detail for name, detail in failed.items() if name not in journal.red}
+    held = rows if journal.held is None else journal.held
+    return {name: detail for name, detail in rows.items() if detail and name in held}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .. import topology
 from ..database_place import runs_database
 from ..errors import BundleError
-from . import kept_images, old_files, way_back
+from . import kept_images, old_files, proof, way_back
 from .image_changes import list_needs, list_synapse
 from .update import Update
 
@@ -92,13 +92,12 @@ def _start(update: Update) -> None:
 
 def _check(update: Update) -> None:
     """Say what the check finds; there is nowhere else to go."""
-    failed = update.engine.check()
-    if failed is None:
-        update.report("The check did not run; look at: docker compose ps")
-        return
-    for name, detail in failed.items():
-        known = " (as before the update)" if name in update.journal.red else ""
-        update.report(f"FAILED  {name}: {detail}{known}")
+    rows = update.engine.check()
+    broken = proof.find_broken(rows, update.journal)
+    for name, detail in (rows or broken).items():
+        if detail:
+            known = "" if name in broken else " (as before the update)"
+            update.report(f"FAILED  {name}: {detail}{known}")
 
 
 def _finish(update: Update) -> None:

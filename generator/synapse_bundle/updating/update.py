@@ -22,7 +22,8 @@ class Update:
     """An update of the bundle in `bundle`; file names in the settings are relative to `base`.
 
     `offline` takes the images that are here. `one_way` accepts that there may be no way back. `ask`
-    puts a question to a person, and is False where there is none; `report` prints a line.
+    puts a question to a person, and is False where there is none; `report` prints a line. `attempt` is what an update
+    without a person is for.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Update:
     ask: Callable[[str], bool]
     report: Callable[[str], None]
     now: Callable[[], datetime]
+    attempt: str = ""
 
     @property
     def journal(self) -> UpdateJournal:

@@ -1,8 +1,4 @@
-"""What an update asks of Docker: one method for each, so that a test can take the engine's part.
-
-Every command inherits the lock on the bundle's folder: what a killed update leaves running keeps the next one
-out until it has ended.
-"""
+"""What an update asks of Docker: one method for each, so that a test can take the engine's part."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import engine, image_transfer
 from ..errors import BundleError
+from .compose_commands import SERVICE_LABEL, ComposeCommands
 from .image_changes import Model
 from .way_back import SchemaVersions
 
@@ -47,25 +42,21 @@ class RunningContainer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateEngine:
-    """Docker, for the bundle in a folder whose lock is `lock`, a file descriptor; -1 for none."""
+class _Restarts:
+    """How often a container of a service was started again after it had ended."""
 
-    bundle: Path
-    lock: int = -1
-    # Models by the files that they were read from: Compose takes longer for one than most steps here.
-    models: dict[tuple[bytes, ...], Model] = field(default_factory=dict, repr=False)
+    service: str
+    restarts: int
+    healthy: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateEngine(ComposeCommands):
+    """Docker, for one bundle."""
 
     def identify(self) -> str:
         """Return the engine's own id."""
         return self._ask("docker", "info", "--format", "{{.ID}}").strip()
-
-    def read_present(self) -> Model:
-        """Return Compose's model of the bundle as it is on the disk."""
-        paths = [self.bundle / name for name in ("compose.yaml", "compose.override.yaml")]
-        content = tuple(path.read_bytes() for path in paths if path.is_file())
-        if content not in self.models:
-            self.models[content] = engine.read_model(self.bundle)
-        return self.models[content]
 
     def read_planned(self, compose: bytes) -> Model:
         """Return Compose's model of a compose.yaml that is not on the disk, with the operator's override."""
@@ -81,15 +72,13 @@ class UpdateEngine:
 
     def list_containers(self) -> list[RunningContainer]:
         """Return the containers that run."""
-        ids = self._ask(*self._compose(), "ps", "--quiet").split()
-        found = json.loads(self._ask("docker", "inspect", *ids)) if ids else []
         return [
             RunningContainer(
-                service=each["Config"]["Labels"]["com.docker.compose.service"],
+                service=each["Config"]["Labels"][SERVICE_LABEL],
                 reference=each["Config"]["Image"],
                 image=each["Image"],
             )
-            for each in found
+            for each in self._inspect()
         ]
 
     def find_images(self, references: Iterable[str]) -> dict[str, str]:
@@ -123,7 +112,11 @@ class UpdateEngine:
         BundleError also where one ends again and again, which Compose would wait for as long as a
         start may take.
         """
-        before = self._count_restarts()
+        before = self._list_restarts()
+        unsteady = {each.service for each in before.values() if each.restarts and not each.healthy}
+        if unsteady:
+            # Until they are replaced they would go on ending, and count as what does not start.
+            self.stop(sorted(unsteady))
         up = [*self._compose(), "up", "--detach", "--wait", "--remove-orphans", *services]
         with subprocess.Popen(up, stdin=subprocess.DEVNULL, pass_fds=self._inherited) as process:
             while not self._has_ended(process):
@@ -139,47 +132,66 @@ class UpdateEngine:
             process.wait(_PAUSE)
         return process.returncode is not None
 
-    def _find_ending(self, before: Mapping[str, int]) -> str:
+    def _find_ending(self, before: Mapping[str, _Restarts]) -> str:
         """Return a service whose container ends again and again, or an empty string."""
-        counts = self._count_restarts()
-        ended = [name for name, count in counts.items() if count - before.get(name, 0) >= _ENDS]
-        return ended[0].partition(" ")[0] if ended else ""
+        for container, found in self._list_restarts().items():
+            earlier = before[container].restarts if container in before else 0
+            # A start by hand begins to count anew.
+            if found.restarts - (earlier if found.restarts >= earlier else 0) >= _ENDS:
+                return found.service
+        return ""
 
-    def _count_restarts(self) -> dict[str, int]:
-        """Return how often the engine has started each container again, by service and container."""
-        ids = engine.run_plainly([*self._compose(), "ps", "--all", "--quiet"]).stdout.split()
-        form = '{{index .Config.Labels "com.docker.compose.service"}} {{.Id}} {{.RestartCount}}'
-        listed = engine.run_plainly(["docker", "inspect", "--format", form, *ids]).stdout
-        rows = (line.rpartition(" ") for line in listed.splitlines())
-        return {name: int(count) for name, _, count in rows}
+    def _list_restarts(self) -> dict[str, _Restarts]:
+        """Return how often the engine has started each container again, by its id."""
+        return {
+            each["Id"]: _Restarts(
+                service=each["Config"]["Labels"][SERVICE_LABEL],
+                restarts=each["RestartCount"],
+                healthy=each["State"].get("Health", {}).get("Status") == "healthy",
+            )
+            for each in self._inspect("--all")
+        }
 
     def stop(self, services: Iterable[str]) -> None:
         """Stop services."""
         if self._run(*self._compose(), "stop", *services).returncode:
             raise BundleError("Synapse could not be stopped; see the error above.")
 
-    def check(self) -> Mapping[str, str] | None:
-        """Return the rows of the bundle's check that failed, with what they say; None if it did not run."""
+    def check(self) -> dict[str, str] | None:
+        """Return the rows of the bundle's check: "" for one that holds; None if it did not run."""
         return self._ask_helper("check")
 
-    def find_holes(self) -> Mapping[str, str] | None:
-        """Return the parts that the list of releases calls unsafe; None if the helper does not say."""
+    def find_holes(self) -> dict[str, str] | None:
+        """Return what the list of releases calls unsafe in each part, or ""; None if nothing says so."""
         return self._ask_helper("updates")
 
     def _ask_helper(self, command: str) -> dict[str, str] | None:
-        """Return the rows of a table of the helper's that failed; None if there is none."""
         whole = [*self._compose(), "exec", "--no-TTY", "helper", command, "--json"]
         try:
             done = self._run(*whole, stdout=subprocess.PIPE, timeout=_CHECK_PATIENCE)
             rows: list[dict[str, Any]] = json.loads(done.stdout)["checks"]
         except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
             return None
-        return {row["name"]: row["detail"] for row in rows if not row["ok"]}
+        return {row["name"]: "" if row["ok"] else row["detail"] for row in rows}
 
-    def read_log(self, services: Iterable[str], since: datetime | None) -> str:
-        """Return what services have logged, since a moment or lately."""
-        window = ["--since", since.isoformat()] if since else ["--tail", _LOG_LINES]
-        command = [*self._compose(), "logs", "--no-log-prefix", "--no-color", *window, *services]
+    def read_recent_log(self, services: Iterable[str]) -> str:
+        """Return what services have logged lately."""
+        return self._read_log("--tail", _LOG_LINES, *services)
+
+    def read_log(self, services: Iterable[str]) -> str:
+        """Return what services have logged since each was started last.
+
+        What they said before, while the database was replaced under them, is no sign of anything.
+        """
+        starts = {
+            each["Config"]["Labels"][SERVICE_LABEL]: each["State"]["StartedAt"]
+            for each in self._inspect()
+        }
+        chosen = [name for name in services if name in starts]
+        return "".join(self._read_log("--since", starts[name], name) for name in chosen)
+
+    def _read_log(self, *arguments: str) -> str:
+        command = [*self._compose(), "logs", "--no-log-prefix", "--no-color", *arguments]
         return engine.run_plainly(command).stdout
 
     def read_schema(self, image: str) -> SchemaVersions | None:
@@ -215,29 +227,3 @@ class UpdateEngine:
         run = [*self._compose(), "run", "--rm", "--no-TTY", "restore", "--database", set_name]
         if self._run(*run).returncode:
             raise BundleError(f"The set {set_name} was not restored; see the error above.")
-
-    @property
-    def _inherited(self) -> tuple[int, ...]:
-        return (self.lock,) if self.lock >= 0 else ()
-
-    def _compose(self) -> list[str]:
-        return list(map(str, engine.open_client(self.bundle).docker_compose_cmd))
-
-    def _ask(self, *command: str) -> str:
-        done = engine.run_plainly(list(command))
-        if done.returncode:
-            said = done.stderr.strip() or "no reason given"
-            raise BundleError(f"`{' '.join(command[:3])}` failed: {said}")
-        return done.stdout
-
-    def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command whose output is for the operator, except what `options` captures."""
-        return subprocess.run(
-            command,
-            check=False,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            pass_fds=self._inherited,
-            **options,
-        )

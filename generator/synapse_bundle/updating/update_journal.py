@@ -7,6 +7,7 @@ says of images counts only beside the engine that had them.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -27,8 +28,9 @@ class UpdateJournal:
     """An update that has begun, and everything that is needed to take it back.
 
     `images` are the ids of the images that ran, by reference, `files` what is at each path that changes, None
-    for nothing. `schema` is the newest version of the database that the old Synapse understands; `red`
-    and `tracebacks` are what was wrong before. `pulled` are the ids of images that the update brought.
+    for nothing. `schema` is the newest version of the database that the old Synapse understands; `held`
+    are the rows of the check that held before, None if it did not run, `tracebacks` those that were in the
+    log. `pulled` are the ids of images that the update brought.
     `started` is when new containers were first started, `seconds` how long that took at most. An update
     that goes back has a `reason`; `data` is then `untouched`, or what became of the database.
     """
@@ -38,7 +40,7 @@ class UpdateJournal:
     files: Mapping[str, OldFile | None] = field(repr=False)
     set_name: str | None = None
     schema: int | None = None
-    red: tuple[str, ...] = ()
+    held: tuple[str, ...] | None = None
     tracebacks: tuple[str, ...] = ()
     pulled: tuple[str, ...] = ()
     started: datetime | None = None
@@ -97,7 +99,12 @@ def write(bundle: Path, ledger: Ledger) -> None:
     path = bundle / NAME
     content = json.dumps({"format": _FORMAT, **asdict(ledger)}, default=_serialize).encode()
     try:
-        writing.stage(path, content, _OWNER_ONLY).replace(path)
+        staged = writing.stage(path, content, _OWNER_ONLY)
+        owner = bundle.stat()
+        if os.geteuid() == 0:
+            # A set holds the whole folder, and is made by the folder's owner.
+            os.chown(staged, owner.st_uid, owner.st_gid)
+        staged.replace(path)
         writing.synchronize(bundle)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
@@ -137,7 +144,8 @@ def _parse_journal(document: Mapping[str, Any] | None) -> UpdateJournal | None:
         **known
         | {"files": files, "began": datetime.fromisoformat(document["began"])}
         | {"started": _parse_moment(document["started"])}
-        | {name: tuple(document[name]) for name in ("red", "tracebacks", "pulled")}
+        | {"held": None if document["held"] is None else tuple(document["held"])}
+        | {name: tuple(document[name]) for name in ("tracebacks", "pulled")}
     )
 
 
