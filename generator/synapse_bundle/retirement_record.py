@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -27,7 +28,7 @@ class RetirementStage(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RetirementRecord:
-    """A retirement of the data that has the id `instance`.
+    """A retirement of the data whose id has the hash `instance`.
 
     `day` is the announced one (ISO 8601), "" if nobody was told; `set` the last set, "" if there is none.
     """
@@ -64,14 +65,15 @@ def read(bundle: Path) -> RetirementRecord | None:
 
 
 def read_instance(bundle: Path) -> str:
-    """Return the id of the data that a folder belongs to, "" before its first start."""
+    """Return a SHA-256 of the id of the data that a folder belongs to, "" before its first start."""
     path = bundle / DIRECTORY / INSTANCE
     try:
-        return path.read_text(encoding="utf-8").strip()
+        identity = path.read_bytes().strip()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} cannot be read") from error
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    return hashlib.sha256(identity).hexdigest() if identity else ""
 
 
 def write(bundle: Path, record: RetirementRecord) -> None:

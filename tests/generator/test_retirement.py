@@ -322,3 +322,14 @@ def test_the_name_is_typed_twice(home: Home, first: str, second: str, code: int)
         assert not [call for call in home.list_calls() if "user list" not in call]
     else:
         require_retired(home)
+
+
+def test_the_record_tells_nothing_of_the_datas_id(home: Home) -> None:
+    """The folder's id is a secret; anybody may read the record, which has a hash of it."""
+    identity = "0123456789abcdef" * 2
+    (home.bundle / "secrets" / "instance").write_text(f"{identity}\n")
+    home.run("retire", "announce", "--on", "2999-01-01")
+    text = (home.bundle / ".retirement.json").read_text()
+    assert identity not in text
+    assert "2999-01-01" in text
+    assert "runs until 2999-01-01" in home.finish().output

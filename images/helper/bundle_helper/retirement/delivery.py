@@ -29,9 +29,9 @@ _SHOWN: Final = 20
 def await_delivery(settings: ServiceSettings, tell: Callable[[str], None]) -> None:
     """Wait until each server that answers has everything; name the others. UserError if Synapse refuses."""
     with temporary_administrator(settings) as administrator:
-        reached = _find_destinations(administrator)
+        known = administrator.collect(_DESTINATIONS, "destinations")
         missing = _await_queues(administrator)
-    tell(f"{len(reached - missing)} other servers know that everyone has left")
+    tell(f"{len(known) - len(missing)} of {len(known)} other servers know that everyone has left")
     if missing:
         named = ", ".join(sorted(missing)[:_SHOWN])
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
@@ -53,11 +53,6 @@ def _await_queues(administrator: AccountSession) -> set[str]:
         if before - waiting:
             deadline = time.monotonic() + _STILL_SECONDS
     return waiting
-
-
-def _find_destinations(administrator: AccountSession) -> set[str]:
-    found = administrator.collect(_DESTINATIONS, "destinations")
-    return {str(one["destination"]) for one in found}
 
 
 def _find_waiting(administrator: AccountSession) -> set[str]:
