@@ -239,9 +239,11 @@ def test_a_signing_key_that_is_none(other: OtherServer) -> None:
     assert "too-short" not in problem
 
 
-def test_links_among_the_files(other: OtherServer) -> None:
-    """What they lead to is not in the container."""
-    (other.folder / "media_store" / "remote_content").symlink_to("/mnt/disk")
+@pytest.mark.parametrize("target", ["/mnt/disk", "../elsewhere"])
+def test_links_among_the_files(other: OtherServer, target: str) -> None:
+    """What they lead to is not in the container, or would be passed over."""
+    (other.folder / "elsewhere").mkdir()
+    (other.folder / "media_store" / "remote_content").symlink_to(target)
     [problem] = other.inspect().problems
     assert "remote_content in the folder of the files is not a plain file" in problem
 
