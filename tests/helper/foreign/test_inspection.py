@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,6 +204,20 @@ def test_what_is_in_the_log_counts(other: OtherServer) -> None:
         database={"name": "sqlite3", "args": {"database": "/data/killed/homeserver.db"}}
     )
     assert dict(other.inspect().rows)["users"] == "3"
+
+
+def test_a_disk_without_room(other: OtherServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Database, its copy and the files: known before anything is copied."""
+    size = (other.folder / "homeserver.db").stat().st_size
+    needed = 3 * size + len(b"a file")
+
+    def give(free: int) -> tuple[str, ...]:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+        return other.inspect().problems
+
+    assert give(needed) == ()
+    [problem] = give(needed - 1)
+    assert "Free some room" in problem
 
 
 def test_a_foreign_user(other: OtherServer) -> None:
