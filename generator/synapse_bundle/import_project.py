@@ -18,8 +18,8 @@ from .topology import BACKUP, IMPORT, POSTGRES, SECRETS, SYNAPSE
 _LABEL: Final = "synapse-bundle.import"
 _VOLUME: Final = "import-source"
 _FAILED: Final = (
-    "The import failed; see the error above. The other server was not touched, and this one does not start:"
-    " run the same command again, which begins anew."
+    "The import failed; see the error above. The other server was not touched. When that is corrected, run"
+    " the same command again."
 )
 
 
@@ -68,7 +68,7 @@ class ImportProject:
         )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["it does not say why"])[-1]
-            raise BundleError(f"Synapse cannot use the database: {reason}\n{_FAILED}")
+            raise BundleError(f"Synapse refuses the database: {reason}\n{_FAILED}")
 
     def remove_left(self) -> None:
         """Remove the containers of an import that was killed: they would go on writing."""

@@ -61,8 +61,8 @@ def test_rows_are_counted(arrived: psycopg.Connection, tmp_path: Path) -> None:
             "the table events has 2 rows, not 3",
             "the table users has 0 rows, not 1",
         ]
-        arrived.execute("INSERT INTO events VALUES (4, 'c'), (5, 'd')")
-        assert compare_rows(copy, arrived, said.append)[0] == "the table events has 4 rows, not 3"
+        arrived.execute("INSERT INTO events VALUES (4, 'c'), (5, 'd'), (6, 'e')")
+        assert compare_rows(copy, arrived, said.append)[0] == "the table events has 5 rows, not 3"
     connection.close()
 
 

@@ -147,6 +147,8 @@ def test_a_dump_becomes_the_database(target: Machine, other: OtherServer) -> Non
     target.succeed("import", "begin")
     code, said = target.start_server()
     assert (code, "an import was interrupted" in said) == (1, True)
+    code, said = target.run("backup", "move")
+    assert (code, "an import was interrupted" in said) == (1, True)
     target.succeed("import", "finish")
     require_whole(target)
     assert other.describe() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -205,6 +206,20 @@ def test_what_is_in_the_log_counts(other: OtherServer) -> None:
     assert dict(other.inspect().rows)["users"] == "3"
 
 
+def test_a_disk_without_room(other: OtherServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Database, its copy and the files: known before anything is copied."""
+    size = (other.folder / "homeserver.db").stat().st_size
+    needed = 3 * size + len(b"a file")
+
+    def give(free: int) -> tuple[str, ...]:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+        return other.inspect().problems
+
+    assert give(needed) == ()
+    [problem] = give(needed - 1)
+    assert "Free some room" in problem
+
+
 def test_a_foreign_user(other: OtherServer) -> None:
     """The name in homeserver.yaml was changed, which makes no other server of it."""
     other.execute("INSERT INTO users VALUES ('@c:other.test', 'x')")
@@ -239,9 +254,11 @@ def test_a_signing_key_that_is_none(other: OtherServer) -> None:
     assert "too-short" not in problem
 
 
-def test_links_among_the_files(other: OtherServer) -> None:
-    """What they lead to is not in the container."""
-    (other.folder / "media_store" / "remote_content").symlink_to("/mnt/disk")
+@pytest.mark.parametrize("target", ["/mnt/disk", "../elsewhere"])
+def test_links_among_the_files(other: OtherServer, target: str) -> None:
+    """What they lead to is not in the container, or would be passed over."""
+    (other.folder / "elsewhere").mkdir()
+    (other.folder / "media_store" / "remote_content").symlink_to(target)
     [problem] = other.inspect().problems
     assert "remote_content in the folder of the files is not a plain file" in problem
 

@@ -34,7 +34,7 @@ def list_faults(
     used = _read_last_keys(database, server_name)
     if used and not used & secrets.key_ids:
         yield (
-            f"its last events are signed with the key {min(used)}, and the file has {min(secrets.public_keys)}:"
+            f"its last events are signed with the key {min(used)}, and the file has {next(iter(secrets.public_keys))}:"
             " put the signing key back that belongs to this database"
         )
 

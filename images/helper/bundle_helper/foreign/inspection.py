@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..backup.progress import format_size
 from ..errors import HelperError
 from . import dump_file, identity_check, obstacles, sqlite_copy, sqlite_database
 from .carried_secrets import read_secrets
 from .homeserver_config import read_config
-from .media_copy import measure_media
+from .media_copy import MediaTotal, measure_media
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from ..settings.import_settings import ImportSettings
     from .carried_secrets import CarriedSecrets
     from .homeserver_config import ForeignConfig
+
+
+# A dump is compressed: 240 MB of one were 1.3 GB of database. SQLite is copied first, and PostgreSQL keeps
+# its log of what arrives.
+_PER_DUMP: Final = 6
+_PER_SQLITE: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +58,26 @@ def inspect(settings: ImportSettings) -> Inspection:
     secrets = None
     try:
         secrets = read_secrets(config)
-        rows.append(("signing key", min(secrets.public_keys)))
-        rows += _describe_database(settings, config, secrets, problems)
-        if config.media:
-            total = measure_media(config.media)
-            rows.append(("files", f"{total.files}, {format_size(total.size)}"))
+        rows.append(("signing key", next(iter(secrets.public_keys))))
+        total = measure_media(config.media) if config.media else MediaTotal(0, 0)
+        needed = total.size + _estimate_database(settings, config)
+        lack = obstacles.describe_lack(settings.copy.parent, needed)
+        problems += [lack] if lack else []
+        rows += [] if lack else _describe_database(settings, config, secrets, problems)
+        rows.append(("files", f"{total.files}, {format_size(total.size)}"))
     except HelperError as error:
         problems.append(error.message)
     rows += _describe_secrets(config, secrets)
     return Inspection(
         rows=tuple(rows), problems=tuple(problems), secrets=secrets, sqlite=config.uses_sqlite
     )
+
+
+def _estimate_database(settings: ImportSettings, config: ForeignConfig) -> int:
+    """Return how many bytes the database will need, with the copy of an SQLite one."""
+    if settings.dump is not None:
+        return settings.dump.stat().st_size * _PER_DUMP
+    return config.sqlite.stat().st_size * _PER_SQLITE if config.sqlite else 0
 
 
 def _describe_database(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any, Final
+
+from ..backup.progress import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from .homeserver_config import ForeignConfig
 
@@ -61,6 +65,21 @@ def _list_database_obstacles(config: ForeignConfig, *, has_dump: bool) -> Iterat
             "its database is PostgreSQL: stop Synapse, make a dump with the programs of that server,"
             " `pg_dump -Fc --file=synapse.dump NAME`, and name the file with --database"
         )
+
+
+def describe_lack(directory: Path, needed: int) -> str:
+    """Return what is wrong with the room for so many bytes where `directory` will be, "" if nothing is.
+
+    PostgreSQL's own volume is not visible here; Docker keeps all volumes in one place.
+    """
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free >= needed:
+        return ""
+    return (
+        f"the disk with Docker's volumes has {format_size(free)} free, and this server needs about"
+        f" {format_size(needed)} there. Free some room"
+    )
 
 
 def list_left_behind(document: Mapping[str, Any]) -> list[str]:

@@ -22,20 +22,25 @@ _STAMP: Final = "stamp"
 def copy_database(source: Path, copy: Path, owner: int) -> None:
     """Copy a database; the folder of the copy is replaced and becomes `owner`'s.
 
-    HelperError if the database changed meanwhile.
+    HelperError if it cannot be, or the database changed meanwhile.
     """
-    before = _stamp(source)
-    delete_copy(copy)
-    copy.parent.mkdir(parents=True, mode=0o700)
-    shutil.copyfile(source, copy)
-    for suffix in _COMPANIONS:
-        if _beside(source, suffix).exists():
-            shutil.copyfile(_beside(source, suffix), _beside(copy, suffix))
-    (copy.parent / _STAMP).write_text(before, encoding="ascii")
+    try:
+        before = _stamp(source)
+        delete_copy(copy)
+        copy.parent.mkdir(parents=True, mode=0o700)
+        shutil.copyfile(source, copy)
+        for suffix in _COMPANIONS:
+            if _beside(source, suffix).exists():
+                shutil.copyfile(_beside(source, suffix), _beside(copy, suffix))
+        (copy.parent / _STAMP).write_text(before, encoding="ascii")
+        for path in (copy.parent, *copy.parent.iterdir()):
+            if path.stat().st_uid != owner:
+                os.chown(path, owner, owner)
+    except OSError as error:
+        raise HelperError(
+            f"the database {source.name} cannot be copied: {error.strerror}. Correct that, then run this again."
+        ) from error
     require_unchanged(source, copy)
-    for path in (copy.parent, *copy.parent.iterdir()):
-        if path.stat().st_uid != owner:
-            os.chown(path, owner, owner)
 
 
 def delete_copy(copy: Path) -> None:
