@@ -11,6 +11,7 @@ from typing import Final
 from tests.bench import (
     backup_sets,
     cluster_start,
+    conversion,
     generation,
     image_size,
     polling,
@@ -29,9 +30,9 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13")
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14")
 WITH_DATA: Final = frozenset({"9", "10", "11"})
-WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13"}
+WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14"}
 
 
 @dataclass(kw_only=True)
@@ -47,7 +48,7 @@ class Runner:
     done: set[str] = field(default_factory=set)
 
     def run(self, *, rest: float) -> None:
-        """Measure everything; rows 1, 3 and 12 alone need no server that runs already."""
+        """Measure everything; rows 1, 3, 13 and 14 alone need no server that runs already."""
         if self.rows & WITH_SERVER:
             self._run_with_server(rest)
         else:
@@ -88,6 +89,7 @@ class Runner:
         between()
         self._do("3", lambda: startup.measure(self.context, between))
         self._do("13", lambda: cluster_start.measure(self.context))
+        self._do("14", lambda: conversion.measure(self.context))
 
     def _start_ours(self) -> Stack:
         self.context.budget.say("starting the bundle")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from tests.stack.accounts import Person, register
 from tests.stack.conftest import FEDERATION, keep, trust
 from tests.stack.encrypted_conversation import Conversation, open_conversation
+from tests.stack.sliding_client import SlidingClient, open_sliding_client
 from tests.support.engine import docker, try_docker
 from tests.support.matrix import escape
 from tests.support.pages import read_commands
@@ -246,8 +248,14 @@ def test_a_drill_proves_the_newest_set(new: Stack) -> None:
 def test_an_old_set_loses_only_what_came_after_it(new: Stack, conversation: Conversation) -> None:
     """Clients whose position is ahead of the restored server get every message all the same."""
     kept = set(conversation.acknowledged())
+    sliding, sender = open_sliding_client(register(new)), register(new)
+    room = sender.create_room(invite=[sliding.person.user_id])
+    sliding.person.call("POST", f"/rooms/{escape(room)}/join", {})
     backup(new, "now")
     name = backup(new, "list").split()[0]
+    sliding.receive_from(sender, 10)
+    sender.send(room, "only before")
+    wait_for(lambda: len(sliding.sync().to_device) == 10, "sliding sync is ahead of the set")
     conversation.wait_for_more(10)
     with conversation.silence():
         conversation.wait_until_read()
@@ -257,10 +265,21 @@ def test_an_old_set_loses_only_what_came_after_it(new: Stack, conversation: Conv
         lost = conversation.accept_rollback()
         assert kept & lost == set()
         assert len(lost) >= 20
+    # Fewer than it is ahead: what a server of that position sends it would delete.
+    for number in (6, 8):
+        sent = sliding.receive_from(sender, number)
+        sender.send(room, sent[-1])
+        wait_for(functools.partial(has_received, sliding, sent[-1]), "sliding sync goes on")
+        assert sliding.to_device[-number:] == sent
     conversation.wait_for_more(20)
     conversation.assert_nothing_is_lost()
     assert find_marks(new) == []
     assert new.check().returncode == 0
+
+
+def has_received(client: SlidingClient, text: str) -> bool:
+    """Let a client ask once more; say whether it has a message of a room."""
+    return text in client.sync().in_rooms
 
 
 def find_marks(stack: Stack) -> list[str]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from bundle_helper.backup import creation, database_dump, sets, table_hashes
@@ -23,8 +24,6 @@ from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    import psycopg
 
     from bundle_helper.backup.manifest import Kind, SetManifest
     from tests.helper.backup.conftest import Place
@@ -195,6 +194,18 @@ def test_killed_in_the_dump(place: Place, victim: str) -> None:
     assert place.repository.snapshots() == ()
     manifest = make(place)
     assert [found.manifest for found in sets.list_sets(place.repository)] == [manifest]
+
+
+def test_a_query_that_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although `pg_dump` succeeds there is no set, and the reason is a sentence."""
+
+    def fail(*_: object) -> None:
+        raise psycopg.errors.DiskFull("no space left on device")
+
+    monkeypatch.setattr(creation, "hash_tables", fail)
+    with pytest.raises(HelperError, match=r"read: no space left on device\. No set was made"):
+        make(place)
+    assert sets.list_sets(place.repository) == ()
 
 
 def test_killed_between_the_snapshots(

@@ -64,7 +64,8 @@ def require_own(
             raise TakenOverError(
                 f"another machine took over this server, as the repository at"
                 f" {repository.settings.repository.name} shows ({time:%Y-%m-%d %H:%M} UTC). {outcome}."
-                " If that machine is the server now, type `docker compose down` here. If this one is to be the server, give it a repository of its own:"
+                " If that machine is the server now, type `docker compose down` here. If this one is to be"
+                " the server, give it a repository of its own:"
                 " `backup.repository` in settings.yaml."
             )
 

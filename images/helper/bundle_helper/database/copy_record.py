@@ -45,5 +45,5 @@ def require_only(connection: psycopg.Connection, settings: BootstrapSettings, fi
 
 def _read_own(file: Path) -> str:
     if not file.exists():
-        storage.replace(file, f"{secrets.token_hex(16)}\n".encode(), 0o600)
-    return file.read_text(encoding="ascii").strip()
+        storage.write_json(file, {"copy": secrets.token_hex(16)})
+    return str(storage.read_json(file).get("copy"))
