@@ -11,6 +11,7 @@ from typing import Final
 from .errors import BundleError
 
 PINS: Final = Path(__file__).with_name("images.toml")
+_POSTGRES: Final = "postgres"
 # Their data may not open with an older version.
 STATEFUL: Final = ("postgres", "synapse")
 
@@ -51,6 +52,21 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
     for name, pin in pins.items():
         refuse_denied(name, pin)
     return pins
+
+
+def choose_pins(postgres: int | None = None) -> dict[str, Pin]:
+    """Return the pins of one bundle, which has this major version of PostgreSQL, or else the newest.
+
+    An older one that is supported is called `postgres-17`, say.
+    """
+    pins = read_pins()
+    majors = {
+        version_of(pin.tag)[0]: pins.pop(name)
+        for name, pin in list(pins.items())
+        if name.partition("-")[0] == _POSTGRES
+    }
+    newest = max(majors)
+    return {_POSTGRES: majors.get(postgres or newest, majors[newest])} | pins
 
 
 def refuse_denied(name: str, pin: Pin) -> None:

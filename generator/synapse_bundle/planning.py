@@ -77,14 +77,21 @@ class Plan:
     images: Mapping[str, str]
 
 
-def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
+def plan(
+    settings: Settings,
+    credentials: Credentials,
+    existing: Mapping[str, bytes],
+    postgres: int | None = None,
+) -> Plan:
     """Return the plan for a bundle.
 
     `existing` holds the operator's own files, by path: like every mounted file they decide which
-    containers `docker compose up -d` recreates.
+    containers `docker compose up -d` recreates. `postgres` is the major version that its data has; a
+    new bundle has the newest.
     """
-    contexts = list(plan_images())
-    renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
+    contexts, pins = list(plan_images()), images.choose_pins(postgres)
+    context = _build_context(settings, credentials, contexts, pins)
+    renderer = Renderer(assets.locate("compose"), context)
     files = [
         *_plan_secrets(credentials),
         *contexts,
@@ -98,7 +105,7 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
         files=(*files, compose),
         server_name=settings.server_name,
         project=settings.project,
-        images={name: images.read_pins()[name].tag for name in images.STATEFUL},
+        images={name: pins[name].tag for name in images.STATEFUL},
     )
 
 
@@ -112,11 +119,15 @@ def plan_worker(settings: Settings) -> bytes:
 
 
 def _build_context(
-    settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
+    settings: Settings,
+    credentials: Credentials,
+    contexts: Iterable[PlannedFile],
+    pins: Mapping[str, images.Pin],
 ) -> dict[str, Any]:
     """Return everything that a template may use."""
-    contexts, held, pins = list(contexts), credentials.values, images.read_pins()
+    contexts, held = list(contexts), credentials.values
     return _build_settings_context(settings) | {
+        "postgres": topology.POSTGRES.of_version(images.version_of(pins["postgres"].tag)[0]),
         "credentials": credentials,
         "images": pins,
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")}
