@@ -37,10 +37,14 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made."""
+    """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made.
+
+    `postgres` is the version of PostgreSQL that carries its data on, "" for another machine.
+    """
 
     time: str
     set: str
+    postgres: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,12 @@ def _refuse_unusable(record: InstanceRecord) -> None:
             f"a restore of the set {record.restoring} was interrupted, so the data here is not whole."
             " Nothing was changed. Run `docker compose run --rm restore` again,"
             " then `docker compose up -d`."
+        )
+    if record.moved and record.moved.postgres:
+        raise HelperError(
+            f"this data is on its way to PostgreSQL {record.moved.postgres} since {record.moved.time}."
+            " Nothing was changed. Go on with `synapse-bundle upgrade-database`, or go back with"
+            " `synapse-bundle upgrade-database --undo`."
         )
     if record.moved:
         raise HelperError(
