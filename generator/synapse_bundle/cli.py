@@ -16,7 +16,7 @@ from . import __version__
 
 _COMMANDS: Final = (
     *("init", "generate", "up", "check", "drill", "rotate", "pack", "unpack", "kubernetes"),
-    *("tunnel", "cloudflare"),
+    *("upgrade-database", "tunnel", "cloudflare"),
 )
 
 
@@ -35,8 +35,9 @@ class Program(click.Group):
             return Cloudflare(
                 cmd_name, help="Set up tunnel, DNS and Worker at Cloudflare, or undo it."
             )
-        module = importlib.import_module(f".commands.{cmd_name}", __package__)
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f".commands.{name}", __package__)
+        command: click.Command = getattr(module, name)
         return command
 
     def main(self, *arguments: Any, **options: Any) -> Any:

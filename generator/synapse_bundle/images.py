@@ -59,14 +59,16 @@ def choose_pins(postgres: int | None = None) -> dict[str, Pin]:
 
     An older one that is supported is called `postgres-17`, say.
     """
-    pins = read_pins()
-    majors = {
-        version_of(pin.tag)[0]: pins.pop(name)
-        for name, pin in list(pins.items())
-        if name.partition("-")[0] == _POSTGRES
-    }
-    newest = max(majors)
-    return {_POSTGRES: majors.get(postgres or newest, majors[newest])} | pins
+    majors, pins = list_majors(), read_pins()
+    newest = majors[max(majors)]
+    others = {name: pin for name, pin in pins.items() if pin not in majors.values()}
+    return {_POSTGRES: majors.get(postgres or 0, newest)} | others
+
+
+def list_majors() -> dict[int, Pin]:
+    """Return the pins of PostgreSQL by its major versions that are supported."""
+    found = [pin for name, pin in read_pins().items() if name.partition("-")[0] == _POSTGRES]
+    return {version_of(pin.tag)[0]: pin for pin in found}
 
 
 def refuse_denied(name: str, pin: Pin) -> None:
