@@ -188,7 +188,8 @@ def _depart(run: Succession) -> None:
 
 
 def _stop(run: Succession) -> None:
-    run.compose("--profile", "tools", "stop")
+    """Remove every container, those included that a run which was cut off has left."""
+    run.compose("--profile", "tools", "down", "--remove-orphans")
 
 
 def _switch(run: Succession) -> None:

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -133,7 +133,7 @@ def read_tree(root: Path) -> Tree:
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
     from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
-    from synapse_bundle.commands import generate, rotate  # noqa: F401
+    from synapse_bundle.commands import generate, rotate, upgrade_database  # noqa: F401
     from synapse_bundle.credentials import authority  # noqa: F401
 
     gc.freeze()
@@ -196,13 +196,27 @@ def run(request: dict[str, Any]) -> int:
 
 
 def cut_off(number: int) -> None:
-    """Kill the run before a step of a rotation, from 0; or, after the last one, before it is forgotten."""
+    """Kill the run before a step of a rotation or an upgrade, from 0.
+
+    Or, after the last one of a rotation, before it is forgotten.
+    """
+    from synapse_bundle import succession
     from synapse_bundle.rotation import journal, steps
 
     plain = steps.list_steps
 
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def cut_list(listed: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def list_them(*given: Any) -> Iterator[Any]:
+            for position, step in enumerate(listed(*given)):
+                yield step._replace(carry_out=die) if position == number else step
+
+        return list_them
+
+    succession.list_steps = cut_list(succession.list_steps)
+    succession.list_steps_back = cut_list(succession.list_steps_back)
 
     def list_cut_off(rotation: Any) -> Iterator[Any]:
         position = -1
