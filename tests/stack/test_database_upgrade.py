@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.generate()
     for made in keep(stack):
         wait_for(
-            lambda: ask_postgres(made, "SELECT count(*) FROM background_updates") == "0", "settled"
+            lambda: ask_postgres(stack, "SELECT count(*) FROM background_updates") == "0", "settled"
         )
         yield made
 
