@@ -98,7 +98,7 @@ def prepare(
     given: Mapping[str, str],
     *,
     force: bool,
-    postgres: int | None = None,
+    postgres: int = 0,
 ) -> Preparation:
     """Plan a bundle and compare it with the disk; write nothing.
 

@@ -78,19 +78,14 @@ class Plan:
 
 
 def plan(
-    settings: Settings,
-    credentials: Credentials,
-    existing: Mapping[str, bytes],
-    postgres: int | None = None,
+    settings: Settings, credentials: Credentials, existing: Mapping[str, bytes], postgres: int = 0
 ) -> Plan:
     """Return the plan for a bundle.
 
-    `existing` holds the operator's own files, by path: like every mounted file they decide which
-    containers `docker compose up -d` recreates. `postgres` is the major version that its data has; a
-    new bundle has the newest.
+    `existing` holds the operator's own files, by path: like every mounted file they decide which containers
+    `docker compose up -d` recreates. `postgres` is its data's major version, 0 for the newest.
     """
-    contexts, pins = list(plan_images()), images.choose_pins(postgres)
-    context = _build_context(settings, credentials, contexts, pins)
+    context = _build_context(settings, credentials, contexts := list(plan_images()), postgres)
     renderer = Renderer(assets.locate("compose"), context)
     files = [
         *_plan_secrets(credentials),
@@ -105,7 +100,7 @@ def plan(
         files=(*files, compose),
         server_name=settings.server_name,
         project=settings.project,
-        images={name: pins[name].tag for name in images.STATEFUL},
+        images={name: images.choose_pins(postgres)[name].tag for name in images.STATEFUL},
     )
 
 
@@ -119,15 +114,12 @@ def plan_worker(settings: Settings) -> bytes:
 
 
 def _build_context(
-    settings: Settings,
-    credentials: Credentials,
-    contexts: Iterable[PlannedFile],
-    pins: Mapping[str, images.Pin],
+    settings: Settings, credentials: Credentials, contexts: list[PlannedFile], postgres: int
 ) -> dict[str, Any]:
     """Return everything that a template may use."""
-    contexts, held = list(contexts), credentials.values
+    held, pins = credentials.values, images.choose_pins(postgres)
     return _build_settings_context(settings) | {
-        "postgres": topology.POSTGRES.of_version(images.version_of(pins["postgres"].tag)[0]),
+        "postgres": topology.POSTGRES.of_version(pins["postgres"].major),
         "credentials": credentials,
         "images": pins,
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")}
@@ -246,16 +238,13 @@ def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", bas
 
     `context` is the name of that, if another, `base` an image that the build is told.
     """
-    prefix = f"{IMAGES}/{context or name}/"
-    aside = f"{IMAGES}/{_CONVERTER}/"
+    prefix, aside = f"{IMAGES}/{context or name}/", f"{IMAGES}/{_CONVERTER}/"
     found = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
     chosen = {path: content for path, content in found.items() if not path.startswith(aside)}
-    chosen |= {"": base.encode()} if base else {}
-    return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
+    return f"synapse-bundle/{name}:{digest(chosen | ({'': base.encode()} if base else {}))[:12]}"
 
 
 def read_kept(bundle: Path) -> dict[str, bytes]:
     """Return the contents of the operator's own configuration files in a bundle."""
-    root = assets.locate("compose")
-    kept = [path for path, _ in assets.walk(root) if path.name.endswith(_OVERRIDE)]
+    kept = [p for p, _ in assets.walk(assets.locate("compose")) if p.name.endswith(_OVERRIDE)]
     return {str(p): (bundle / p).read_bytes() for p in kept if (bundle / p).is_file()}

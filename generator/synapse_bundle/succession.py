@@ -47,13 +47,13 @@ class Succession:
         """Whether the bundle on disk is one of the newer version."""
         return versions.find_major(manifest.read(self.bundle, force=False)) == self.newer
 
-    def prepare(self, major: int | None = None) -> pipeline.Preparation:
+    def prepare(self, major: int = 0) -> pipeline.Preparation:
         """Plan the bundle with a major version, or with the one that it has."""
         return pipeline.prepare(
             self.settings, self.bundle, self.base, {}, force=False, postgres=major
         )
 
-    def write(self, major: int | None = None) -> None:
+    def write(self, major: int = 0) -> None:
         """Write the bundle with a major version, or with the one that it has."""
         prepared = self.prepare(major)
         pipeline.refuse_conflicts(prepared.changes)
@@ -103,7 +103,7 @@ def open_succession(settings: Settings, bundle: Path, base: Path) -> Succession:
         )
     majors = sorted(images.list_majors())
     found = versions.find_major(manifest.read(bundle, force=False))
-    if found is None or found not in majors:
+    if found not in majors:
         raise SettingsError(
             f"{bundle} has PostgreSQL {found}, and this synapse-bundle knows"
             f" {', '.join(map(str, majors))}; nothing was changed. Install a newer synapse-bundle."

@@ -81,9 +81,9 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("major", "tag"), [(None, "18-trixie"), (18, "18-trixie"), (17, "17-trixie"), (99, "18-trixie")]
+    ("major", "tag"), [(0, "18-trixie"), (18, "18-trixie"), (17, "17-trixie"), (99, "18-trixie")]
 )
-def test_a_bundle_has_one_postgresql(major: int | None, tag: str) -> None:
+def test_a_bundle_has_one_postgresql(major: int, tag: str) -> None:
     """That of its data, where it is supported; otherwise the newest."""
     pins = images.choose_pins(major)
     assert pins["postgres"].tag == tag

@@ -32,13 +32,14 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
-    "subprocess": {"engine", "image_transfer", "drill_project", "rotation.bundle_containers"},
+    "subprocess": {"engine", "image_transfer", "drill_project", "rotation.bundle_containers"}
+    | {"succession"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
         for name in (
             *("check", "drill", "generate", "init", "kubernetes", "pack", "rotate", "tunnel"),
-            *("unpack", "up"),
+            *("unpack", "up", "upgrade_database"),
         )
     },
     "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"}

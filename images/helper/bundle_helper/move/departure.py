@@ -17,7 +17,7 @@ from ..database import convergence, fence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import Moved
 from ..errors import HelperError
-from . import readiness
+from . import preconditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def move(
         record = fence.require_record(superuser, database)
         is_shut = record.moved is not None
         if postgres:
-            readiness.require_ready(superuser, settings, record)
+            preconditions.require_ready(superuser, settings, record)
     if not is_shut:
         tell("making a set while the server runs")
         perform(settings, "manual", tell)
