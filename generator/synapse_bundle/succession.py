@@ -105,10 +105,10 @@ def open_succession(settings: Settings, bundle: Path, base: Path) -> Succession:
     found = versions.find_major(manifest.read(bundle, force=False))
     if found not in majors:
         raise SettingsError(
-            f"{bundle} has PostgreSQL {found}, and this synapse-bundle knows"
+            f"{bundle} has PostgreSQL {found or 'of an unknown version'}, and this synapse-bundle knows"
             f" {', '.join(map(str, majors))}; nothing was changed. Install a newer synapse-bundle."
         )
-    older = found if found != majors[-1] else majors[-2]
+    older = found if found != majors[-1] else majors[-2:][0]
     return Succession(settings=settings, bundle=bundle, base=base, older=older, newer=majors[-1])
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tests.generator.runs import Run, Runner
 
 # Plays the engine: which PostgreSQL starts follows from compose.yaml, and from what start.sh would see.
-DOCKER: Final = """#!{python}
+DOCKER: Final = """#!{python} -IS
 import pathlib, re, shutil, subprocess, sys
 state, bundle = pathlib.Path({state!r}), pathlib.Path({bundle!r})
 volume, words = state / "volume", sys.argv[1:]
