@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,11 +15,23 @@ from tests.generator.succeeding import Place, age, make_place
 LAST: Final = 8
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A bundle of PostgreSQL 17 that runs, and a copy of it that no test touches."""
+    folder = tmp_path_factory.mktemp("succession")
+    with start(folder) as runner:
+        place = make_place(runner)
+        shutil.copytree(runner.directory, folder / "kept")
+        yield place
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    """A bundle of PostgreSQL 17 that runs."""
-    with start(tmp_path) as runner:
-        yield make_place(runner)
+def place(made: Place) -> Place:
+    """That bundle as it was."""
+    directory = made.runner.directory
+    shutil.rmtree(directory)
+    shutil.copytree(directory.with_name("kept"), directory)
+    return made
 
 
 def finish(place: Place) -> None:
