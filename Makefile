@@ -21,7 +21,7 @@ OPTIONS := --output "$(OUTPUT)" $(if $(SETTINGS),--settings "$(SETTINGS)")
 COMPOSE = cd "$(OUTPUT)" && docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help init generate cloudflare up update check backup sets card drill restore move rotate retire pack unpack import test lint format bench golden lock images releases routes release clean
+.PHONY: help init generate cloudflare up update check backup sets card drill restore move rotate database retire pack unpack import test lint format bench golden lock images releases routes release clean
 
 help: ## List what can be done
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -66,6 +66,9 @@ drill: $(VENV)/project ## Start the newest set, or SET=name, beside the server, 
 
 rotate: $(VENV)/project ## Replace secrets, NAME=name; without one, list them with age and cost
 	@$(BIN)/synapse-bundle rotate $(NAME) $(OPTIONS)
+
+database: $(VENV)/project ## Bring the database to PostgreSQL's next major version (UNDO=yes goes back)
+	@$(BIN)/synapse-bundle upgrade-database $(OPTIONS) $(if $(UNDO),--undo)
 
 retire: $(VENV)/project ## End this server for good; before that, tell everyone the day: ON=2027-01-31
 	@$(BIN)/synapse-bundle retire $(if $(ON),announce --on "$(ON)",finish) $(OPTIONS)

@@ -53,13 +53,24 @@ make_database() {
     sync --file-system "$PGDATA"
 }
 
+# successor DIRECTORY: prints which major version took the data there over, as succession.sh noted it.
+successor() { cat "$1/superseded" 2>/dev/null || true; }
+
+if [ -e "$PGDATA/superseded" ]; then
+    echo "REFUSED: the data in $PGDATA was handed over to PostgreSQL $(successor "$PGDATA"), and this image" \
+        "is PostgreSQL $PG_MAJOR. Type synapse-bundle upgrade-database to go on with it; as long as no" \
+        "client has used the new one, --undo goes back. Nothing was touched." >&2
+    exit 1
+fi
 for version_file in /var/lib/postgresql/*/docker/PG_VERSION; do
     [ -e "$version_file" ] || continue
     directory=${version_file%/PG_VERSION}
-    if [ "$directory" != "$PGDATA" ] && [ ! -e "$PGDATA/PG_VERSION" ]; then
+    if [ "$directory" != "$PGDATA" ] && [ ! -e "$PGDATA/PG_VERSION" ] &&
+        [ "$(successor "$directory")" != "$PG_MAJOR" ]; then
         echo "REFUSED: this volume holds PostgreSQL $(<"$version_file") data in $directory," \
             "and this image is PostgreSQL $PG_MAJOR. Go back to the image of major version" \
-            "$(<"$version_file"), or dump and restore. Nothing was touched." >&2
+            "$(<"$version_file"): the folder that belongs to this data names it in .manifest.json. From" \
+            "there, synapse-bundle upgrade-database leads to a newer one. Nothing was touched." >&2
         exit 1
     fi
 done

@@ -16,7 +16,7 @@ from . import __version__
 
 _COMMANDS: Final = (
     *("init", "generate", "up", "update", "check", "drill", "rotate", "pack", "unpack"),
-    *("import", "kubernetes", "tunnel", "cloudflare", "retire"),
+    *("import", "kubernetes", "upgrade-database", "tunnel", "cloudflare", "retire"),
 )
 _GROUPS: Final = {
     "cloudflare": "Set up tunnel, DNS and Worker at Cloudflare, or undo it.",
@@ -39,7 +39,7 @@ class Program(click.Group):
             return None
         if cmd_name in _GROUPS:
             return CommandGroup(cmd_name, help=_GROUPS[cmd_name])
-        name = _MODULES.get(cmd_name, cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
         module = importlib.import_module(f".commands.{name}", __package__)
         command: click.Command = getattr(module, name)
         return command

@@ -11,6 +11,7 @@ from typing import Final
 from .errors import BundleError
 
 PINS: Final = Path(__file__).with_name("images.toml")
+_POSTGRES: Final = "postgres"
 # Their data may not open with an older version.
 STATEFUL: Final = ("postgres", "synapse")
 
@@ -37,6 +38,11 @@ class Pin:
         """
         return f"{self.image}:{self.tag}"
 
+    @property
+    def major(self) -> int:
+        """The first number of the tag."""
+        return version_of(self.tag)[0]
+
 
 def read_pins(path: Path = PINS) -> dict[str, Pin]:
     """Return all pins by service; raises BundleError where one is denied."""
@@ -51,6 +57,23 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
     for name, pin in pins.items():
         refuse_denied(name, pin)
     return pins
+
+
+def choose_pins(postgres: int) -> dict[str, Pin]:
+    """Return the pins of one bundle, with this major version of PostgreSQL or, for 0, with the newest.
+
+    An older one that is supported is called `postgres-17`, say.
+    """
+    majors, pins = list_majors(), read_pins()
+    newest = majors[max(majors)]
+    others = {name: pin for name, pin in pins.items() if pin not in majors.values()}
+    return {_POSTGRES: majors.get(postgres, newest)} | others
+
+
+def list_majors() -> dict[int, Pin]:
+    """Return the pins of PostgreSQL by its major versions that are supported."""
+    found = [pin for name, pin in read_pins().items() if name.partition("-")[0] == _POSTGRES]
+    return {pin.major: pin for pin in found}
 
 
 def refuse_denied(name: str, pin: Pin) -> None:

@@ -110,9 +110,15 @@ def recover(bundle: Path) -> Manifest | None:
     version = re.search(r"\A# Written by synapse-bundle (\S+)\. ", text)
     project = re.search(r'(?m)^name: "(.+)"$', text)
     server_name = re.search(r'(?m)^ +SERVER_NAME: "(.+)"$', text)
+    postgres = re.search(r'(?m)^    image: "postgres:(.+)"$', text)
     if not (version and project and server_name):
         return None
-    return Manifest(server_name=server_name[1], version=version[1], project=project[1])
+    return Manifest(
+        server_name=server_name[1],
+        version=version[1],
+        project=project[1],
+        images={"postgres": postgres[1]} if postgres else {},
+    )
 
 
 def fingerprint(content: bytes) -> str:

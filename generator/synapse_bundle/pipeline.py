@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -12,12 +12,14 @@ import click
 
 from . import (
     comparison,
+    images,
     locking,
     manifest,
     next_steps,
     output_directory,
     planning,
     retirement_record,
+    versions,
     writing,
 )
 from .comparison import Action, FileChange
@@ -95,15 +97,26 @@ def check_place(settings: Settings, bundle: Path, *, force: bool) -> None:
 
 
 def prepare(
-    settings: Settings, bundle: Path, base: Path, given: Mapping[str, str], *, force: bool
+    settings: Settings,
+    bundle: Path,
+    base: Path,
+    given: Mapping[str, str],
+    *,
+    force: bool,
+    postgres: int = 0,
 ) -> Preparation:
     """Plan a bundle and compare it with the disk; write nothing.
 
-    `base` is the directory that file names in the settings are relative to.
+    `base` is the directory that file names in the settings are relative to. `postgres` is another major
+    version of PostgreSQL than the bundle has.
     """
     known = manifest.read(bundle, force=force)
+    if known and postgres:
+        tag = images.choose_pins(postgres)["postgres"].tag
+        known = replace(known, images={**known.images, "postgres": tag})
     secrets = collection.collect(bundle, settings, base, given)
-    plan = planning.plan(settings, secrets, planning.read_kept(bundle))
+    kept = planning.read_kept(bundle)
+    plan = planning.plan(settings, secrets, kept, versions.find_major(known))
     changes = comparison.compare(plan, bundle, known, force=force)
     return Preparation(plan=plan, changes=changes, manifest=known)
 

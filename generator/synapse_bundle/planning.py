@@ -77,14 +77,16 @@ class Plan:
     images: Mapping[str, str]
 
 
-def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, bytes]) -> Plan:
+def plan(
+    settings: Settings, credentials: Credentials, existing: Mapping[str, bytes], postgres: int = 0
+) -> Plan:
     """Return the plan for a bundle.
 
-    `existing` holds the operator's own files, by path: like every mounted file they decide which
-    containers `docker compose up -d` recreates.
+    `existing` holds the operator's own files, by path: like every mounted file they decide which containers
+    `docker compose up -d` recreates. `postgres` is its data's major version, 0 for the newest.
     """
-    contexts = list(plan_images())
-    renderer = Renderer(assets.locate("compose"), _build_context(settings, credentials, contexts))
+    context = _build_context(settings, credentials, contexts := list(plan_images()), postgres)
+    renderer = Renderer(assets.locate("compose"), context)
     files = [
         *_plan_secrets(credentials),
         *contexts,
@@ -98,7 +100,7 @@ def plan(settings: Settings, credentials: Credentials, existing: Mapping[str, by
         files=(*files, compose),
         server_name=settings.server_name,
         project=settings.project,
-        images={name: images.read_pins()[name].tag for name in images.STATEFUL},
+        images={name: images.choose_pins(postgres)[name].tag for name in images.STATEFUL},
     )
 
 
@@ -112,11 +114,12 @@ def plan_worker(settings: Settings) -> bytes:
 
 
 def _build_context(
-    settings: Settings, credentials: Credentials, contexts: Iterable[PlannedFile]
+    settings: Settings, credentials: Credentials, contexts: list[PlannedFile], postgres: int
 ) -> dict[str, Any]:
     """Return everything that a template may use."""
-    contexts, held, pins = list(contexts), credentials.values, images.read_pins()
+    held, pins = credentials.values, images.choose_pins(postgres)
     return _build_settings_context(settings) | {
+        "postgres": topology.POSTGRES.of_version(pins["postgres"].major),
         "credentials": credentials,
         "images": pins,
         "built": {name: tag_image(name, contexts) for name in ("apache", "helper")}
@@ -235,16 +238,13 @@ def tag_image(name: str, contexts: Iterable[PlannedFile], context: str = "", bas
 
     `context` is the name of that, if another, `base` an image that the build is told.
     """
-    prefix = f"{IMAGES}/{context or name}/"
-    aside = f"{IMAGES}/{_CONVERTER}/"
+    prefix, aside = f"{IMAGES}/{context or name}/", f"{IMAGES}/{_CONVERTER}/"
     found = {str(f.path): f.content for f in contexts if str(f.path).startswith(prefix)}
     chosen = {path: content for path, content in found.items() if not path.startswith(aside)}
-    chosen |= {"": base.encode()} if base else {}
-    return f"synapse-bundle/{name}:{digest(chosen)[:12]}"
+    return f"synapse-bundle/{name}:{digest(chosen | ({'': base.encode()} if base else {}))[:12]}"
 
 
 def read_kept(bundle: Path) -> dict[str, bytes]:
     """Return the contents of the operator's own configuration files in a bundle."""
-    root = assets.locate("compose")
-    kept = [path for path, _ in assets.walk(root) if path.name.endswith(_OVERRIDE)]
+    kept = [p for p, _ in assets.walk(assets.locate("compose")) if p.name.endswith(_OVERRIDE)]
     return {str(p): (bundle / p).read_bytes() for p in kept if (bundle / p).is_file()}

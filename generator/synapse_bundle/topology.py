@@ -5,8 +5,11 @@ What a Dockerfile or a shell script has to spell itself, tests/bundle/test_topol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+# From this major version on the image declares the directory above all versions' data as its volume.
+_HOME_DECLARED: Final = 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +25,11 @@ class Service:
 class Postgres(Service):
     """PostgreSQL; the paths follow the versioned layout of the official image.
 
-    `declared_volume` is one that the image declares and the bundle does not use. `patience` is how
-    many seconds a start with crash recovery may take before it counts as failed.
+    `declared_volume` is the one that the image declares; up to 17 the bundle does not use it. `patience`
+    is how many seconds a start with crash recovery may take before it counts as failed.
     """
+
+    major: int
 
     superuser: str
     role: str
@@ -35,6 +40,12 @@ class Postgres(Service):
     sockets: str
     scripts: str
     patience: int
+
+    def of_version(self, major: int) -> Postgres:
+        """Return what it is in another major version, in the image of that."""
+        declared = self.home if major >= _HOME_DECLARED else f"{self.home}/data"
+        data = f"{self.home}/{major}/docker"
+        return replace(self, major=major, data=data, declared_volume=declared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +181,9 @@ POSTGRES: Final = Postgres(
     role="synapse_user",
     database="synapse",
     home="/var/lib/postgresql",
-    data="/var/lib/postgresql/17/docker",
-    declared_volume="/var/lib/postgresql/data",
+    major=18,
+    data="/var/lib/postgresql/18/docker",
+    declared_volume="/var/lib/postgresql",
     sockets="/run/postgresql",
     scripts="/srv/postgres",
     patience=600,

@@ -41,6 +41,14 @@ def refuse(plan: Plan, bundle: Path, manifest: Manifest, *, force: bool) -> None
         )
 
 
+def find_major(manifest: Manifest | None) -> int:
+    """Return the major version of a bundle's PostgreSQL; 0 for a new bundle."""
+    if manifest is None:
+        return 0
+    # Where a manifest of an early version does not say it, it was this one.
+    return next(iter(version_of(manifest.images.get("postgres", "17"))), 0)
+
+
 def is_older(version: str, other: str) -> bool:
     """Return whether a version comes before another, pre-releases included.
 

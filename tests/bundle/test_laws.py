@@ -17,7 +17,14 @@ from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
 from synapse_bundle.settings.model import Settings
 from synapse_bundle.settings.names import TRIAL
-from tests.bundles import STAND_INS, DrillLoader, plan_settings, plan_shape, read_compose
+from tests.bundles import (
+    STAND_INS,
+    DrillLoader,
+    fake_credentials,
+    plan_settings,
+    plan_shape,
+    read_compose,
+)
 from tests.settings import BACKED_UP, EXTERNAL, SHAPES
 
 # Why each service may have what the others may not.
@@ -166,9 +173,34 @@ def test_backup_and_bootstrap_read_where_this_copy_stands(backed_up: dict[str, A
 
 def test_no_run_leaves_a_volume_behind(backed_up: dict[str, Any]) -> None:
     """The volume that PostgreSQL's image declares is covered wherever that image is in use."""
+    assert_covered(backed_up, topology.POSTGRES)
+
+
+def assert_covered(model: dict[str, Any], postgres: topology.Postgres) -> None:
+    """The server has its data there, or nothing as the others."""
     for name in ("postgres", *SEES_THE_FOLDER):
-        mounts = [mount.partition(":")[0] for mount in backed_up["services"][name]["tmpfs"]]
-        assert topology.POSTGRES.declared_volume in mounts, name
+        service = model["services"][name]
+        mounts = [mount.partition(":")[0] for mount in service["tmpfs"]]
+        mounts += [mount["target"] for mount in service["volumes"]]
+        assert mounts.count(postgres.declared_volume) == 1, name
+
+
+def test_a_bundle_keeps_the_major_version_of_its_data() -> None:
+    """Image, directory and the programs of its backups are of one version, as that image has them."""
+    secrets = fake_credentials(Settings())
+    model = read_compose(planning.plan(Settings(), secrets, {}, 17))
+    postgres = model["services"]["postgres"]
+    assert (postgres["image"], postgres["environment"]["PGDATA"]) == (
+        "postgres:17-trixie",
+        "/var/lib/postgresql/17/docker",
+    )
+    assert not [word for word in postgres["command"] if "io_method" in word]
+    backup, newest = (each["services"]["backup"] for each in (model, read_compose(plan_settings(Settings()))))  # fmt: skip
+    assert backup["build"]["args"] == {"POSTGRES_IMAGE": "postgres:17-trixie"}
+    assert backup["image"] != newest["image"]
+    assert backup["environment"]["IMAGES"].startswith("postgres=postgres:17-trixie ")
+    assert "postgres:17-trixie=" in model["services"]["helper"]["environment"]["IMAGE_PINS"]
+    assert_covered(model, topology.POSTGRES.of_version(17))
 
 
 def test_a_repository_in_the_bundle_is_not_in_its_own_sets(backed_up: dict[str, Any]) -> None:

@@ -151,7 +151,7 @@ MUTATIONS = [
     Mutation(
         name="a volume from every run",
         law=check_leftovers,
-        old="    - {{ topology.postgres.declared_volume }}:mode=0700,size=4k\n",
+        old="    - {{ postgres.declared_volume }}:mode=0700,size=4k\n",
     ),
     Mutation(
         name="backups of backups",

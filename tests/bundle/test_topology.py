@@ -25,8 +25,8 @@ from synapse_bundle.topology import (
 SYSTEM_PATHS = {"/bin/bash", "/dev/null"}
 # What the helper spells all the same: a message names certbot's directory.
 HELPER_LITERALS = {HELPER.lineages}
-# Port 443 is HTTPS's own, and 33 and 600 are numbers like any other.
-COMMON_NUMBERS = {0, 33, 120, 443, 600}
+# Port 443 is HTTPS's own, 18 a version, and 33 and 600 are numbers like any other.
+COMMON_NUMBERS = {0, 18, 33, 120, 443, 600}
 
 # What cannot read the topology and has to spell a value: the file, the words around it, the value.
 BOUND = [

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -134,7 +134,12 @@ def read_tree(root: Path) -> Tree:
 def serve() -> None:
     """Answer every request, a line of JSON, with the outcome of one forked run."""
     from synapse_bundle import cli, engine  # noqa: F401  # what a run would import
-    from synapse_bundle.commands import generate, retire, rotate  # noqa: F401
+    from synapse_bundle.commands import (  # noqa: F401
+        generate,
+        retire,
+        rotate,
+        upgrade_database,
+    )
     from synapse_bundle.credentials import authority  # noqa: F401
 
     gc.freeze()
@@ -186,7 +191,8 @@ def run(request: dict[str, Any]) -> int:
             **{key: request[key] for key in ("fault", "step", "events", "root") if key in request}
         )
     if "before_step" in request:
-        cut_off(request["before_step"], request.get("steps_of", "synapse_bundle.rotation.steps"))
+        chosen = [request["steps_of"]] if "steps_of" in request else []
+        cut_off(request["before_step"], *chosen)
     try:
         cli.main(request["arguments"])
     except SystemExit as end:
@@ -196,24 +202,27 @@ def run(request: dict[str, Any]) -> int:
     return CRASH
 
 
-def cut_off(number: int, steps_of: str) -> None:
+def cut_off(number: int, steps_of: str = "synapse_bundle.rotation.steps") -> None:
     """Kill the run before a step of a module, from 0; or, after a rotation's last, before it is forgotten."""
     from synapse_bundle.rotation import journal
 
-    steps = importlib.import_module(steps_of)
-    plain = steps.list_steps
+    module = importlib.import_module(steps_of)
 
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def list_cut_off(rotation: Any) -> Iterator[Any]:
-        position = -1
-        for position, step in enumerate(plain(rotation)):
-            yield step._replace(carry_out=die) if position == number else step
-        if position + 1 == number:
-            journal.delete = die  # type: ignore[assignment]
+    def cut(listed: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def list_cut_off(*given: Any) -> Iterator[Any]:
+            position = -1
+            for position, step in enumerate(listed(*given)):
+                yield step._replace(carry_out=die) if position == number else step
+            if position + 1 == number:
+                journal.delete = die  # type: ignore[assignment]
 
-    steps.list_steps = list_cut_off  # type: ignore[attr-defined]
+        return list_cut_off
+
+    for name in {"list_steps", "list_steps_back"} & vars(module).keys():
+        setattr(module, name, cut(getattr(module, name)))
 
 
 def strike(fault: str, step: int, root: str, events: tuple[str, ...] = CHANGES) -> None:

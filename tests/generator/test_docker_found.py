@@ -166,12 +166,12 @@ def test_check_without_a_bundle_asks_no_other_project(directory: Path) -> None:
 def test_images_that_are_not_the_recorded_ones_are_reported(directory: Path) -> None:
     """After a start: the recorded digest goes without saying, any other and none is a line."""
     held = {name: [f"{pin.image}@{pin.digest}"] for name, pin in images.read_pins().items()}
-    moved = f"postgres@sha256:{'0' * 64}"
+    moved = f"debian@sha256:{'0' * 64}"
     for digests, message in (
         (held | {"synapse": ["matrixdotorg/synapse@sha256:abc"]},
          "matrixdotorg/synapse:v1.163.2 is sha256:abc; images.toml records no digest"),
-        (held | {"postgres": [moved]}, f"postgres:17-trixie is {moved[9:]}, not sha256:d74eeac9"),
-        (held | {"postgres": []}, "postgres:17-trixie: the engine knows no digest of it"),
+        (held | {"debian": [moved]}, f"debian:trixie-slim is {moved[7:]}, not sha256:a29215f6"),
+        (held | {"postgres": []}, "postgres:18-trixie: the engine knows no digest of it"),
     ):  # fmt: skip
         install_images(directory, digests)
         done = run(directory, "up")
@@ -193,7 +193,7 @@ def install_images(directory: Path, digests: dict[str, list[str]]) -> None:
     script.write_text(
         f"""#!/bin/sh
 case "$*" in
-{cases}*config*--images*) echo "{pins["postgres"].reference}"; echo "{pins["synapse"].reference}" ;;
+{cases}*config*--images*) echo "{pins["postgres"].reference}"; echo "{pins["synapse"].reference}"; echo "{pins["debian"].reference}" ;;
 compose*version*) echo 2.40.3 ;;
 version*) echo 29.0.0 ;;
 esac

@@ -76,7 +76,18 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
     from synapse_bundle.topology import POSTGRES
 
     major = images.version_of(images.read_pins()["postgres"].tag)[0]
+    assert POSTGRES.of_version(major) == POSTGRES
     assert POSTGRES.data == f"{POSTGRES.home}/{major}/docker"
+
+
+@pytest.mark.parametrize(
+    ("major", "tag"), [(0, "18-trixie"), (18, "18-trixie"), (17, "17-trixie"), (99, "18-trixie")]
+)
+def test_a_bundle_has_one_postgresql(major: int, tag: str) -> None:
+    """That of its data, where it is supported; otherwise the newest."""
+    pins = images.choose_pins(major)
+    assert pins["postgres"].tag == tag
+    assert [name for name in pins if name.startswith("postgres")] == ["postgres"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,7 @@ def test_the_major_version_is_the_one_of_the_data_directory() -> None:
     [
         (
             ["foo=1"],
-            "'foo' is not an image; the images are: postgres, synapse, valkey, cloudflared, debian",
+            "'foo' is not an image; the images are: postgres, postgres-17, synapse, valkey, cloud",
         ),
         (["foo"], "'foo' is not an image"),
         (["synapse"], "'synapse' names no tag; use for example synapse=v"),

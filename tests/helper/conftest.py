@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import secrets
 import subprocess
 from dataclasses import dataclass
@@ -215,13 +216,19 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_address() -> Iterator[PostgresServer]:
     """Start PostgreSQL as the bundle does; it logs every change of roles and databases."""
-    password = secrets.token_hex(16)
+    with run_postgres("postgres:17-trixie", secrets.token_hex(16)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def run_postgres(image: str, password: str) -> Iterator[PostgresServer]:
+    """Run an empty PostgreSQL."""
     container = _docker(
         *("run", "--detach", "--rm", "--publish", "127.0.0.1::5432"),
         *("--env", f"POSTGRES_PASSWORD={password}"),
         "--env=POSTGRES_INITDB_ARGS=--encoding=UTF8 --locale=C"
         " --auth-local=scram-sha-256 --auth-host=scram-sha-256",
-        *("postgres:17-trixie", "-c", "log_statement=ddl", "-c", "fsync=off"),
+        *(image, "-c", "log_statement=ddl", "-c", "fsync=off"),
     ).stdout.strip()
     try:
         port = int(_docker("port", container, "5432/tcp").stdout.split()[0].rpartition(":")[2])

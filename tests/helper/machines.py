@@ -28,12 +28,13 @@ _TAG: Final = "synapse-bundle-test/backup"
 _BUILD_TAG: Final = "synapse-bundle-test/helper-build"
 # As the stage `backup` of the helper's image, with the source mounted instead of installed.
 _DOCKERFILE: Final = f"""
-FROM postgres:17-trixie
+ARG MAJOR
+FROM postgres:${{MAJOR}}-trixie
 RUN apt-get update && apt-get install --yes --no-install-recommends libnss-wrapper python3 restic
 COPY --from={_BUILD_TAG} /opt/helper /opt/helper
 # Tests of other parts run beside this one, and would leave it no time.
 RUN printf '#!/bin/sh\\nshift 2\\nexec "$@"\\n' >/usr/local/sbin/nice && chmod 0755 /usr/local/sbin/nice
-ENV PATH=/opt/helper/bin:/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
+ENV PATH=/opt/helper/bin:/usr/lib/postgresql/${{PG_MAJOR}}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/source
 """
 # What `setsid` makes of a process that was killed.
@@ -97,11 +98,17 @@ CREATE TABLE local_media_repository (media_id text PRIMARY KEY, media_length big
 """
 
 
-def build_image() -> None:
+def name_image(major: int) -> str:
+    """Return the image of the `backup` container for a major version of PostgreSQL."""
+    return f"{_TAG}:{major}"
+
+
+def build_image(major: int = 17) -> None:
     """Build the image of the `backup` container."""
     docker("build", "--quiet", "--target", "build", "--tag", _BUILD_TAG, str(_HELPER))
+    argument = f"--build-arg=MAJOR={major}"
     subprocess.run(
-        ["docker", "build", "--quiet", "--tag", _TAG, "-"],
+        ["docker", "build", "--quiet", "--tag", name_image(major), argument, "-"],
         input=_DOCKERFILE,
         text=True,
         check=True,
@@ -117,6 +124,7 @@ class Machine:
     repository: Path
     server: PostgresServer
     database: str
+    major: int = 17
     environ: dict[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     containers: list[str] = field(default_factory=list)
@@ -202,7 +210,7 @@ class Machine:
                 *("run", "--detach", "--rm", "--init", "--hostname=backup"),
                 *("--tmpfs=/run/backup", "--user=0:0", *self.options),
                 *(f"--volume={here}:{there}" for here, there in mounts.items()),
-                *("--entrypoint=sleep", _TAG, "infinity"),
+                *("--entrypoint=sleep", name_image(self.major), "infinity"),
             )
             self.containers.append(started.strip())
         return self.containers[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +15,37 @@ from tests.lab.steps import answers, run, time_step
 
 BASE: Final = "debian:trixie-slim"
 CONTEXTS: Final = Path(__file__).parent / "images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """How an image is built where no registry gives it."""
+
+    context: Path
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What decides what is in it, for a label."""
+        given = (f"{name}={value}" for name, value in self.arguments.items())
+        return " ".join([digest_context(self.context), *given])
+
+
+# As the image has its directories from this version on.
+_POSTGRES_18: Final = {
+    "MAJOR": "18",
+    "SUITE": "forky",
+    "DATA": "/var/lib/postgresql/18/docker",
+    "DECLARED": "/var/lib/postgresql",
+}
 STAND_INS: Final = {
-    "postgres:17-trixie": CONTEXTS / "postgres",
-    "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
-    "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
-    "valkey/valkey:8.1": CONTEXTS / "valkey",
+    "postgres:17-trixie": StandIn(context=CONTEXTS / "postgres"),
+    "postgres:18-trixie": StandIn(context=CONTEXTS / "postgres", arguments=_POSTGRES_18),
+    "matrixdotorg/synapse:v1.163.2": StandIn(context=CONTEXTS / "synapse"),
+    "cloudflare/cloudflared:2026.8.2": StandIn(context=CONTEXTS / "cloudflared"),
+    "valkey/valkey:8.1": StandIn(context=CONTEXTS / "valkey"),
     # No bundle names it: the recovery card does.
-    "restic/restic:latest": CONTEXTS / "restic",
+    "restic/restic:latest": StandIn(context=CONTEXTS / "restic"),
 }
 # The real tunnel connects to the internet; only the double opens a port for the tests.
 DOUBLES: Final = frozenset({"cloudflare/cloudflared:2026.8.2"})
@@ -92,20 +118,22 @@ def prepare_base(paths: LabPaths) -> bool:
     return False
 
 
-def build(paths: LabPaths, tag: str, context: Path, digest: str) -> None:
+def build(paths: LabPaths, tag: str, stand_in: StandIn) -> None:
     """Build one stand-in with the engine's own builder."""
-    words = ["build", "--progress=plain", "-t", tag, "--label", f"{LABEL}={digest}"]
+    words = ["build", "--progress=plain", "-t", tag, "--label", f"{LABEL}={stand_in.digest}"]
+    for name, value in stand_in.arguments.items():
+        words += ["--build-arg", f"{name}={value}"]
     with time_step(f"build {tag}"):
-        run([paths.docker, *words, str(context)], environment=paths.list_environment())
+        run([paths.docker, *words, str(stand_in.context)], environment=paths.list_environment())
 
 
 def prepare_images(paths: LabPaths) -> None:
     """Make every image of the bundle available; build only what is missing or outdated."""
     registry = prepare_base(paths)
-    for tag, context in STAND_INS.items():
-        label, digest = read_label(paths, tag), digest_context(context)
-        if label == digest:
+    for tag, stand_in in STAND_INS.items():
+        label = read_label(paths, tag)
+        if label == stand_in.digest:
             continue
         if registry and tag not in DOUBLES and (label == "" or pull(paths, tag, 600)):
             continue
-        build(paths, tag, context, digest)
+        build(paths, tag, stand_in)

@@ -32,7 +32,7 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
-    "subprocess": {"engine", "image_transfer", "drill_project", "import_project"}
+    "subprocess": {"engine", "image_transfer", "drill_project", "import_project", "succession"}
     | {"rotation.bundle_containers", "retirement.server_containers"}
     | {"updating.compose_commands", "updating.update_engine"},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
@@ -40,7 +40,7 @@ OWNERS = {
         f"commands.{name}"
         for name in (
             *("check", "drill", "generate", "import_server", "init", "kubernetes", "pack"),
-            *("retire", "rotate", "tunnel", "unpack", "up", "update"),
+            *("retire", "rotate", "tunnel", "unpack", "up", "update", "upgrade_database"),
         )
     },
     "yaml": {"planning", "rotation.renewal", "rotation.restarts", "settings.yaml_parser"}

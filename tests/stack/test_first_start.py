@@ -16,13 +16,13 @@ from tests.support.stacks import Stack, generate
 pytestmark = pytest.mark.engine
 
 HOME: Final = "/var/lib/postgresql"
-# What is there when the cut comes, in the order in which it appears; any directory below 17 counts.
+# What is there when the cut comes, in the order in which it appears; any directory below 18 counts.
 STAGES: Final = {
-    "directories": "ls -d 17/docker*/pg_wal",
-    "version": "ls 17/docker*/PG_VERSION",
-    "control file": "ls 17/docker*/global/pg_control",
-    "database postgres": "ls 17/docker*/base/5",
-    "server of its own": "ls 17/docker*/postmaster.opts",
+    "directories": "ls -d 18/docker*/pg_wal",
+    "version": "ls 18/docker*/PG_VERSION",
+    "control file": "ls 18/docker*/global/pg_control",
+    "database postgres": "ls 18/docker*/base/5",
+    "server of its own": "ls 18/docker*/postmaster.opts",
 }
 NOW: Final = "/bin/bash /srv/postgres/start.sh postgres"
 # As bundles of earlier days did it, in the final place.
@@ -68,7 +68,7 @@ def test_a_first_start_that_is_cut_off_is_repaired(bundle: Stack) -> None:
     for stage in STAGES.values():
         run_in_place(bundle, CUT.format(home=HOME, start=NOW, stage=stage))
     start(bundle)
-    assert run_in_place(bundle, f"ls -A {HOME}/17") == "docker"
+    assert run_in_place(bundle, f"ls -A {HOME}/18") == "docker"
 
 
 @pytest.mark.parametrize("stage", ["directories", "database postgres", "control file"])
@@ -86,7 +86,7 @@ def test_a_database_that_holds_something_is_never_replaced(bundle: Stack, databa
     if database != "postgres":
         ask_database(bundle, "postgres", f"CREATE DATABASE {database}")
     ask_database(bundle, database, "CREATE TABLE answers AS SELECT 42 AS answer")
-    shut = f"sed -i '/^host all all all/d' {HOME}/17/docker/pg_hba.conf"
+    shut = f"sed -i '/^host all all all/d' {HOME}/18/docker/pg_hba.conf"
     bundle.compose("exec", "--no-TTY", "postgres", "bash", "-c", shut)
     bundle.compose("restart", "postgres")
     bundle.compose("up", "--detach", "--wait", "postgres")

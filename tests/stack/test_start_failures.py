@@ -192,7 +192,7 @@ def test_data_of_another_major_version_is_refused_and_not_touched(bundle: Stack)
     done = run_once(bundle, "postgres")
     assert done.returncode == 1
     assert "REFUSED: this volume holds PostgreSQL 16 data" in done.stderr
-    assert "this image is PostgreSQL 17" in done.stderr
-    assert "dump and restore" in done.stderr
+    assert "this image is PostgreSQL 18" in done.stderr
+    assert "upgrade-database leads to a newer one" in done.stderr
     assert run_in_volume(bundle, "postgres", LIST) == before
     assert "16/docker/base/1" in before

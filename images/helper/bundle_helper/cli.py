@@ -64,7 +64,8 @@ def run_schedule() -> None:
 @backup.command()
 @click.option("--undo", is_flag=True, help="Start the server here again.")
 @click.option("--override", metavar="SERVER_NAME", help="Undo without asking the repository.")
-def move(*, undo: bool, override: str | None) -> None:
+@click.option("--to-postgres", "major", default="", hidden=True)
+def move(*, undo: bool, override: str | None, major: str) -> None:
     """Shut the server here, and make the set with which it starts on another machine."""
     from .backup.progress import Progress  # noqa: PLC0415
     from .move import departure, homecoming  # noqa: PLC0415
@@ -78,7 +79,7 @@ def move(*, undo: bool, override: str | None) -> None:
     if undo:
         homecoming.undo_move(settings, Progress(sys.stderr), override=override is not None)
     else:
-        departure.move(settings, Progress(sys.stderr), _now)
+        departure.move(settings, Progress(sys.stderr), _now, major)
 
 
 @backup.command()
@@ -95,16 +96,19 @@ def drill() -> None:
 @click.option(
     "--database", is_flag=True, help="Take the server here back to its own set; keep files."
 )
-def restore(set_name: str | None, *, database: bool) -> None:
+@click.option("--keep-files", is_flag=True, hidden=True)
+def restore(set_name: str | None, *, database: bool, keep_files: bool) -> None:
     """Restore the newest set, or SET, into empty volumes; everything is verified first."""
     from .backup.progress import Progress  # noqa: PLC0415
     from .drill import rehearsal  # noqa: PLC0415
-    from .restore import restoration, rollback  # noqa: PLC0415
+    from .restore import restoration, rollback, succession  # noqa: PLC0415
 
     end_when_asked()
     settings, tell = BackupSettings.from_environ(os.environ), Progress(sys.stderr)
     if database:
         rollback.roll_back(settings, set_name, tell, _now)
+    elif keep_files:
+        succession.succeed(settings, tell)
     elif settings.drill_file is None:
         restoration.restore(settings, set_name, tell, _now)
     else:

@@ -40,12 +40,14 @@ _COLUMNS: Final = (
 class Moved:
     """When a server was fenced (ISO 8601, UTC) and the final set; "" while that is being made.
 
-    `retired`: it goes nowhere, and `set` is its last one, "" if none was wanted.
+    `retired`: it goes nowhere, and `set` is its last one, "" if none was wanted. `postgres` is the version
+    of PostgreSQL that carries its data on, "" for another machine.
     """
 
     time: str
     set: str
     retired: bool = False
+    postgres: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,12 @@ def _refuse_unusable(record: InstanceRecord) -> None:
         raise HelperError(
             "an import was interrupted, so the data here is not whole. Nothing was changed. Run the same"
             " `synapse-bundle import` again, which begins anew."
+        )
+    if record.moved and record.moved.postgres:
+        raise HelperError(
+            f"this data is on its way to PostgreSQL {record.moved.postgres} since {record.moved.time}."
+            " Nothing was changed. Go on with `synapse-bundle upgrade-database`, or go back with"
+            " `synapse-bundle upgrade-database --undo`."
         )
     if record.moved:
         raise HelperError(

@@ -18,6 +18,7 @@ from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import Moved
 from ..database.retired import refuse_retired
 from ..errors import HelperError
+from . import preconditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,29 +34,38 @@ if TYPE_CHECKING:
 LOCK_PATIENCE: Final = "1s"
 
 
-def move(settings: BackupSettings, tell: Progress, now: Callable[[], datetime]) -> SetManifest:
+def move(
+    settings: BackupSettings, tell: Progress, now: Callable[[], datetime], postgres: str = ""
+) -> SetManifest:
     """Shut the server here and return its final set; HelperError if it could not, and it runs on then.
 
-    Once it is shut, this completes what was interrupted, or names the final set again.
+    Once it is shut, this completes what was interrupted, or names the final set again. `postgres` is the
+    newer version of PostgreSQL that carries the data on here, "" for another machine.
     """
     database = settings.database
     repository = Repository(settings)
     with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
-        found = fence.require_record(superuser, database)
-        refuse_retired(found)
-        is_shut = found.moved is not None
+        record = fence.require_record(superuser, database)
+        refuse_retired(record)
+        is_shut = record.moved is not None
+        if postgres:
+            preconditions.require_ready(superuser, settings, record)
     if not is_shut:
         tell("making a set while the server runs")
         perform(settings, "manual", tell)
     with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
         convergence.lock(superuser, LOCK_PATIENCE)
         record = fence.require_record(superuser, database)
-        moved = record.moved or Moved(time=now().isoformat(timespec="seconds"), set="")
+        time = now().isoformat(timespec="seconds")
+        moved = record.moved or Moved(time=time, set="", postgres=postgres)
         record = fence.fence(superuser, database, moved)
-        tell("Synapse is shut out; clients wait until the server runs on the other machine")
+        tell("Synapse is shut out; clients wait until the server runs again")
         manifest = _make_final_set(superuser, repository, record, tell)
         done = replace(record, moved=replace(moved, set=manifest.set))
         instance.write_record(superuser, database.database_name, done)
+    if moved.postgres:
+        tell(f"the final set {manifest.set} is complete, for PostgreSQL {moved.postgres}")
+        return manifest
     tell(
         f"the final set {manifest.set} is complete, and this server does not start here any more. Now"
         " type `docker compose down` here, and on the other machine `docker compose run --rm restore`."

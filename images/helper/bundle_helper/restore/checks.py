@@ -90,7 +90,7 @@ def require_empty(
             " Nothing was changed. To start it here again, as long as nobody has restored it elsewhere:"
             " `docker compose run --rm backup move --undo`."
         )
-    held = _describe_content(superuser, settings)
+    held = describe_database(superuser, settings.database) or _describe_files(settings)
     if held:
         raise HelperError(
             f"{held}. Nothing was changed: a restore replaces nothing. If this data is to be given up"
@@ -99,8 +99,8 @@ def require_empty(
         )
 
 
-def _describe_content(superuser: psycopg.Connection, settings: BackupSettings) -> str | None:
-    database = settings.database
+def describe_database(superuser: psycopg.Connection, database: DatabaseSettings) -> str | None:
+    """Say what Synapse's database holds, None if there is nothing in it."""
     if read_database(superuser, database.database_name) is not None:
         with connect_to_data(database) as connection:
             row = connection.execute(
@@ -109,6 +109,10 @@ def _describe_content(superuser: psycopg.Connection, settings: BackupSettings) -
             ).fetchone()
         if row is not None:
             return f"the database {database.database_name} is not empty: it holds {row[0]}"
+    return None
+
+
+def _describe_files(settings: BackupSettings) -> str | None:
     try:
         file = find_file(settings.media_directory)
     except OSError as error:
@@ -134,15 +138,20 @@ def measure_remains(superuser: psycopg.Connection, settings: BackupSettings) -> 
     return Remains(int(row[0]) if row else 0, measure_tree(settings.media_directory))
 
 
-def require_room(settings: BackupSettings, chosen: BackupSet, remains: Remains) -> None:
-    """HelperError if the disk has too little room for database and files.
+def require_room(
+    settings: BackupSettings, chosen: BackupSet, remains: Remains, *, files: bool = True
+) -> None:
+    """HelperError if the disk has too little room for the database, and for the `files` where they come too.
 
     PostgreSQL's own volume is not visible here; Docker keeps all volumes in one place.
     """
     database = int(chosen.manifest.dump_bytes * _DATABASE_PER_DUMP)
     needed = [
         (settings.state_directory, database - remains.database),
-        (settings.media_directory, _measure_files(settings, chosen) - remains.files),
+        (
+            settings.media_directory,
+            _measure_files(settings, chosen) - remains.files if files else 0,
+        ),
     ]
     if len({_find_existing(path).stat().st_dev for path, _ in needed}) == 1:
         needed = [(settings.media_directory, sum(size for _, size in needed))]
@@ -181,8 +190,10 @@ def explain_damage() -> Iterator[None]:
         ) from error
 
 
-def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress) -> None:
-    """RepositoryError or HelperError if what the set needs is damaged.
+def verify_repository(
+    repository: Repository, chosen: BackupSet, tell: Progress, *, files: bool = True
+) -> None:
+    """RepositoryError or HelperError if what the set needs is damaged, its `files` included or not.
 
     Every byte is read where that is cheap, in a folder; elsewhere while it is restored.
     """
@@ -195,7 +206,7 @@ def verify_repository(repository: Repository, chosen: BackupSet, tell: Progress)
             output, media = nowhere.fileno(), str(settings.media_directory)
             reading_media = ("dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
             # Each of the two uses one processor, and nothing else runs here meanwhile.
-            with restic.writing_to(output, *reading_media):
+            with restic.writing_to(output, *reading_media) if files else contextlib.nullcontext():
                 stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
 
 

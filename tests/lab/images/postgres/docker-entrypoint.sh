@@ -46,6 +46,25 @@ require_password() {
     fi
 }
 
+# From 18 on the image's own data directory has the version in its name, so data of another version, or
+# a volume at the place of earlier images, would stay beside a new and empty database.
+refuse_old_data() {
+    [[ $PG_MAJOR -ge 18 && $PGDATA == "/var/lib/postgresql/$PG_MAJOR/docker" ]] || return 0
+    local directory old=()
+    for directory in /var/lib/postgresql /var/lib/postgresql/data /var/lib/postgresql/*/docker; do
+        [[ ! -s $directory/PG_VERSION ]] || old+=("$directory")
+    done
+    if [[ ${#old[@]} -eq 0 ]] && mountpoint -q /var/lib/postgresql/data; then
+        old=('/var/lib/postgresql/data (unused mount/volume)')
+    fi
+    [[ ${#old[@]} -eq 0 ]] || fail "in 18+, these Docker images are configured to store database data in a
+       format which is compatible with \"pg_ctlcluster\" (specifically, using
+       major-version-specific directory names).
+
+       Counter to that, there appears to be PostgreSQL data in:
+         ${old[*]}"
+}
+
 # The extra words are evaluated by the shell, so quotes inside them are shell quotes.
 make_cluster() {
     eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "$POSTGRES_PASSWORD") '"$POSTGRES_INITDB_ARGS"' "$@"'
@@ -98,6 +117,7 @@ run_file() {
 # While it initialises, the server listens on its unix socket alone.
 initialise() {
     require_password
+    refuse_old_data
     make_cluster
     open_to_hosts "$@"
     export PGPASSWORD=${PGPASSWORD:-$POSTGRES_PASSWORD}
