@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-# From this major version on the image declares the directory above all versions' data as its volume.
-_HOME_DECLARED: Final = 18
-
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
@@ -30,7 +27,6 @@ class Postgres(Service):
     """
 
     major: int
-
     superuser: str
     role: str
     database: str
@@ -42,8 +38,8 @@ class Postgres(Service):
     patience: int
 
     def of_version(self, major: int) -> Postgres:
-        """Return what it is in another major version, in the image of that."""
-        declared = self.home if major >= _HOME_DECLARED else f"{self.home}/data"
+        """Return what it is in another major version; the image of 18 was the first to declare `home`."""
+        declared = self.home if major >= 18 else f"{self.home}/data"
         data = f"{self.home}/{major}/docker"
         return replace(self, major=major, data=data, declared_volume=declared)
 
@@ -157,8 +153,8 @@ class Health:
 class Cluster:
     """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse.
 
-    `database` is the name of a CloudNativePG cluster, `database_root` where the root of its certificate is.
-    `instance` is where the id is that the first start writes, `folder` the file of what the folder itself knows.
+    `database` is a CloudNativePG cluster's name, `database_root` where the root of its certificate is,
+    `instance` where the id is that the first start writes, `folder` the file of what the folder knows.
     """
 
     access: str
@@ -172,7 +168,6 @@ class Cluster:
 
 SECRETS: Final = "/run/secrets"
 HEALTH: Final = Health(scripts="/srv/health", state="/run/health")
-
 POSTGRES: Final = Postgres(
     host="postgres",
     uid=999,
@@ -244,7 +239,6 @@ CLOUDFLARED: Final = Cloudflared(
     configuration="/etc/cloudflared",
     shell_directory="/srv/shell",
 )
-
 CLUSTER: Final = Cluster(
     access="/run/cluster",
     instance="/srv/instance",

@@ -6,12 +6,13 @@ import os
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
 from .accounts.account_commands import user
 from .backup.command_group import backup
+from .certificates.certificate_commands import certificates
 from .claim.claim_commands import claim
 from .cluster.wait_commands import wait
 from .foreign.import_commands import import_group
@@ -23,15 +24,12 @@ from .settings.bootstrap_settings import BootstrapSettings
 from .settings.drill_settings import DrillSettings
 from .settings.service_settings import ServiceSettings
 
-if TYPE_CHECKING:
-    from .settings.certificate_settings import CertificateSettings
-
 # What a command imports is needed there alone: the service stays small, and a check starts at once.
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    commands=[backup, claim, import_group, retire, user, wait],
+    commands=[backup, certificates, claim, import_group, retire, user, wait],
 )
 def main() -> None:
     """Prepare, serve and check a synapse-bundle."""
@@ -209,48 +207,6 @@ def federation(server_name: str, *, as_json: bool, root: TextIO | None) -> None:
 
     settings = ServiceSettings.from_environ(os.environ)
     sys.exit(command.show(settings, server_name, root, as_json=as_json))
-
-
-@main.group()
-def certificates() -> None:
-    """Show, obtain or renew the server's certificate."""
-
-
-@certificates.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(*, as_json: bool) -> None:
-    """Show what is published, who issued it, and the state of its renewal."""
-    from .certificates import commands  # noqa: PLC0415
-
-    sys.exit(commands.show_status(_read_certificate(), _now(), as_json=as_json))
-
-
-@certificates.command()
-@click.option("--force", is_flag=True, help="Renew even if it is not due (limits apply).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def renew(*, force: bool, as_json: bool) -> None:
-    """Ask for the certificate now; it is renewed only if it is due."""
-    from .certificates import certbot, commands  # noqa: PLC0415
-
-    end_when_asked()
-    attempt = certbot.Attempt(force=force)
-    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
-
-
-@certificates.command()
-@click.option("--staging", is_flag=True, help="Rehearse: nothing is kept, no limit is used up.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def issue(*, staging: bool, as_json: bool) -> None:
-    """Obtain the first certificate now, or rehearse it."""
-    from .certificates import certbot, commands  # noqa: PLC0415
-
-    end_when_asked()
-    attempt = certbot.Attempt(rehearsal=staging)
-    sys.exit(commands.make_attempt(_read_certificate(), os.environ, attempt, _now, as_json=as_json))
-
-
-def _read_certificate() -> CertificateSettings:
-    return ServiceSettings.from_environ(os.environ).certificate
 
 
 def _now() -> datetime:

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from bundle_helper.backup import creation, database_dump, sets, table_hashes
-from bundle_helper.backup.creation import BackupRunningError, make_set
+from bundle_helper.backup.admission import BackupRunningError
+from bundle_helper.backup.creation import make_set
 from bundle_helper.backup.manifest import ONE_TIME_KEYS, parse_manifest
 from bundle_helper.backup.ownership import TakenOverError, open_repository
 from bundle_helper.backup.repository_errors import RepositoryError, UnreadableSourceError

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from .. import locks, storage
-from ..database.connection import connect_as_superuser
-from ..database.instance import InstanceRecord, read_record
+from .. import storage
 from ..database.overtaking import OvertakenError
-from ..database.retired import refuse_retired
 from ..errors import HelperError
+from .admission import admit
 from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
 from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, SetManifest
 from .ownership import TakenOverError, require_own, require_server, watch_server
@@ -31,21 +29,16 @@ from .table_hashes import TableHash, hash_tables
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..database.instance import InstanceRecord
     from ..settings.backup_settings import BackupSettings
     from .repository import Repository, Saved
 
-# Any number, as long as it stays the same: backups of one server exclude each other by it.
-_LOCK: Final = 0x53796E4261636B75
 _CANCEL_SECONDS: Final = 0.2
 # A new server changes its tables for a minute, one after the other.
 _ATTEMPTS: Final = 10
 # What a change of tables does to a transaction that has not locked them all.
 _CHANGES: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable)
 _LOCK_WAITED: Final = "canceling statement due to statement timeout"
-
-
-class BackupRunningError(HelperError):
-    """Another backup of this server has not ended yet."""
 
 
 class _TablesChangeError(HelperError):
@@ -60,7 +53,7 @@ def make_set(
     HelperError if there is no set afterwards: another backup runs, another machine has taken over or a
     copy has claimed the name, also meanwhile, a file cannot be read, the database or the repository failed.
     """
-    with _lock(settings, kind, progress) as record, _exclude_update(settings.bundle_directory):
+    with admit(settings, kind, progress) as record:
         require_own(repository, record)
         unreadable = find_unreadable(settings)
         if unreadable is not None:
@@ -76,60 +69,6 @@ def make_set(
             raise
     progress(f"the set {manifest.set} is complete")
     return manifest
-
-
-@contextmanager
-def _exclude_update(folder: Path) -> Iterator[None]:
-    """Keep `synapse-bundle update` out, which holds the bundle's folder while it replaces containers."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(locks.lock_directory(folder, wait=False))
-        except BlockingIOError:
-            raise BackupRunningError(
-                "`synapse-bundle update` is running; wait until it has ended, then repeat"
-            ) from None
-        except OSError:
-            # A disk that knows no locks; the database has one for backups.
-            pass
-        yield
-
-
-@contextmanager
-def _lock(settings: BackupSettings, kind: Kind, progress: Progress) -> Iterator[InstanceRecord]:
-    """Be the only backup of this server, and return whose data it is."""
-    with connect_as_superuser(settings.database, tell=progress) as superuser:
-        row = superuser.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-        if not row or not row[0]:
-            raise BackupRunningError(
-                "another backup of this server is running; wait until it has ended, then repeat"
-            )
-        record = read_record(superuser, settings.database.database_name)
-        yield _require_whole(settings, record, kind)
-
-
-def _require_whole(
-    settings: BackupSettings, record: InstanceRecord | None, kind: Kind
-) -> InstanceRecord:
-    """Return the record; HelperError unless it is that of a server that is here and whole."""
-    if record is None:
-        raise HelperError(
-            "this server has not been started yet, so there is nothing to back up:"
-            " `docker compose up -d --wait`, then repeat"
-        )
-    if record.restoring is not None:
-        raise HelperError(
-            "a restore was interrupted, so there is nothing to back up: run"
-            " `docker compose run --rm restore` again"
-        )
-    # A set of a fenced server would be newer than its last one, and be what `restore` takes.
-    refuse_retired(record)
-    if record.moved is not None and kind != "final":
-        raise HelperError(
-            "this server has moved to another machine, so there is nothing to back up. The way"
-            " back: `docker compose run --rm backup move --undo`"
-        )
-    require_server(settings, record)
-    return record
 
 
 def _store_database_patiently(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import HelperError
 from . import report
-from .creation import BackupRunningError, make_set
+from .admission import BackupRunningError
+from .creation import make_set
 from .maintenance import maintain
 from .manifest import COMPLETE_KINDS
 from .ownership import open_repository

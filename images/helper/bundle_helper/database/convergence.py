@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from ..errors import HelperError
-from . import fence, instance
+from . import agreement, fence
 from .catalog import (
     LEAST_PRIVILEGED,
     Database,
@@ -59,7 +59,7 @@ def converge(superuser: psycopg.Connection, settings: BootstrapSettings) -> tupl
     lock(superuser)
     changes = (
         *fence.reopen(superuser, settings),
-        *instance.agree(superuser, settings, has_data=has_tables(superuser, settings)),
+        *agreement.agree(superuser, settings, has_data=has_tables(superuser, settings)),
         *ensure_role(superuser, settings),
         *ensure_database(superuser, settings),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from ..errors import HelperError
-from . import instance
+from . import agreement
 from .catalog import LEAST_PRIVILEGED, wanted_database
 from .connection import connect, first_line
 from .convergence import describe_differences, holds_tables, lock, read_proof
@@ -71,7 +71,7 @@ def prove_external(
         _require_usable(proof, connection.info.server_version // 10000)
         lock(connection)
         has_data = holds_tables(connection)
-        for change in instance.agree(connection, settings, has_data=has_data):
+        for change in agreement.agree(connection, settings, has_data=has_data):
             tell(change)
         if settings.copy_file is not None:
             require_only(connection, settings, settings.copy_file)
