@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SENDER: Final = "synapse-bundle-notices"
 _ADMIN: Final = "/_synapse/admin"
 _CLIENT: Final = "/_matrix/client/v3"
+_NAME: Final = "state/m.room.name"
 # Messages that are looked at for the one that is about to be sent.
 _RECENT: Final = 10
 
@@ -64,7 +65,7 @@ def _open_room(sender: AccountSession, title: str) -> str:
     found = sender.ask("GET", f"{_CLIENT}/directory/room/{alias}")
     if found.status == HTTPStatus.OK:
         room = str(found.json()["room_id"])
-        name = f"{_CLIENT}/rooms/{quote(room, safe='')}/state/m.room.name"
+        name = f"{_CLIENT}/rooms/{quote(room, safe='')}/{_NAME}"
         sender.call("PUT", name, {"name": title})
         return room
     body = {
