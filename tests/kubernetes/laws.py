@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import itertools
 import re
 from collections import Counter
 from typing import Any
@@ -22,6 +23,7 @@ def check(objects: list[Manifest]) -> None:
         _check_names,
         _check_selectors,
         _check_mounts,
+        _check_places,
         _check_references,
         _check_environment,
         _check_times_and_media,
@@ -63,6 +65,30 @@ def _check_mounts(objects: list[Manifest]) -> None:
             assert len(set(targets)) == len(targets), f"{name}: two mounts at one place"
             used |= {mount["name"] for mount in mounts}
         assert sorted(volumes) == sorted(used), f"{name}: {set(volumes) ^ used}"
+
+
+def _check_places(objects: list[Manifest]) -> None:
+    """What shares a claim goes to one node, and whichever of it is first may start."""
+    templates = find_templates(objects)
+    claims = {
+        name: {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in template["spec"].get("volumes", [])
+            if "persistentVolumeClaim" in volume
+        }
+        for name, template in templates.items()
+    }
+    terms = {}
+    for name, template in templates.items():
+        affinity = template["spec"].get("affinity", {}).get("podAffinity", {})
+        found = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", [])
+        terms[name] = [term["labelSelector"]["matchLabels"] for term in found]
+        for labels in terms[name]:
+            assert labels.items() <= template["metadata"]["labels"].items(), f"{name} waits"
+    for one, other in itertools.combinations(templates, 2):
+        if claims[one] & claims[other]:
+            assert terms[one], f"{one} may be away from {other}"
+            assert terms[one] == terms[other], (one, other)
 
 
 def _list_sources(volume: Manifest) -> list[tuple[str, Manifest]]:

@@ -12,6 +12,7 @@ from .objects import Manifest, label_pod
 from .storage import Bundle, find_networks
 
 _INPUTS: Final = "synapse-bundle.inputs"
+_HOUSEHOLD: Final = "synapse-bundle.household"
 _TOKEN_SECONDS: Final = 3600
 _SEED: Final = 'test -e "$2" || { install -m 0660 "$1" "$2.new" && mv "$2.new" "$2"; }'
 
@@ -37,7 +38,8 @@ def build_template(bundle: Bundle, pod: str) -> Manifest:
     spec |= {"containers": containers, "volumes": volumes.to_list()}
     networks = {f"network/{name}": "true" for name in find_networks(bundle, services)}
     inputs = " ".join(f"{service.name}={service.inputs}" for service in services)
-    metadata = {"labels": label_pod(pod) | networks, "annotations": {_INPUTS: inputs}}
+    labels = label_pod(pod) | _label_household(bundle, pod) | networks
+    metadata = {"labels": labels, "annotations": {_INPUTS: inputs}}
     return {"metadata": metadata, "spec": spec}
 
 
@@ -74,7 +76,7 @@ def _build_spec(bundle: Bundle, pod: str, plan: PodPlan) -> Manifest:
 
 
 def _place(bundle: Bundle, pod: str, plan: PodPlan) -> Manifest:
-    """Return where a pod may run: replicas apart, and beside what it shares a claim with."""
+    """Return where a pod may run: replicas apart, and in one place what shares claims."""
     if plan.replicas > 1:
         constraint = {
             "maxSkew": 1,
@@ -83,15 +85,21 @@ def _place(bundle: Bundle, pod: str, plan: PodPlan) -> Manifest:
             "labelSelector": {"matchLabels": label_pod(pod)},
         }
         return {"topologySpreadConstraints": [constraint]}
-    neighbor = bundle.find_neighbor(pod)
-    if neighbor is None:
+    household = _label_household(bundle, pod)
+    if not household:
         return {}
+    # It matches the pod itself too: so the first of them may start anywhere, whichever it is.
     term = {
-        "labelSelector": {"matchLabels": label_pod(neighbor)},
+        "labelSelector": {"matchLabels": household},
         "topologyKey": "kubernetes.io/hostname",
     }
     required = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
     return {"affinity": {"podAffinity": required}}
+
+
+def _label_household(bundle: Bundle, pod: str) -> dict[str, str]:
+    household = bundle.find_household(pod)
+    return {_HOUSEHOLD: household} if household else {}
 
 
 def _build_preparations(bundle: Bundle, pod: str, volumes: PodVolumes, user: int) -> list[Manifest]:

@@ -107,19 +107,16 @@ class Bundle:
         }
         return {volume for volume in sources if self.is_claim(volume, pod)}
 
-    def find_neighbor(self, pod: str) -> str | None:
-        """Return the pod on whose node a pod has to be, because a claim belongs to one node.
+    def find_household(self, pod: str) -> str | None:
+        """Return the name of those that are tied to a pod by claims, or None if it is alone.
 
-        A job starts beside what keeps running while Synapse is stopped.
+        They have to be on one node, because a claim belongs to one.
         """
         together = self._find_connected(pod)
-        if not self.is_standing(pod):
-            together = [one for one in together if self.cluster.pods[one].kind == "Deployment"]
-        anchor = next(iter(together), pod)
-        return None if anchor == pod else anchor
+        return together[0] if together[1:] else None
 
     def _find_connected(self, pod: str) -> list[str]:
-        """Return the standing pods that are tied to a pod by claims, in order."""
+        """Return the pods that are tied to a pod by claims, itself among them, in order."""
         found = {pod}
         while (
             more := {
@@ -128,7 +125,7 @@ class Bundle:
             - found
         ):
             found |= more
-        return [one for one in self.pods if one in found and self.is_standing(one)]
+        return [one for one in self.pods if one in found]
 
 
 def order(bundle: Bundle) -> Iterator[tuple[str, VolumeHints]]:
