@@ -104,12 +104,14 @@ def test_a_timer_installs_only_security_and_once(place: Place) -> None:
     now = datetime.now(UTC)
     place.settings = write_automatic(now + timedelta(hours=3))
     done = place.type("--automatic")
-    assert (done.exit_code, "Not now" in done.output) == (0, True)
+    # Cron would send a mail for whatever is printed, every hour.
+    assert (done.exit_code, done.output) == (0, "")
     place.settings = write_automatic(now)
     with place.change() as world:
         world.holes = {automatic.LIST: "it cannot be had"}
-    assert "No security update is out." in place.type("--automatic").output
-    assert "start" not in place.world.calls
+    done = place.type("--automatic")
+    assert (done.exit_code, done.output) == (0, "")
+    assert place.world.calls == []
     with place.change() as world:
         world.holes = {**HOLE, "PostgreSQL": ""}
         registry, world.registry = world.registry, {}
@@ -119,7 +121,8 @@ def test_a_timer_installs_only_security_and_once(place: Place) -> None:
         world.registry = registry
     done = place.type("--automatic")
     assert (done.exit_code, "The update stands." in done.output) == (0, True), done.output
-    assert "was tried for this already" in place.type("--automatic").output
+    done = place.type("--automatic")
+    assert (done.exit_code, done.output) == (0, "")
     assert place.world.calls.count("start") == 1
     place.release("v1.164.0")
     assert "The update stands." in place.type("--automatic").output

@@ -70,6 +70,7 @@ def test_the_images_of_two_models() -> None:
             "bootstrap": {"image": "own/helper:a", "build": {}},
             "helper": {"image": "own/helper:a"},
             "mine": {"build": {}},
+            "loaded": {"image": "l:1", "pull_policy": "never"},
         },
     }
     after = {
@@ -80,6 +81,7 @@ def test_the_images_of_two_models() -> None:
     needs = list_needs(after)
     assert needs.pulled == ("s:2", "d:1", "b:1")
     assert needs.built == {"own/helper:a": "bootstrap", "p-mine": "mine"}
+    assert needs.loaded == ("l:1",)
     assert list_synapse(after) == ["synapse", "worker"]
     assert list(write_changes(before, after, offline=False)) == [
         "synapse: s:1 -> s:2",

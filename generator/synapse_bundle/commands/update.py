@@ -94,8 +94,14 @@ def _is_due(settings: Settings) -> bool:
         )
     due = timing.is_due(chosen.at, datetime.now(UTC))
     if not due:
-        click.echo(f"Not now: automatic updates begin between {chosen.at} UTC and an hour later.")
+        _tell_person(f"Not now: automatic updates begin between {chosen.at} UTC and an hour later.")
     return due
+
+
+def _tell_person(text: str) -> None:
+    # Cron sends a mail for whatever is printed.
+    if sys.stdout.isatty():
+        click.echo(text)
 
 
 def _has_reason(run: Update) -> bool:
@@ -106,9 +112,7 @@ def _has_reason(run: Update) -> bool:
     holes.pop(timing.LIST, None)
     attempt = timing.name_attempt(holes, read_compose(run.prepare()))
     if not holes or attempt == run.ledger.tried:
-        click.echo(
-            "An update was tried for this already." if holes else "No security update is out."
-        )
+        _tell_person("It was tried for this already." if holes else "No security update is out.")
         return False
     for hole in holes.values():
         click.echo(hole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -140,10 +141,12 @@ def _finish(update: Update) -> None:
         seconds=journal.seconds,
         generations=(*ledger.generations, old),
     )
-    references = list_needs(update.engine.read_present()).references
-    named = update.engine.find_images(references).values()
-    kept_images.remove_brought(journal, update.engine, named)
-    tidy(update)
+    # It stands; what cannot be removed now is removed by the next one.
+    with contextlib.suppress(BundleError):
+        references = list_needs(update.engine.read_present()).references
+        named = update.engine.find_images(references).values()
+        kept_images.remove_brought(journal, update.engine, named)
+        tidy(update)
 
 
 def tidy(update: Update) -> None:

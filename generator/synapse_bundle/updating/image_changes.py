@@ -9,19 +9,24 @@ from typing import Any, Final
 # Compose's model of a bundle, as `docker compose config` prints it.
 Model = Mapping[str, Any]
 _SYNAPSE: Final = "synapse"
+_NEVER: Final = "never"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNeeds:
-    """The images of a bundle: those that a registry has, and for each that is built here a service."""
+    """The images of a bundle: those that a registry has, and for each that is built here a service.
+
+    `loaded` are those that are neither: the operator's own, with `pull_policy: never`.
+    """
 
     pulled: tuple[str, ...]
     built: Mapping[str, str]
+    loaded: tuple[str, ...] = ()
 
     @property
     def references(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.pulled, *self.built)
+        return (*self.pulled, *self.built, *self.loaded)
 
 
 def list_needs(model: Model) -> ImageNeeds:
@@ -30,8 +35,13 @@ def list_needs(model: Model) -> ImageNeeds:
     for name, service in model["services"].items():
         if "build" in service:
             built.setdefault(_name_image(model, name), name)
-    named = dict.fromkeys(_name_image(model, name) for name in model["services"])
-    return ImageNeeds(pulled=tuple(each for each in named if each not in built), built=built)
+    named = {_name_image(model, name): each for name, each in model["services"].items()}
+    others = {image: each.get("pull_policy") for image, each in named.items() if image not in built}
+    return ImageNeeds(
+        pulled=tuple(image for image, policy in others.items() if policy != _NEVER),
+        built=built,
+        loaded=tuple(image for image, policy in others.items() if policy == _NEVER),
+    )
 
 
 def compare_running(model: Model, running: Mapping[str, str]) -> dict[str, str]:

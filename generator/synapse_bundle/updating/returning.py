@@ -52,7 +52,11 @@ def _put_files_back(update: Update) -> None:
 
 def _name_images(update: Update) -> None:
     for reference, image in update.journal.images.items():
-        update.engine.name_image(image, reference)
+        try:
+            update.engine.name_image(image, reference)
+        except BundleError as error:
+            # Somebody has removed it: what has its name is the nearest to it.
+            update.report(f"note: {reference} cannot be what it was: {error.message}")
 
 
 def _judge_data(update: Update) -> None:

@@ -147,7 +147,7 @@ class UpdateEngine(ComposeCommands):
             each["Id"]: _Restarts(
                 service=each["Config"]["Labels"][SERVICE_LABEL],
                 restarts=each["RestartCount"],
-                healthy=each["State"].get("Health", {}).get("Status") == "healthy",
+                healthy=(each["State"].get("Health") or {}).get("Status") == "healthy",
             )
             for each in self._inspect("--all")
         }
@@ -155,7 +155,7 @@ class UpdateEngine(ComposeCommands):
     def stop(self, services: Iterable[str]) -> None:
         """Stop services."""
         if self._run(*self._compose(), "stop", *services).returncode:
-            raise BundleError("Synapse could not be stopped; see the error above.")
+            raise BundleError("A service could not be stopped; see the error above.")
 
     def check(self) -> dict[str, str] | None:
         """Return the rows of the bundle's check: "" for one that holds; None if it did not run."""
