@@ -122,7 +122,7 @@ class SuccessionStep(NamedTuple):
 def list_steps(run: Succession, stage: Stage) -> Iterator[SuccessionStep]:
     """Yield what is left to do of an upgrade; SettingsError where there is nothing to upgrade."""
     switched = run.is_switched
-    if stage is Stage.GONE or (stage is Stage.OPENED and not switched):
+    if switched and stage is Stage.GONE:
         raise SettingsError(_explain_nothing(run))
     if switched and stage is Stage.CURRENT:
         raise SettingsError(
@@ -131,14 +131,18 @@ def list_steps(run: Succession, stage: Stage) -> Iterator[SuccessionStep]:
     if stage is Stage.CURRENT:
         yield SuccessionStep(f"get PostgreSQL {run.newer}", _fetch)
         yield SuccessionStep("make the final set, with Synapse shut out", _depart)
-    if stage is not Stage.OPENED:
+    if stage in {Stage.CURRENT, Stage.HANDED_OVER}:
         yield SuccessionStep("stop the server", _stop)
         yield SuccessionStep("hand the data over", lambda run: run.ask_volume("hand-over"))
+    if not switched:
+        # Where nothing has been stored yet, this is all.
         yield SuccessionStep(f"write the bundle with PostgreSQL {run.newer}", _switch)
+    if stage in {Stage.CURRENT, Stage.HANDED_OVER}:
         yield SuccessionStep("load the final set and compare every table", _load)
         yield SuccessionStep("start Synapse, which nobody can reach yet", _start_inside)
         yield SuccessionStep("close the way back", lambda run: run.ask_volume("open"))
-    yield SuccessionStep("let clients in", _start)
+    if stage is not Stage.GONE:
+        yield SuccessionStep("let clients in", _start)
 
 
 def list_steps_back(run: Succession, stage: Stage) -> Iterator[SuccessionStep]:

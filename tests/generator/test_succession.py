@@ -135,6 +135,26 @@ def test_the_old_data_is_removed_by_a_command_of_its_own(place: Place) -> None:
     assert (done.code, "holds no data of PostgreSQL 17" in done.output) == (2, True)
 
 
+def test_a_server_that_has_no_data_yet_begins_with_the_newer_one(place: Place) -> None:
+    """There is nothing to hand over: only the bundle is written."""
+    shutil.rmtree(place.older.parent)
+    done = place.upgrade()
+    assert (done.code, "no data yet" in done.output, place.major) == (0, True, "18"), done.output
+    assert "--keep-files" not in " ".join(place.list_calls())
+
+
+def test_an_older_copy_of_the_folder_follows_the_data(place: Place) -> None:
+    """Where clients have used the newer version, only the folder is written again."""
+    kept = read_tree(place.bundle)
+    finish(place)
+    for path, (_, content) in kept.items():
+        if content:
+            (place.bundle / path).write_bytes(content)
+    assert place.major == "17"
+    finish(place)
+    assert "--keep-files" not in place.list_calls()[-1]
+
+
 def test_a_bundle_stays_what_it_is(place: Place) -> None:
     """No `generate` brings another major version, not even one that has lost the manifest."""
     for options in ((), ("--force",)):

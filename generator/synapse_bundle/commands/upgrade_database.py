@@ -42,7 +42,11 @@ def upgrade_database(
             succession.remove_older(run)
             click.echo(f"The data of PostgreSQL {run.older} is deleted.")
             return
-        _perform(run, run.find_stage(), undo=undo, yes=yes)
+        stage = run.find_stage()
+        _perform(run, stage, undo=undo, yes=yes)
+    if stage is Stage.GONE:
+        click.echo(f"\nThere is no data yet: the server begins with PostgreSQL {run.newer}.")
+        return
     code = engine.check(bundle, [])
     _show_end(run, undo=undo)
     raise SystemExit(code)

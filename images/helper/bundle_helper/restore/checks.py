@@ -66,7 +66,8 @@ def require_database_version(superuser: psycopg.Connection, manifest: SetManifes
     if here < there:
         raise HelperError(
             f"the set {manifest.set} comes from PostgreSQL {there}, and here is {here}, which cannot read"
-            f" it. Nothing was changed. Install a synapse-bundle with PostgreSQL {there} or newer."
+            f" it. Nothing was changed. Use the folder that is in the set, which has PostgreSQL {there}: the"
+            " recovery card says how to get it."
         )
 
 
