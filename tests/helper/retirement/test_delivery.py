@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from bundle_helper.retirement import closure, delivery
 
 if TYPE_CHECKING:
     from bundle_helper.accounts.users import AccountSession
+    from bundle_helper.settings.service_settings import ServiceSettings
 
 _DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 
@@ -86,6 +88,18 @@ def test_a_server_that_is_gone_is_named_and_not_waited_for() -> None:
     """It has a while after the last one that answered."""
     queues = Queues(rounds={"gone.test": 10**9, "slow.test": 2})
     assert wait(queues) == {"gone.test"}
+
+
+def test_it_says_how_many_know(monkeypatch: pytest.MonkeyPatch, settings: ServiceSettings) -> None:
+    """Those that were reached are counted, the others named."""
+    queues = Queues(rounds={"gone.test": 10**9, "slow.test": 2})
+    monkeypatch.setattr(delivery, "temporary_administrator", lambda _: nullcontext(queues))
+    said: list[str] = []
+    delivery.await_delivery(settings, said.append)
+    assert said == [
+        "1 of 2 other servers know that everyone has left",
+        "no answer from gone.test: they will find out that this server is gone",
+    ]
 
 
 def test_a_room_that_synapse_cannot_leave_is_named() -> None:
