@@ -1,4 +1,4 @@
-"""The images the bundle names, pulled where a registry answers and built where none does."""
+"""The images the bundle and its recovery card name, pulled where a registry answers and built where none does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ STAND_INS: Final = {
     "matrixdotorg/synapse:v1.163.2": CONTEXTS / "synapse",
     "cloudflare/cloudflared:2026.8.2": CONTEXTS / "cloudflared",
     "valkey/valkey:8.1": CONTEXTS / "valkey",
+    # No bundle names it: the recovery card does.
+    "restic/restic:latest": CONTEXTS / "restic",
 }
 # The real tunnel connects to the internet; only the double opens a port for the tests.
 DOUBLES: Final = frozenset({"cloudflare/cloudflared:2026.8.2"})

@@ -6,6 +6,7 @@ name is restored in test_moving.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -77,6 +78,33 @@ def test_the_table_of_commands(server: Stack, checkout: Terminal, room: tuple[Pe
     program, bare, *_ = read_commands(BACKUP, "Drill")
     assert (by_name, with_make) == (f"{program} [SET]", bare)
     assert [newest, f"{newest} SET"] == [read_commands(BACKUP, "Restore")[0], older]
+
+
+def test_the_card_alone_brings_it_back(
+    server: Stack,
+    checkout: Terminal,
+    room: tuple[Person, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Where folder and data are gone, what the card says to type makes both from the repository."""
+    person, place = room
+    card = checkout.show(read_commands(BACKUP, "The recovery card")[0])
+    fetch, own, enter, *start = re.findall(r"`((?:docker|sudo|cd|mv) [^`]+)`", card)
+    server.compose("down")
+    home = tmp_path_factory.mktemp("bare")
+    bare = Terminal(directory=home, project=f"{server.project}-bare")
+    found = replace(server, directory=home / "bundle", project=bare.project)
+    shutil.copytree(server.directory / "backups", home / "repository")
+    password = server.secret("backup_password")
+    try:
+        bare.show(fetch, question="password for repository", answer=password)
+        # The tests are root, and a machine without sudo is one too.
+        bare.type(own.removeprefix("sudo "))
+        bare.type(" && ".join([enter, *start]))
+        found.wait_healthy()
+        assert "before" in replace(person, stack=found).read(place)
+    finally:
+        found.down()
 
 
 def test_a_lost_server_comes_back(

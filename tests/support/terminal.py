@@ -32,8 +32,11 @@ class Terminal:
             ["bash", "-c", command], cwd=self.directory, environment=self._environment
         ).stdout
 
-    def show(self, command: str) -> str:
-        """Type a command that prints to a terminal alone, and return what that shows."""
+    def show(self, command: str, *, question: str = "", answer: str = "") -> str:
+        """Type a command that wants a terminal, and return what that shows.
+
+        When it asks the question, the answer is typed.
+        """
         ours, its = pty.openpty()
         with subprocess.Popen(
             ["bash", "-c", command],
@@ -48,7 +51,10 @@ class Terminal:
             # Linux has an error for the end of a terminal.
             with contextlib.suppress(OSError):
                 while part := os.read(ours, 65536):
+                    asked = question.encode() in shown
                     shown += part
+                    if not asked and question.encode() in shown:
+                        os.write(ours, f"{answer}\n".encode())
             os.close(ours)
         assert process.returncode == 0, shown.decode()
         return shown.decode().replace("\r\n", "\n")
