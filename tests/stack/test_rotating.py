@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ from tests.stack.accounts import Person, register, try_to_register
 from tests.stack.conftest import keep
 from tests.support.http import Answer, ask, connect_tls
 from tests.support.matrix import LOGIN, VERSIONS, build_login
-from tests.support.stacks import Stack, generate
+from tests.support.stacks import REPOSITORY, Stack, generate
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.engine
 UNSUBSCRIBE: Final = "/_synapse/client/unsubscribe"
 # A link as Synapse would write it into an e-mail, signed with the key on standard input.
 FORGE: Final = """
+import sys
 from synapse.util.clock import Clock
 from synapse.util.macaroons import MacaroonGenerator
 key = sys.stdin.readline().strip().encode()
@@ -201,5 +204,47 @@ def test_every_secret_is_replaced_and_every_old_value_refused(server: Stack) -> 
     ended = Person(stack=server, user_id="", token=administrator)
     assert ended.ask("GET", "/account/whoami").status == 401
     assert find_failures(server) == []
-    # With the new password the sets from before are there.
-    assert "manual" in server.compose("run", "--rm", "--no-TTY", "backup", "list").stdout
+    # With the new password, and under the new signing key, the set from before is still a good one.
+    drill = server.compose("run", "--rm", "--no-TTY", "backup", "drill")
+    assert "can be restored" in drill.stdout + drill.stderr
+
+
+def test_a_rotation_of_the_database_password_survives_a_kill_at_each_step(server: Stack) -> None:
+    """Whenever it is killed the server goes on, and what is finished later has one new password."""
+    person, name = register(server, "through"), "synapse_database_password"
+    role, old = topology.POSTGRES.role, server.secret(name)
+    found = set()
+    # Before the journal, before the files, before the restart, and before the journal is deleted.
+    for step in range(4):
+        assert cut_off(server, step, name) == -signal.SIGKILL
+        present = server.secret(name)
+        found.add(present)
+        assert person.create_room()
+        assert (present == old) == (step < 2)
+        assert opens_database(server, role, old) == (step < 3)
+    server.rotate(name)
+    assert found == {old, server.secret(name)}
+    assert opens_database(server, role, server.secret(name))
+    assert person.create_room()
+    assert not (server.directory / "secrets" / ".rotation.json").exists()
+
+
+def cut_off(server: Stack, step: int, name: str) -> int:
+    """Rotate a secret up to a step; return how the command ended."""
+    request = {
+        "arguments": ["rotate", name, "--yes", "--settings", str(server.settings)],
+        "output": str(server.directory),
+        "step": step,
+    }
+    code = (
+        "import json, sys; from tests.generator import runs; from synapse_bundle import cli;"
+        " r = json.loads(sys.argv[1]); runs.cut_off(r['step']);"
+        " cli.main([*r['arguments'], '--output', r['output']])"
+    )
+    command = [sys.executable, "-c", code, json.dumps(request)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode
