@@ -64,9 +64,9 @@ pack: $(VENV)/project ## Pack the bundle and its images into one file (FILE=bund
 unpack: $(VENV)/project ## Unpack that file here, without a registry (FILE=bundle.tar)
 	@$(BIN)/synapse-bundle unpack "$(FILE)" --output "$(OUTPUT)"
 
-# Two at a time, because most of them wait; a file stays in one process and shares its stack.
+# Three at a time, because most of them wait; a file stays in one process and shares its stack.
 test: $(VENV)/developer ## Run every test this machine can run
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/developer ## Check types, style, imports, shell scripts, Dockerfiles and YAML
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

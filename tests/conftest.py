@@ -27,6 +27,9 @@ NEEDS: Final = (
 )
 # Its tests share one cluster, so that one process runs them all.
 CLUSTER: Final = "tests/cluster/"
+# Whole servers, the longest first. Several processes begin with them: whoever gets a long file last
+# keeps the others waiting. One process ends with them: what is quick fails first.
+SLOW: Final = (CLUSTER, "tests/acme/", "tests/stack/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden bundles")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs something that is missing; slow tests last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs something that is missing; put the slow tests together."""
     for need in NEEDS:
         fault = need.finder.find_fault()
         if fault and need.finder.is_required():
@@ -43,7 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if fault and item.get_closest_marker(need.mark):
                 item.add_marker(pytest.mark.skip(reason=f"without {need.what}: {fault}"))
-    items.sort(key=lambda item: "/tests/stack/" in str(item.path))
+    shared = hasattr(config, "workerinput")
+    items.sort(key=lambda item: rank(item.nodeid) if shared else -rank(item.nodeid))
+
+
+def rank(test: str) -> int:
+    """Return how late a test comes where several processes share the work."""
+    return next((n for n, folder in enumerate(SLOW) if test.startswith(folder)), len(SLOW))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -57,11 +66,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the tests of the cluster to one process, as if they were one file."""
+    """Give the tests of the cluster to one process, as if they were one file; keep the order."""
     from xdist.scheduler import LoadFileScheduling
 
     if config.getvalue("dist") != "loadfile":
         return None
+    # Otherwise the files with the most tests come first, and those are the quick ones.
+    config.option.loadscopereorder = False
     scheduler = LoadFileScheduling(config, log)
     by_file = scheduler._split_scope
     scheduler._split_scope = lambda test: CLUSTER if test.startswith(CLUSTER) else by_file(test)

@@ -28,8 +28,14 @@ email: you@example.test
 certificates: {{issuer: "{issuer}", token: token, root: pebble.pem, fail: 1/6}}
 """
 PATCHES: Final = Path(__file__).parent / "helper_patches"
-# Seconds: what a distant server may lack, what must be there, what is waited where nothing is seen.
-WAITS: Final = {"TEST_FLOOR": "0", "TEST_CEILING": "25", "TEST_BLIND": "1"}
+# Seconds: what a distant server may lack, what must be there, what is waited where nothing is seen. And
+# the part of every sleep that is slept.
+WAITS: Final = {
+    "TEST_FLOOR": "0",
+    "TEST_CEILING": "15",
+    "TEST_BLIND": "10",
+    "TEST_PACE": "0.1",
+}
 
 
 def generate_bundle(
@@ -54,6 +60,8 @@ def generate_bundle(
     content = (yaml.safe_load(override.read_text()) if override.exists() else None) or {}
     services = content.setdefault("services", {})
     services["helper"] = connect(internet)
+    if "\nbackup:" in settings:
+        services["backup"] = patch()
     content["networks"] = {"internet": {"external": True, "name": internet.network}}
     override.write_text(yaml.safe_dump(content))
     return stack
@@ -64,13 +72,15 @@ def connect(internet: Internet, environment: Mapping[str, str] | None = None) ->
     return {
         "dns": [internet.resolver],
         "networks": {"web": {}, "internet": {}},
+        **patch({"CLOUDFLARE_BASE_URL": internet.api, **(environment or {})}),
+    }
+
+
+def patch(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the part of a Compose file that changes a service's processes, with more variables."""
+    return {
         "volumes": [f"{PATCHES}:/patches:ro"],
-        "environment": {
-            "CLOUDFLARE_BASE_URL": internet.api,
-            "PYTHONPATH": "/patches",
-            **WAITS,
-            **(environment or {}),
-        },
+        "environment": {"PYTHONPATH": "/patches", **WAITS, **(environment or {})},
     }
 
 
@@ -81,6 +91,15 @@ def change_helper(stack: Stack, **changes: Any) -> None:
     helper = content["services"]["helper"]
     for key, value in changes.items():
         helper[key] = helper[key] | value if isinstance(value, dict) else helper[key] + value
+    override.write_text(yaml.safe_dump(content))
+
+
+def hasten_probes(stack: Stack, *services: str) -> None:
+    """Let the probes of services follow each other sooner; what a probe is and how many must fail stays."""
+    override = stack.directory / "compose.override.yaml"
+    content = yaml.safe_load(override.read_text())
+    for service in services:
+        content["services"].setdefault(service, {})["healthcheck"] = {"interval": "2s"}
     override.write_text(yaml.safe_dump(content))
 
 
@@ -103,7 +122,7 @@ class LoneHelper:
 
     def remove(self) -> None:
         """Remove it with its volumes."""
-        self.stack.compose("down", "--volumes", "--timeout", "1", check=False)
+        self.stack.compose("down", "--volumes", "--timeout", "0", check=False)
 
     def certificates(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `certificates` in it, as an operator would."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.acme.acme_bundles import HOMESERVER, generate_bundle
+from tests.acme.acme_bundles import HOMESERVER, generate_bundle, hasten_probes
 from tests.acme.internet import Internet
 from tests.support.engine import docker
 from tests.support.http import ask, connect_tls
@@ -117,6 +117,7 @@ class ClaimedBundle:
     def copy(self, folder: Path, name: str, volumes: tuple[str, ...] = DISK) -> ClaimedBundle:
         """Copy folder and volumes under another project, as another machine has them."""
         stack = generate_bundle(folder, name, self.internet, tunnel=True)
+        hasten_probes(stack, "cloudflared")
         directory = stack.directory / "secrets"
         shutil.rmtree(directory)
         shutil.copytree(self.stack.directory / "secrets", directory)

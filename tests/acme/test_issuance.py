@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from tests.acme.acme_bundles import (
     ISSUED_WITHIN,
@@ -15,10 +18,42 @@ from tests.acme.acme_bundles import (
     generate_bundle,
     read_live,
 )
-from tests.acme.internet import LIFETIMES, ORDER, Internet
+from tests.acme.internet import LIFETIMES, ORDER, Internet, run_internet
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneHelper]:
+    """A helper with a certificate of three minutes, in an internet that no other test resets."""
+    with run_internet(tmp_path_factory.mktemp("internet")) as internet:
+        # Pebble suggests a moment within a day, whatever the lifetime; minutes need no suggestion.
+        internet.control(acme=[{"status": 404, "path": "renewalInfo"}])
+        folder = tmp_path_factory.mktemp("brief")
+        alone = LoneHelper(stack=generate_bundle(folder, "brief", internet, authority="brief"))
+        try:
+            alone.start()
+            alone.wait_issued()
+            yield alone
+            assert internet.read_state()["violations"] == []
+        finally:
+            alone.remove()
+
+
+def list_lineage(helper: LoneHelper) -> list[x509.Certificate]:
+    """Return every certificate that certbot has got, the first one first."""
+    script = "cat $(ls -v /etc/letsencrypt/archive/*/cert*.pem)"
+    done = helper.stack.compose("exec", "--no-TTY", "helper", "sh", "-c", script)
+    return x509.load_pem_x509_certificates(done.stdout.encode())
+
+
+def test_a_short_life_is_left_alone_at_first(brief: LoneHelper) -> None:
+    """A certificate of three minutes is not renewed at once; the last test sees how it goes on."""
+    (first,) = list_lineage(brief)
+    assert brief.renew().returncode == 0
+    assert brief.is_issued()
+    assert read_live(brief.stack)[0] == first
 
 
 def test_first_issuance(helper: LoneHelper, internet: Internet) -> None:
@@ -99,30 +134,6 @@ def test_two_at_once_do_not_meet(helper: LoneHelper, internet: Internet) -> None
     assert internet.read_state()["records"] == []
 
 
-def test_short_lives_are_renewed_in_time(
-    running_internet: Internet, internet: Internet, tmp_path: Path
-) -> None:
-    """A certificate of three minutes is left alone at first, and renewed by itself in time."""
-    # Pebble suggests a moment within a day, whatever the lifetime; minutes need no suggestion.
-    internet.control(acme=[{"status": 404, "path": "renewalInfo"}])
-    alone = LoneHelper(
-        stack=generate_bundle(tmp_path, "brief", running_internet, authority="brief")
-    )
-    try:
-        alone.start()
-        leaf = alone.wait_issued()
-        assert alone.renew().returncode == 0
-        assert alone.is_issued()
-        serial = f"{leaf.serial_number:x}"
-        assert f"{read_live(alone.stack)[0].serial_number:x}" == serial
-        renewed = alone.wait_issued(other_than=serial, patience=LIFETIMES["brief"] + ISSUED_WITHIN)
-        life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
-        assert leaf.not_valid_before_utc + life / 2 < renewed.not_valid_before_utc
-        assert renewed.not_valid_before_utc < leaf.not_valid_after_utc
-    finally:
-        alone.remove()
-
-
 def test_a_clock_that_is_ahead(helper: LoneHelper, internet: Internet, tmp_path: Path) -> None:
     """With a clock two days ahead the certificate is issued and used, and not ordered again and again."""
     library = copy_faketime(internet, tmp_path)
@@ -133,3 +144,15 @@ def test_a_clock_that_is_ahead(helper: LoneHelper, internet: Internet, tmp_path:
     helper.wait_issued()
     assert helper.renew().returncode == 0
     assert internet.count(ORDER) == 1
+
+
+def test_short_lives_are_renewed_in_time(brief: LoneHelper) -> None:
+    """A certificate of three minutes is renewed by itself in time, while the other tests run."""
+    first = f"{list_lineage(brief)[0].serial_number:x}"
+    brief.wait_issued(other_than=first, patience=LIFETIMES["brief"] + ISSUED_WITHIN)
+    lineage = list_lineage(brief)
+    assert len(lineage) > 1
+    for leaf, renewed in pairwise(lineage):
+        life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+        assert leaf.not_valid_before_utc + life / 2 < renewed.not_valid_before_utc
+        assert renewed.not_valid_before_utc < leaf.not_valid_after_utc

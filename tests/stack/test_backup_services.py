@@ -25,7 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         made.compose("--profile", "tools", "create")
         yield made
     finally:
-        made.compose("--profile", "tools", "down", "--volumes", "--timeout", "5", check=False)
+        made.compose("--profile", "tools", "down", "--volumes", "--timeout", "0", check=False)
 
 
 @pytest.fixture(params=SERVICES)

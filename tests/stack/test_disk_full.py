@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 import yaml
 
+from tests.acme.acme_bundles import patch
 from tests.stack.accounts import register
 from tests.stack.conftest import remove_images
 from tests.stack.fault_injection import ask_database, run_in_volume
@@ -64,9 +65,15 @@ def cramped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             device = held.enter_context(small_filesystem(folder / name, size, owner))
             volumes[name] = {"driver_opts": {"type": "ext4", "device": device}}
         override = stack.directory / "compose.override.yaml"
+        # Probes that follow each other sooner; what a probe is and how many must fail is the bundle's own.
+        sooner = {"healthcheck": {"interval": "2s"}}
+        services: dict[str, dict[str, object]] = {
+            "helper": {**sooner, **patch()},
+            "apache": {**sooner},
+        }
         # So that few lines fill it and turn it over; the driver is the bundle's own.
         logging = {"driver": "local", "options": {"max-size": "64k", "max-file": "3"}}
-        services = {"apache": {"logging": logging}}
+        services["apache"]["logging"] = logging
         override.write_text(yaml.safe_dump({"services": services, "volumes": volumes}))
         held.callback(remove_images, stack)
         held.callback(stack.down)

@@ -47,7 +47,7 @@ def bundle(generated: Stack) -> Iterator[Stack]:
     try:
         yield generated
     finally:
-        generated.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+        generated.compose("down", "--volumes", "--remove-orphans", "--timeout", "0", check=False)
         shutil.rmtree(generated.directory)
         kept.rename(generated.directory)
 

@@ -43,7 +43,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
     Its probes follow each other sooner; what a probe is and how many must fail is the bundle's own.
     """
-    sooner = {name: {"healthcheck": {"interval": "5s"}} for name in PROCESSES}
+    sooner = {name: {"healthcheck": {"interval": "2s"}} for name in PROCESSES}
     override = yaml.safe_dump(sooner)
     folder = tmp_path_factory.mktemp("small")
     yield from keep(generate(folder, "small", "workers: small\n", override=override))

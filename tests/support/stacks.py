@@ -95,12 +95,13 @@ class Stack:
         One process at a time: of two builds of one tag at once the later image takes the tag, and
         the next `up` of the other's stack would recreate its containers.
         """
+        named = self.compose(*profile, "config", "--images", check=False).stdout.split()
+        own = {image for image in named if image.startswith("synapse-bundle/")}
+        if exist(own):
+            return
         with BUILDING.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            named = self.compose(*profile, "config", "--images", check=False).stdout.split()
-            own = {image for image in named if image.startswith("synapse-bundle/")}
-            inspected = try_docker("image", "inspect", *own)
-            if own and inspected.returncode:
+            if not exist(own):
                 self.compose(*profile, "build", check=False)
 
     def up(self, *options: str) -> None:
@@ -108,12 +109,15 @@ class Stack:
         self.compose("up", "--detach", "--wait", "--wait-timeout", str(PATIENCE), *options)
 
     def down(self) -> None:
-        """Remove the project with its volumes."""
-        self.compose("down", "--volumes", "--timeout", "5", check=False)
+        """Remove the project with its volumes, whose services need not end in order."""
+        self.compose("down", "--volumes", "--timeout", "0", check=False)
 
     def container(self, service: str) -> str:
-        """Return the id of a service's container."""
-        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+        """Return the id of a service's container, or nothing."""
+        # Asked many times while something is waited for, and Compose takes much longer.
+        labels = {"project": self.project, "service": service, "oneoff": "False"}
+        chosen = [f"--filter=label=com.docker.compose.{key}={labels[key]}" for key in labels]
+        return docker("ps", "--all", "--quiet", "--no-trunc", *chosen)
 
     def inspect(self, service: str) -> Any:
         """Return what the engine knows about a service's container."""
@@ -217,6 +221,11 @@ def generate(
         (stack.directory / "synapse" / "homeserver.override.yaml").write_text(synapse)
         stack.generate()
     return stack
+
+
+def exist(images: set[str]) -> bool:
+    """Return whether the engine has all of some images."""
+    return not images or try_docker("image", "inspect", *images).returncode == 0
 
 
 def copy_source(folder: Path) -> Path:

@@ -9,6 +9,8 @@ from typing import Final
 # Seconds that anything may take on a slow machine before it counts as broken.
 PATIENCE: Final = 240
 _PAUSE: Final = 0.05
+# A look that takes time is taken less often, or it would hold up what it waits for.
+_LONGEST_PAUSE: Final = 0.5
 
 
 def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
@@ -19,9 +21,12 @@ def wait_for(condition: Callable[[], object], what: str, patience: float = PATIE
 
 def becomes_true(condition: Callable[[], object], seconds: float) -> bool:
     """Wait for a condition and return whether it came to hold in time."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     while not condition():
-        if time.monotonic() > deadline:
+        ended = time.monotonic()
+        if ended > deadline:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(min(max(_PAUSE, ended - begun), _LONGEST_PAUSE))
+        begun = time.monotonic()
     return True
