@@ -138,10 +138,12 @@ class Cluster:
     """What there is on Kubernetes alone; `patience` is how many seconds the edge waits for Synapse.
 
     `database` is the name of a CloudNativePG cluster, `database_root` where the root of its certificate is.
+    `instance` is where the id is that the first start writes, `folder` the file of what the folder itself knows.
     """
 
     access: str
     instance: str
+    folder: str
     published: str
     patience: int
     database: str
@@ -224,6 +226,7 @@ CLOUDFLARED: Final = Cloudflared(
 CLUSTER: Final = Cluster(
     access="/run/cluster",
     instance="/srv/instance",
+    folder="/run/folder/instance",
     published="published",
     patience=120,
     database="database",

@@ -68,6 +68,23 @@ def test_killed_pods_come_back_with_their_data(household: Household) -> None:
     assert household.check() == []
 
 
+def test_synapse_waits_on_the_data_of_another_folder(household: Household) -> None:
+    """Its pod says why, and goes on as soon as the bootstrap has proved the data for this folder."""
+    words = f"COMMENT ON DATABASE synapse IS '[synapse-bundle folder {'0' * 64}]'"
+    household.cluster.kubectl("exec", "postgres-0", "--", "psql", "-U", "postgres", "-c", words)
+    household.kill("synapse-0")
+    wait_for(
+        lambda: (
+            "the data of another folder is in it"
+            in household.cluster.try_kubectl("logs", "synapse-0", "-c", "wait-database").stdout
+        ),
+        "Synapse's pod says what it waits for",
+    )
+    household.cluster.kubectl("delete", "pod", "--selector=app.kubernetes.io/name=helper")
+    household.wait_ready()
+    assert household.check() == []
+
+
 def test_workers_join(household: Household) -> None:
     """From one process to many by one setting and one apply; the check proves each of them."""
     workers = household.set_workers("spread")

@@ -14,10 +14,12 @@ import yaml
 
 from synapse_bundle import planning
 from synapse_bundle.credentials.collection import Credentials
+from synapse_bundle.kubernetes import storage
+from synapse_bundle.kubernetes.compose_model import ComposeService, Mount
 from synapse_bundle.kubernetes.conversion import convert
 from synapse_bundle.planning import Plan
 from synapse_bundle.settings import loading
-from synapse_bundle.topology import SECRETS
+from synapse_bundle.topology import CLUSTER, SECRETS
 from tests.bundles import fake_credentials, plan_shape, read_compose
 from tests.kubernetes import laws
 from tests.kubernetes.conversions import (
@@ -63,6 +65,41 @@ def test_a_second_conversion_is_the_same(shape: Path) -> None:
     assert convert(model, files) == convert_shape(shape)
 
 
+@shapes
+def test_synapse_waits_for_the_folder_that_the_bootstrap_proves(shape: Path) -> None:
+    """Both read the id of the converted folder from one Secret, whatever the bootstrap's volume has."""
+    found = {}
+    for template in find_templates(parse(convert_shape(shape))).values():
+        secrets = {
+            volume["name"]: volume["secret"]["secretName"]
+            for volume in template["spec"]["volumes"]
+            if "secret" in volume
+        }
+        for container in list_containers(template):
+            mounts = {m["mountPath"]: m["name"] for m in container.get("volumeMounts", [])}
+            values = {each["name"]: each.get("value") for each in container.get("env", [])}
+            if "FOLDER_FILE" in values:
+                folder, _, key = values["FOLDER_FILE"].rpartition("/")
+                found[container["name"]] = (secrets[mounts[folder]], key)
+    expected = ("seed-instance", "instance")
+    assert found == {"bootstrap": expected, "wait-database": expected}
+
+
+def test_a_service_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which pod shares a claim with which is asked of all pairs, again and again."""
+    plan = plan_shape(find_shape("spread"))
+    model, looked = model_compose(plan), []
+    place = storage.Bundle._place_mounts
+
+    def count(bundle: storage.Bundle, service: ComposeService) -> list[Mount]:
+        looked.append(service.name)
+        return place(bundle, service)
+
+    monkeypatch.setattr(storage.Bundle, "_place_mounts", count)
+    convert(model, read_plan(plan))
+    assert sorted(looked) == sorted(model["services"])
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @shapes
 def test_strict_schemas_accept_it(shape: Path, version: str) -> None:
@@ -84,6 +121,9 @@ def test_every_file_is_where_compose_mounts_it(shape: Path) -> None:
         for path, content in expected.items():
             if not path.startswith("/bundle/"):
                 expected[path] = name_addresses(model, content)
+        if name == "bootstrap":
+            # In Compose it writes this one; here that is in a volume, which begins with it.
+            expected[CLUSTER.folder] = files["secrets/instance"]
         assert list_mounted(objects, template, container) == expected, name
 
 

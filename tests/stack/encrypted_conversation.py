@@ -1,21 +1,17 @@
-"""Clients in an encrypted room, who talk and send files all the while.
-
-They run on a thread of their own, whatever a test does with their server.
-"""
+"""Clients in an encrypted room, who talk and send files all the while."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from tests.stack.accounts import Person, register
+from tests.stack.background_traffic import BackgroundTraffic
 from tests.stack.matrix_js_talker import MatrixJsTalker
 from tests.stack.nio_talker import NioTalker
 from tests.stack.talker import PAUSE, Talker
@@ -28,37 +24,11 @@ _FILE_BYTES: Final = 200_000
 
 
 @dataclass(kw_only=True)
-class Conversation:
+class Conversation(BackgroundTraffic):
     """Some people in one encrypted room; each message is sent until it is acknowledged."""
 
     talkers: tuple[Talker, ...]
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._run()])
-        self._thread.start()
-        try:
-            self.wait_for_more()
-        except BaseException:
-            self._end()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        self._ended.set()
-        assert self._thread
-        self._thread.join()
-        self._loop.close()
 
     def acknowledged(self) -> dict[str, str]:
         """Return every message that the server acknowledged, by its event id."""
@@ -132,6 +102,12 @@ class Conversation:
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def _work(self) -> None:
+        try:
+            self._loop.run_until_complete(self._run())
+        finally:
+            self._loop.close()
 
     async def _run(self) -> None:
         for talker in self.talkers:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from tests.stack.accounts import Person, register
+from tests.stack.background_traffic import BackgroundTraffic
 from tests.support.http import Answer
 from tests.support.matrix import CLIENT, escape
 from tests.support.stacks import Stack
@@ -21,7 +20,7 @@ PAUSE: Final = 0.05
 
 
 @dataclass(kw_only=True)
-class Sender:
+class Sender(BackgroundTraffic):
     """Sends numbered messages into a room of its own while it is open.
 
     A message goes out under the same transaction id until it is acknowledged, as clients do.
@@ -32,24 +31,6 @@ class Sender:
     door: Callable[..., Answer]
     acknowledged: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    _end: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._send_all)
-        self._thread.start()
-        self.wait_for_more()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end.set()
-        assert self._thread
-        self._thread.join()
 
     def wait_for_more(self, number: int = 5) -> None:
         """Wait until so many more messages are acknowledged."""
@@ -75,9 +56,9 @@ class Sender:
         twice = [text for text, times in Counter(events.values()).items() if times > 1]
         assert twice == []
 
-    def _send_all(self) -> None:
+    def _work(self) -> None:
         number = 0
-        while not self._end.wait(PAUSE):
+        while not self._ended.wait(PAUSE):
             path = f"{CLIENT}/rooms/{escape(self.room)}/send/m.room.message/{number}"
             body = {"msgtype": "m.text", "body": f"message {number}"}
             try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import yaml
 
@@ -15,11 +16,13 @@ from .bundle_files import read_files
 from .compose_model import ConversionError, read_model
 from .conversion import convert
 
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def main(model: Path, bundle: Path, folder: Path) -> int:
     """Convert, and return the exit code."""
     try:
-        document = yaml.safe_load(model.read_bytes())
+        document = yaml.load(model.read_bytes(), Loader=_LOADER)  # noqa: S506
         manifest_folder.fill(folder, convert(document, read_files(bundle, read_model(document))))
     except (ConversionError, OSError, yaml.YAMLError) as error:
         sys.stderr.write(f"Error: {error}\n")

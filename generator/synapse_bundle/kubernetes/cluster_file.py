@@ -11,6 +11,7 @@ import yaml
 from .compose_model import ConversionError
 
 NAME: Final = "cluster.yaml"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class ServiceHints:
     """What a service has in a cluster alone; `without` are volumes and sources that it does not mount.
 
     Its `port` is open to every network of it, one of its `private` ports to the named one alone. `foreign`
-    are Secrets that somebody else fills, each with the path of the one file that is mounted of it.
+    are Secrets beside the service's own, each with the path of the one file that is mounted of it.
     """
 
     port: int = 0
@@ -150,7 +151,7 @@ def read_cluster_file(files: Mapping[str, bytes]) -> ClusterFile:
             f"the bundle has no {NAME}; write it with this version: synapse-bundle generate"
         )
     try:
-        document = yaml.safe_load(files[NAME])
+        document = yaml.load(files[NAME], Loader=_LOADER)  # noqa: S506
         return ClusterFile(
             namespace=document["namespace"],
             pods={name: PodPlan(**_freeze(each)) for name, each in document["pods"].items()},

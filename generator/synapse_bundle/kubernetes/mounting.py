@@ -54,7 +54,7 @@ class PodVolumes:
         return mount | ({"readOnly": True} if read_only else {})
 
     def mount_foreign(self, foreign: Mapping[str, str]) -> list[Manifest]:
-        """Return the mounts of one file each of Secrets that somebody else fills."""
+        """Return the mounts of one file each of Secrets beside the service's own."""
         mounts = []
         for title, target in foreign.items():
             place = PurePosixPath(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from .cluster_file import ClusterFile, VolumeHints
 from .compose_model import ComposeModel, ComposeService, ConversionError, Mount
@@ -33,6 +34,13 @@ class Bundle:
 
     def mounts(self, service: ComposeService) -> list[Mount]:
         """Return what a service mounts in a cluster."""
+        return self._mounts[service.name]
+
+    @cached_property
+    def _mounts(self) -> dict[str, list[Mount]]:
+        return {name: self._place_mounts(each) for name, each in self.model.services.items()}
+
+    def _place_mounts(self, service: ComposeService) -> list[Mount]:
         hint = self.cluster.hint(service.name)
         kept = [mount for mount in service.mounts if mount.source not in hint.without]
         added = [
@@ -87,6 +95,13 @@ class Bundle:
 
     def claims(self, pod: str) -> set[str]:
         """Return the volumes of a pod that outlive it."""
+        return self._claims[pod]
+
+    @cached_property
+    def _claims(self) -> dict[str, set[str]]:
+        return {pod: self._find_claims(pod) for pod in self.pods}
+
+    def _find_claims(self, pod: str) -> set[str]:
         sources = {
             m.source for s in self.members(pod) for m in self.mounts(s) if m.kind == "volume"
         }

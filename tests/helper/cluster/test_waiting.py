@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -13,14 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from bundle_helper.cluster.waiting import wait_for_database, wait_for_homeserver
-from bundle_helper.settings.environment import Secret
-from bundle_helper.settings.wait_settings import DatabaseWait, HomeserverWait
-from tests.helper.conftest import PostgresServer
+from bundle_helper.cluster.waiting import wait_for_homeserver
+from bundle_helper.settings.wait_settings import HomeserverWait
 
 
 class Synapse(ThreadingHTTPServer):
@@ -89,50 +84,6 @@ def test_the_edge_goes_on_after_a_while(synapse: Synapse) -> None:
     assert told[-1].startswith("going on without Synapse")
 
 
-@pytest.mark.engine
-def test_synapse_waits_for_its_role(postgres_address: PostgresServer) -> None:
-    """No role, then a role without its database, then both: what the bootstrap makes in this order."""
-    name, password = f"wait_{secrets.token_hex(4)}", secrets.token_hex(8)
-    told: list[str] = []
-
-    def execute(statement: str) -> None:
-        with psycopg.connect(
-            host=postgres_address.host,
-            port=postgres_address.port,
-            user="postgres",
-            password=postgres_address.password,
-            autocommit=True,
-        ) as superuser:
-            quoted = sql.SQL(statement).format(sql.Identifier(name), sql.Literal(password))
-            superuser.execute(quoted)
-
-    def tell(sentence: str) -> None:
-        told.append(sentence)
-        if "authentication failed" in sentence:
-            execute("CREATE ROLE {0} LOGIN PASSWORD {1}")
-        if "does not exist" in sentence:
-            execute("CREATE DATABASE {0} OWNER {0}")
-
-    wait = DatabaseWait(
-        host=postgres_address.host,
-        port=postgres_address.port,
-        database=name,
-        role=name,
-        password=Secret(password),
-    )
-    try:
-        wait_for_database(wait, tell)
-    finally:
-        execute("DROP DATABASE IF EXISTS {0}")
-        execute("DROP ROLE IF EXISTS {0}")
-    # Before them the server itself may still be starting.
-    refused, missing, ready = told[-3:]
-    assert "authentication failed" in refused
-    assert "does not exist" in missing
-    assert ready == "the database is ready"
-    assert password not in "".join(told)
-
-
 def test_a_wait_that_lacks_its_settings_says_so(tmp_path: Path) -> None:
     """As a process, as a pod runs it: exit code 2 and every missing variable."""
     code = "from bundle_helper.cli import main; main()"
@@ -144,4 +95,4 @@ def test_a_wait_that_lacks_its_settings_says_so(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": "images/helper"},
     )
     assert done.returncode == 2
-    assert done.stderr.count("is missing") == 5
+    assert done.stderr.count("is missing") == 6

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -312,7 +313,7 @@ def test_a_server_that_does_not_answer_is_waited_for(rented: Rented) -> None:
     assert "It must be reachable from this machine" in message
 
 
-def test_a_pod_waits_until_the_data_is_known(rented: Rented) -> None:
+def test_a_pod_waits_until_the_data_is_known(rented: Rented, tmp_path: Path) -> None:
     """The role can sign in from the beginning, and Synapse would make its tables in any empty database."""
     told: list[str] = []
 
@@ -320,13 +321,22 @@ def test_a_pod_waits_until_the_data_is_known(rented: Rented) -> None:
         told.append(sentence)
         if "does not exist" in sentence:
             rented.make()
-        if "has not proved it yet" in sentence:
-            rented.prove()
+        if "it has not been proved yet" in sentence:
+            rented.prove(**folder)
 
-    wait_for_database(DatabaseWait.from_environ(rented.environ), tell)
-    assert [sentence.partition(" failed")[0] for sentence in told][-2:] == [
-        "waiting for the database: the bootstrap has not proved it yet",
+    shutil.copy(rented.instance, tmp_path / "folder")
+    folder = {"FOLDER_FILE": str(tmp_path / "folder")}
+    wait = DatabaseWait.from_environ(rented.environ | folder)
+    wait_for_database(wait, tell)
+    assert [sentence.partition(";")[0] for sentence in told][-2:] == [
+        "waiting for the database: it has not been proved yet",
         "the database is ready",
     ]
+    # Another dump was loaded, whose data the bootstrap has not seen.
+    rented.execute("DROP SCHEMA synapse_bundle CASCADE", rented.name)
+    rented.instance.write_text("\n")
+    told.clear()
+    wait_for_database(wait, tell)
+    assert len(told) == 2
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(host="localhost", port=rented.server.port, sslmode="disable").close()

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from .. import storage
-from ..database import overtaking
 from ..database.connection import connect_as_superuser
 from ..database.instance import InstanceRecord, read_record
+from ..database.overtaking import OvertakenError
 from ..errors import HelperError
 from .database_dump import Frozen, describe_failure, freeze, prepare_dump, read_sequences
 from .manifest import COMPLETE_KINDS, FORMAT, MANIFEST_FILE, ONE_TIME_KEYS, Kind, SetManifest
-from .ownership import require_own
+from .ownership import TakenOverError, require_own, require_server, watch_server
 from .progress import Progress, format_size
 from .repository_errors import UnreadableSourceError
 from .restic import ProducerError
@@ -56,8 +56,8 @@ def make_set(
 ) -> SetManifest:
     """Make a set in a repository that is open, and return its manifest.
 
-    HelperError if there is no set afterwards: another backup runs, another machine has taken over, a
-    file cannot be read, the database or the repository failed.
+    HelperError if there is no set afterwards: another backup runs, another machine has taken over or a
+    copy has claimed the name, also meanwhile, a file cannot be read, the database or the repository failed.
     """
     with _lock(settings, kind, progress) as record:
         require_own(repository, record)
@@ -65,7 +65,14 @@ def make_set(
         if unreadable is not None:
             raise HelperError(explain_unreadable(settings, [unreadable]))
         manifest = _store_database_patiently(repository, record, kind, progress)
-        _store_files(repository, manifest, progress)
+        try:
+            _store_files(repository, manifest, record, progress)
+            require_server(settings, record)
+            require_own(repository, record, f"The set {manifest.set} does not count")
+        except (OvertakenError, TakenOverError):
+            # Until restic is ended it may have completed the set.
+            revoke(repository, manifest.set)
+            raise
     progress(f"the set {manifest.set} is complete")
     return manifest
 
@@ -103,10 +110,7 @@ def _require_whole(
             "this server has moved to another machine, so there is nothing to back up. The way"
             " back: `docker compose run --rm backup move --undo`"
         )
-    if overtaking.is_overtaken(settings.database, record):
-        raise overtaking.OvertakenError(
-            f"nothing is backed up here: {overtaking.explain(settings.database)}"
-        )
+    require_server(settings, record)
     return record
 
 
@@ -138,7 +142,10 @@ def _store_database(
         with _hash_meanwhile(frozen, () if complete else (ONE_TIME_KEYS,)) as hashes:
             try:
                 saved = repository.backup_stream(
-                    dump, DUMP_FILE, (DUMP, name_tag(name), kind), progress.follow("database")
+                    dump,
+                    DUMP_FILE,
+                    (DUMP, name_tag(name), kind),
+                    watch_server(settings, record, progress.follow("database")),
                 )
             except ProducerError as error:
                 raise _explain_dump(error) from error
@@ -190,7 +197,9 @@ def _explain_dump(error: ProducerError) -> HelperError:
     )
 
 
-def _store_files(repository: Repository, manifest: SetManifest, progress: Progress) -> None:
+def _store_files(
+    repository: Repository, manifest: SetManifest, record: InstanceRecord, progress: Progress
+) -> None:
     """Store folder and media with the manifest: from then on the set exists."""
     settings = repository.settings
     file = settings.runtime_directory / MANIFEST_FILE
@@ -200,7 +209,7 @@ def _store_files(repository: Repository, manifest: SetManifest, progress: Progre
             (*list_sources(settings), file),
             (SET, name_tag(manifest.set), manifest.kind),
             list_excludes(settings),
-            progress.follow("media and folder"),
+            watch_server(settings, record, progress.follow("media and folder")),
         )
     except UnreadableSourceError as error:
         _judge_unreadable(repository, manifest, error)

@@ -1,4 +1,4 @@
-"""Whether the repository is still this server's: not once another machine has taken over its data.
+"""Whether a set from here belongs in the repository: not once another machine or copy is the server.
 
 A forgotten old machine would otherwise go on making sets, and rotate the good ones away.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .. import storage
+from ..database import overtaking
 from ..errors import HelperError
 from .repository_errors import RepositoryMissingError
 from .sets import read_sets, read_takeovers
 
 if TYPE_CHECKING:
     from ..database.instance import InstanceRecord
+    from ..settings.backup_settings import BackupSettings
+    from .progress import Report
     from .repository import Repository
 
 _USED: Final = "repositories.json"
@@ -27,7 +30,27 @@ class RepositoryChangedError(HelperError):
     """At the repository's place there is another one than before."""
 
 
-def require_own(repository: Repository, record: InstanceRecord) -> None:
+def require_server(settings: BackupSettings, record: InstanceRecord) -> None:
+    """Raise OvertakenError if another copy of this server has claimed its name; asks nobody but the claim's memory."""
+    if overtaking.is_overtaken(settings.database, record):
+        raise overtaking.OvertakenError(
+            f"nothing is backed up here: {overtaking.explain(settings.database)}"
+        )
+
+
+def watch_server(settings: BackupSettings, record: InstanceRecord, report: Report) -> Report:
+    """Return `report` as one that ends a step which takes hours by OvertakenError, as soon as it is in vain."""
+
+    def watch(done: int, total: int | None) -> None:
+        require_server(settings, record)
+        report(done, total)
+
+    return watch
+
+
+def require_own(
+    repository: Repository, record: InstanceRecord, outcome: str = "Nothing was stored or deleted"
+) -> None:
     """Raise TakenOverError if another instance has a higher epoch than `record` in the repository."""
     # Listed once: restic derives its key from the password anew for each answer.
     snapshots = repository.snapshots()
@@ -40,9 +63,8 @@ def require_own(repository: Repository, record: InstanceRecord) -> None:
         if instance != record.id and epoch > record.epoch:
             raise TakenOverError(
                 f"another machine took over this server, as the repository at"
-                f" {repository.settings.repository.name} shows ({time:%Y-%m-%d %H:%M} UTC). Nothing was"
-                " stored or deleted. If that machine is the server now, type `docker compose down`"
-                " here. If this one is to be the server, give it a repository of its own:"
+                f" {repository.settings.repository.name} shows ({time:%Y-%m-%d %H:%M} UTC). {outcome}."
+                " If that machine is the server now, type `docker compose down` here. If this one is to be the server, give it a repository of its own:"
                 " `backup.repository` in settings.yaml."
             )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from ..database.connection import encrypt, first_line
+from ..database.folder_mark import name_folder, read_mark
 from ..database.instance import read_record
 from ..errors import HelperError
 from ..exchange import OK, Answer, ask_url
@@ -24,11 +25,13 @@ _PAUSE_SECONDS: Final = 0.5
 
 
 def wait_for_database(settings: DatabaseWait, tell: Callable[[str], None]) -> None:
-    """Return when Synapse's role can sign in, however long that takes; say why it cannot yet.
+    """Return when Synapse may use its database, however long that takes; say why it may not yet.
 
-    The role of an external database can from the beginning: there Synapse waits until the bootstrap has
-    seen that the data is this server's, because it would make its tables in any empty database.
+    Its role can sign in to any data that there was before. So Synapse waits until the bootstrap has seen
+    that the data is that of this folder: it would start on another server's, or make its tables in an
+    empty database.
     """
+    folder = name_folder(settings.folder_file)
 
     def find_obstacle() -> str:
         try:
@@ -41,12 +44,20 @@ def wait_for_database(settings: DatabaseWait, tell: Callable[[str], None]) -> No
                 connect_timeout=5,
                 **encrypt(settings.external),
             ) as connection:
-                proved = not settings.external or read_record(connection, settings.database)
+                marked = read_mark(connection, settings.database)
+                # A dump that was loaded into an external database left the mark as it was.
+                if settings.external and not read_record(connection, settings.database):
+                    marked = ""
         except psycopg.OperationalError as error:
             return first_line(error)
-        return "" if proved else "the bootstrap has not proved it yet"
+        return "" if marked == folder else _explain_unproved(marked)
 
     _wait("the database", find_obstacle, tell, None)
+
+
+def _explain_unproved(marked: str) -> str:
+    data = "the data of another folder is in it" if marked else "it has not been proved yet"
+    return f"{data}; the bootstrap says more: `kubectl logs deployment/helper -c bootstrap`"
 
 
 def wait_for_homeserver(

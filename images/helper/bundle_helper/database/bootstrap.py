@@ -12,6 +12,7 @@ from ..errors import HelperError
 from . import convergence, volumes
 from .connection import connect_as_superuser, first_line
 from .external import prove_external
+from .folder_mark import mark_proved
 from .identity_report import describe_identity
 from .overtaking import OvertakenError
 
@@ -70,18 +71,25 @@ def _converge(
     for change in volumes.ensure_owners(settings.volume_owners):
         tell(change)
     try:
-        if settings.external:
-            return prove_external(settings, tell)
-        with connect_as_superuser(settings, tell=tell) as superuser:
-            for change in convergence.converge(superuser, settings):
-                tell(change)
-            identity = describe_identity(superuser, settings.database_name)
-        return convergence.prove(settings), identity
+        found = (prove_external if settings.external else _prove_own)(settings, tell)
+        if settings.folder_file is not None:
+            mark_proved(settings, settings.folder_file)
     except psycopg.Error as error:
         raise HelperError(
             f"PostgreSQL refused a statement: {first_line(error)}. See {_name_log(settings)}, then"
             " `docker compose up -d`.",
         ) from error
+    return found
+
+
+def _prove_own(
+    settings: BootstrapSettings, tell: Callable[[str], None]
+) -> tuple[convergence.DatabaseProof, dict[str, object]]:
+    with connect_as_superuser(settings, tell=tell) as superuser:
+        for change in convergence.converge(superuser, settings):
+            tell(change)
+        identity = describe_identity(superuser, settings.database_name)
+    return convergence.prove(settings), identity
 
 
 def _report(settings: BootstrapSettings, now: datetime, outcome: dict[str, object]) -> None:

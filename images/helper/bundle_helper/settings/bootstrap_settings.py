@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .database_settings import DatabaseSettings, read_database
-from .environment import Environment, parse_number, parse_path
+from .environment import Environment, parse_number, parse_path, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,8 @@ class BootstrapSettings(DatabaseSettings):
 
     volume_owners: tuple[VolumeOwner, ...]
     report_file: Path
+    # The id of the folder that the manifests of a cluster were made of; None in Compose.
+    folder_file: Path | None = None
     # Whether the operator has given up the data that belongs to this folder.
     start_empty: bool = False
 
@@ -40,6 +42,9 @@ class BootstrapSettings(DatabaseSettings):
             **read_database(environment),
             volume_owners=environment.read("VOLUME_OWNERS", _parse_volume_owners, ()),
             report_file=environment.path("REPORT_FILE"),
+            folder_file=environment.checked_file("FOLDER_FILE", read_text)
+            if environment.has("FOLDER_FILE")
+            else None,
         )
         environment.raise_problems()
         return settings

@@ -6,23 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .database_settings import read_access
-from .environment import HIGHEST_PORT, Environment, Secret
+from .environment import HIGHEST_PORT, Environment, Secret, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .database_settings import ExternalAccess
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseWait:
-    """Synapse's database, as its own role reaches it."""
+    """Synapse's database, as its own role reaches it; `folder_file` has the id of the folder that runs here."""
 
     host: str
     port: int
     database: str
     role: str
     password: Secret
+    folder_file: Path
     external: ExternalAccess | None = None
 
     @classmethod
@@ -35,6 +37,7 @@ class DatabaseWait:
             database=environment.text("DATABASE_NAME"),
             role=environment.text("DATABASE_ROLE"),
             password=environment.secret_file("ROLE_PASSWORD_FILE"),
+            folder_file=environment.checked_file("FOLDER_FILE", read_text),
             external=read_access(environment),
         )
         environment.raise_problems()
