@@ -49,12 +49,12 @@ def pruned(folder: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pl
     weaken_key(folder.root / "repository", password)
     media = folder.settings.media_directory / "media_store"
     for number in range(3):
-        for name in range(6):
-            (media / f"{name + 2 * number}").write_bytes(secrets.token_bytes(100_000))
+        for file in range(6):
+            (media / f"{file + 2 * number}").write_bytes(secrets.token_bytes(100_000))
         store(folder, f"echo {number}", f"{number}")
         folder.repository.backup_files((media,), ("set", f"set-{number}"))
-        for name in range(2):
-            (media / f"{name + 2 * number}").unlink()
+        for file in range(2):
+            (media / f"{file + 2 * number}").unlink()
     maintain(folder.repository, LATER - timedelta(days=8), folder.progress)
     # It begins when the test has seen it, and what it writes takes seconds, so that a kill can meet it.
     shadow(tmp_path, monkeypatch, "restic", _SHADOW.format(folder=tmp_path))
