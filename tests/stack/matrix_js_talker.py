@@ -88,9 +88,7 @@ class MatrixJsTalker(Talker):
     def _take(self, message: dict[str, Any]) -> None:
         match message:
             case {"read": event, "text": text}:
-                self.read[event] = text
-                # A key may come after what it decrypts.
-                self.undecryptable = [each for each in self.undecryptable if each != event]
+                self.note_read(event, text)
             case {"undecryptable": event}:
                 self.undecryptable.append(event)
             case {"failure": words}:
@@ -106,7 +104,10 @@ class MatrixJsTalker(Talker):
         self._process.stdin.write(f"{json.dumps(message)}\n".encode())
 
     async def _ask(self, verb: str, **options: Any) -> Any:
-        """Return what the process answers; None if it refuses."""
+        """Return what the process answers; None if it refuses, or has ended."""
+        assert self._process
+        if self._process.returncode is not None:
+            return None
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
         self._write({"number": number, "verb": verb, **options})

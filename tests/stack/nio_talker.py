@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, TCPConnector
 from nio import (
-    AsyncClient,
     AsyncClientConfig,
     DownloadResponse,
+    EncryptionError,
     LocalProtocolError,
     MatrixRoom,
     MegolmEvent,
+    RoomKeyEvent,
     RoomMessagesResponse,
     RoomMessageText,
     RoomSendResponse,
-    ShareGroupSessionResponse,
     SyncResponse,
     UploadResponse,
 )
 from nio.crypto import decrypt_attachment
 
 from tests.stack.accounts import ThisMachine
+from tests.stack.nio_client import CarefulClient
 from tests.stack.talker import EVENTS_OF_A_SYNC, PAUSE, POLL_MILLISECONDS, Keys, Talker
 
 _UNANSWERED: Final = (OSError, ClientError, asyncio.TimeoutError, LocalProtocolError)
@@ -38,13 +40,13 @@ class NioTalker(Talker):
     """The client keeps its keys below `folder`."""
 
     folder: Path
-    _others: frozenset[tuple[str, str]] = frozenset()
+    _unread: list[MegolmEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Make the client, with the session of its person."""
         stack, user = self.person.stack, self.person.user_id
         self.folder.mkdir(exist_ok=True)
-        self._client = AsyncClient(
+        self._client = CarefulClient(
             f"https://{stack.homeserver}:{stack.https_port}",
             user,
             device_id=self.device,
@@ -58,16 +60,26 @@ class NioTalker(Talker):
             ),
         )
         self._client.restore_login(user, self.device, self.person.token)
+        self._client.keep_farthest_keys()
         self._client.add_event_callback(self._note, RoomMessageText)
         self._client.add_event_callback(self._note_undecryptable, MegolmEvent)
+        self._client.add_to_device_callback(self._note_key, RoomKeyEvent)
 
     async def _note(self, _room: MatrixRoom, event: RoomMessageText) -> None:
-        self.read[event.event_id] = event.body
+        self.note_read(event.event_id, event.body)
         if not event.decrypted:
             self.undecryptable.append(f"{event.event_id} was never encrypted")
 
     async def _note_undecryptable(self, _room: MatrixRoom, event: MegolmEvent) -> None:
         self.undecryptable.append(event.event_id)
+        self._unread.append(event)
+
+    async def _note_key(self, key: RoomKeyEvent) -> None:
+        for event in [each for each in self._unread if each.session_id == key.session_id]:
+            with contextlib.suppress(EncryptionError):
+                read = self._client.decrypt_event(event)
+                self._unread.remove(event)
+                self.note_read(read.event_id, read.body)
 
     async def connect(self) -> None:
         """Use this machine's names."""
@@ -99,26 +111,16 @@ class NioTalker(Talker):
         """Say whether it has seen the others in the room, and their devices' keys."""
         known = self._client.rooms.get(self.room)
         devices = self._client.device_store
-        self._others = frozenset((other.person.user_id, other.device) for other in others)
+        self._client.needed = frozenset((other.person.user_id, other.device) for other in others)
         return (
             known is not None
             and known.member_count == len(others) + 1
-            and all(device in devices[user] for user, device in self._others)
+            and all(device in devices[user] for user, device in self._client.needed)
         )
 
     async def send(self, text: str, transaction: str) -> str | None:
         """Share the room's key with all the others, or send nothing."""
         client = self._client
-        if client.olm.should_share_group_session(self.room):
-            # If the server refuses the room's key, nio 0.26 takes it for shared and sends: some could
-            # never read that message.
-            shared = await self._ask(lambda: client.share_group_session(self.room, True))
-            if not (
-                isinstance(shared, ShareGroupSessionResponse)
-                and self._others <= shared.users_shared_with
-            ):
-                client.invalidate_outbound_session(self.room)
-                return None
         content = {"msgtype": "m.text", "body": text}
         answer = await self._ask(
             lambda: client.room_send(

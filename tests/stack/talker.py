@@ -35,8 +35,17 @@ class Talker(ABC):
     undecryptable: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     sending: bool = True
-    # Whether it is sending at this moment.
+    # Whether it may be sending at this moment.
     busy: bool = False
+
+    def note_read(self, event: str, text: str) -> None:
+        """Note what an event says; its key may have come after it."""
+        self.read[event] = text
+        self.undecryptable = [each for each in self.undecryptable if each != event]
+
+    def seen(self) -> set[str]:
+        """Return every event that reached it, decrypted or not."""
+        return {*self.read, *self.undecryptable}
 
     @abstractmethod
     async def connect(self) -> None:
