@@ -39,6 +39,23 @@ client.on(sdk.MatrixEventEvent.Decrypted, report);
 // One's own message comes back without being decrypted.
 client.on(sdk.RoomEvent.LocalEchoUpdated, (event) => event.status === null && report(event));
 
+const pause = () => new Promise((resume) => setTimeout(resume, 300));
+
+const readBack = async (options) => {
+  const history = {};
+  let start = null;
+  do {
+    const page = await client.createMessagesRequest(room, start, 500, sdk.Direction.Backward);
+    for (const event of page.chunk.map(client.getEventMapper(options))) {
+      await client.decryptEventIfNeeded(event);
+      const content = event.getContent();
+      if (content.msgtype === "m.text") history[event.getId()] = content.body;
+    }
+    start = page.end;
+  } while (start);
+  return history;
+};
+
 const bytes = (text) => Buffer.from(text, "base64");
 const text = (data) => Buffer.from(data).toString("base64").replace(/=+$/, "");
 
@@ -67,7 +84,7 @@ const verbs = {
       } catch (error) {
         // A key that could not be shared: the scheduler sees only what is encrypted.
         note(error);
-        await new Promise((resume) => setTimeout(resume, 300));
+        await pause();
         const event = client.getRoom(room).getEventForTxnId(transaction);
         sending = client.resendEvent(event, client.getRoom(room));
       }
@@ -96,20 +113,7 @@ const verbs = {
     if (digest !== keys.hashes.sha256) throw new Error(`another digest of ${uri}`);
     return Buffer.from(await crypt("decrypt", keys, encrypted)).toString("base64");
   },
-  async read_history() {
-    const history = {};
-    let start = null;
-    do {
-      const page = await client.createMessagesRequest(room, start, 500, sdk.Direction.Backward);
-      for (const event of page.chunk.map(client.getEventMapper({ preventReEmit: true }))) {
-        await client.decryptEventIfNeeded(event);
-        const content = event.getContent();
-        if (content.msgtype === "m.text") history[event.getId()] = content.body;
-      }
-      start = page.end;
-    } while (start);
-    return history;
-  },
+  read_history: () => readBack({ preventReEmit: true }),
 };
 
 await client.initRustCrypto({ useIndexedDB: false });
@@ -117,9 +121,11 @@ const filter = new sdk.Filter(account.userId);
 filter.setTimelineLimit(100);
 await client.startClient({ filter, initialSyncLimit: 100, pollTimeout: 2000 });
 
-// After a gap the SDK shows the newest messages; a person scrolls back for the others.
+// After a gap the SDK shows the newest messages; a person scrolls back for the others, again if that
+// fails. What cannot be decrypted yet is reported when it can.
 client.on(sdk.RoomEvent.TimelineReset, async () => {
-  const history = await verbs.read_history().catch((error) => (note(error), {}));
+  let history;
+  while (!(history = await readBack({}).catch((error) => void note(error)))) await pause();
   for (const [id, body] of Object.entries(history)) say({ read: id, text: body });
 });
 const answer = async ({ number, verb, ...rest }) => {
