@@ -46,7 +46,7 @@ class CarefulClient(AsyncClient):  # type: ignore[misc]
             msg = "a list of devices changed while the room's key was shared"
             raise LocalProtocolError(msg) from error
         finally:
-            # If no one-time key could be claimed, nio would wait for the end of this for ever.
+            # Where the claim of one-time keys fails, nio would wait for the end of this for ever.
             if sharing := self.sharing_session.pop(room_id, None):
                 sharing.set()
         if not self.needed <= answer.users_shared_with:
