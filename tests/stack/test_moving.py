@@ -1,4 +1,4 @@
-"""A server moves to another machine, and comes back from a backup, while two clients talk."""
+"""A server moves to another machine, and comes back from a backup, while three clients talk."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.stack.accounts import Person, register
 from tests.stack.conftest import FEDERATION, keep, trust
-from tests.stack.encrypted_conversation import Conversation, open_conversation
+from tests.stack.encrypted_conversation import Conversation, find_device, open_conversation
+from tests.stack.matrix_js_talker import MatrixJsTalker, install_matrix_js
 from tests.stack.sliding_client import SlidingClient, open_sliding_client
+from tests.support import node
 from tests.support.engine import docker, try_docker
 from tests.support.matrix import escape
 from tests.support.pages import read_commands
@@ -100,8 +103,17 @@ def old(pair: tuple[Stack, Stack], road: Road) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def conversation(old: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversation]:
-    with open_conversation(old, tmp_path_factory.mktemp("keys") / "clients") as running:
+def matrix_js() -> Path | None:
+    """The packages of the second kind of client, where there is a Node.js at all."""
+    return install_matrix_js() if node.is_installed() else None
+
+
+@pytest.fixture(scope="module")
+def conversation(
+    old: Stack, matrix_js: Path | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Conversation]:
+    keys = tmp_path_factory.mktemp("keys") / "clients"
+    with open_conversation(old, keys, matrix_js) as running:
         yield running
 
 
@@ -198,6 +210,17 @@ def test_no_message_and_no_file_is_lost(new: Stack, conversation: Conversation) 
     conversation.assert_files_are_whole()
     for talker in conversation.talkers:
         assert not [failure for failure in talker.failures if "M_UNKNOWN_TOKEN" in failure]
+        # Nobody had to sign in anew.
+        assert find_device(talker.person) == talker.device
+
+
+def test_a_client_of_another_kind_was_part_of_it(
+    conversation: Conversation, matrix_js: Path | None
+) -> None:
+    """matrix-js-sdk has talked all the while, over the move too, where Node.js is installed."""
+    if not matrix_js:
+        pytest.skip("no node command is installed")
+    assert [type(talker) for talker in conversation.talkers][2:] == [MatrixJsTalker]
 
 
 def test_it_is_the_same_server(old: Stack, new: Stack) -> None:

@@ -70,8 +70,8 @@ def _refuse_unusable(record: InstanceRecord) -> None:
     if record.moved and record.moved.postgres:
         raise HelperError(
             f"this data has been on its way to PostgreSQL {record.moved.postgres} since"
-            f" {record.moved.time}. Nothing was changed. Go on with `synapse-bundle upgrade-database`, or go back with"
-            " `synapse-bundle upgrade-database --undo`."
+            f" {record.moved.time}. Nothing was changed. Go on with `synapse-bundle upgrade-database`, or"
+            " go back with `synapse-bundle upgrade-database --undo`."
         )
     if record.moved:
         raise HelperError(
