@@ -124,5 +124,6 @@ def make_home(runner: Runner, settings: str = "", *, written: bool = True) -> Ho
     (home.state / "deadly").write_text("0")
     if written:
         assert home.run("generate").code == 0
+        (home.bundle / "secrets" / "instance").write_text("f" * 32 + "\n")
         home.reset()
     return home

@@ -257,6 +257,15 @@ def test_a_server_that_is_stopped_is_started_to_be_retired(home: Home) -> None:
     require_retired(home)
 
 
+def test_what_never_ran_here_is_not_started(home: Home) -> None:
+    """A folder for a cluster would start an empty server, and end that in the place of the real one."""
+    (home.bundle / "secrets" / "instance").write_text("")
+    (home.state / "running").unlink()
+    refused = home.finish()
+    assert (refused.code, home.list_calls()) == (1, [])
+    assert "never ran on this machine" in refused.output
+
+
 def test_another_name_or_a_stopped_server_changes_nothing(home: Home) -> None:
     """The name has to be this server's; where it does not run, nobody can be told."""
     refused = home.run("retire", "finish", "--confirm", "example.org")

@@ -126,9 +126,7 @@ def finish(
     token = read_token(token_file) if destroy_run.has_anything(bundle) else ""
     with locking.lock(bundle):
         if not (record.begun or containers.is_running()):
-            # Perhaps a run was killed that had stopped it for the exports.
-            click.echo("start the server ...")
-            engine.start(bundle, settings.ports)
+            _start(record, settings, bundle)
         retirement = Retirement(
             settings=settings,
             containers=containers,
@@ -143,6 +141,19 @@ def finish(
         closing_steps.perform(retirement)
     removal = f"cd {shlex.quote(str(bundle))} && docker compose down --volumes"
     _show(outline.write_end(retirement, removal))
+
+
+def _start(record: RetirementRecord, settings: Settings, bundle: Path) -> None:
+    """Start a server that is stopped here, perhaps by a run that was killed during the exports.
+
+    BundleError where it never ran: then it is in a cluster, and what started here would be empty.
+    """
+    if not record.instance:
+        raise BundleError(
+            "This server never ran on this machine, so it cannot be ended from here; nothing was changed."
+        )
+    click.echo("start the server ...")
+    engine.start(bundle, settings.ports)
 
 
 def _require_ready(settings: Settings, record: RetirementRecord, *, keeps_set: bool) -> None:
