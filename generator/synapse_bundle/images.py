@@ -60,14 +60,13 @@ def read_pins(path: Path = PINS) -> dict[str, Pin]:
 
 
 def choose_pins(postgres: int) -> dict[str, Pin]:
-    """Return the pins of one bundle, with this major version of PostgreSQL or, for 0, with the newest.
+    """Return the pins of one bundle, with this major version of PostgreSQL or, for 0, with that of a new one.
 
-    An older one that is supported is called `postgres-17`, say.
+    Another one that is supported is called `postgres-17`, say.
     """
     majors, pins = list_majors(), read_pins()
-    newest = majors[max(majors)]
     others = {name: pin for name, pin in pins.items() if pin not in majors.values()}
-    return {_POSTGRES: majors.get(postgres, newest)} | others
+    return {_POSTGRES: majors.get(postgres, pins[_POSTGRES])} | others
 
 
 def list_majors() -> dict[int, Pin]:
