@@ -47,16 +47,16 @@ class RetirementRecord:
 def read(bundle: Path) -> RetirementRecord | None:
     """Return what is known, or None: also if the folder has other data since, as after a restore.
 
-    BundleError if the file is damaged.
+    BundleError if the file is damaged; OSError passes through.
     """
     path = bundle / NAME
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         stage = RetirementStage[document.pop("stage")]
         record = RetirementRecord(stage=stage, **document)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{path} cannot be read. It records that this server is being retired; delete it only if"
             " that is not so"

@@ -27,7 +27,7 @@ def test_the_plan_comes_first(place: Place) -> None:
     done = place.type()
     assert done.exit_code == 2
     assert f"synapse: {OLD} -> {NEW}" in done.output
-    assert "postgres: postgres:17-trixie (pulled again)" in done.output
+    assert "postgres: postgres:18-trixie (pulled again)" in done.output
     assert "helper, apache, backup: built anew" in done.output
     assert "It has not been measured yet" in done.output
     assert "The way back: by image alone, as long as" in done.output

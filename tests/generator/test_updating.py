@@ -42,7 +42,7 @@ def test_an_update_that_holds_stands(place: Place) -> None:
     assert world.calls[0] == "set"
     assert world.containers["synapse"] == world.containers["synapse-generic"] == image
     assert world.containers["apache"] == identify("apache-1")
-    assert {f"pull {each}" for each in (NEW, "debian:trixie-slim", "postgres:17-trixie")} < {
+    assert {f"pull {each}" for each in (NEW, "debian:trixie-slim", "postgres:18-trixie")} < {
         *world.calls
     }
     kept = {i for name, i in world.named.items() if name.startswith("synapse-bundle/kept-")}
