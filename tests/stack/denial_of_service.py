@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from tests.stack.accounts import Person
@@ -80,11 +82,14 @@ class Attack:
         return (await stream.receive())[0]
 
     async def poll(self, stream: HttpStream) -> int:
-        """Hold one long poll after another."""
-        path = f"{CLIENT}/sync?timeout=30000&since={self.since}"
+        """Hold one long poll after another, each from where the last one ended: an old one is not held."""
+        since = self.since
         while True:
-            status, _ = await stream.ask("GET", path, self.poller.token)
+            path = f"{CLIENT}/sync?timeout=30000&since={since}"
+            status, brought = await stream.ask("GET", path, self.poller.token)
             self.answered["poll", status] += 1
+            if status == HTTPStatus.OK:
+                since = json.loads(brought)["next_batch"]
 
     async def guess(self, stream: HttpStream) -> int:
         """Try one password after another."""
