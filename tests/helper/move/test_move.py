@@ -170,10 +170,10 @@ def test_a_failure_lifts_the_fence(old_machine: Machine) -> None:
 from bundle_helper.backup import creation
 from bundle_helper.errors import HelperError
 store = creation._store_files
-def fail(repository, manifest, progress):
+def fail(repository, manifest, *others):
     if manifest.kind == "final":
         raise HelperError("the disk is full")
-    return store(repository, manifest, progress)
+    return store(repository, manifest, *others)
 creation._store_files = fail
 """
     code, said = old_machine.run("backup", "move", code=failing)
