@@ -54,7 +54,6 @@ sets: ## List the sets
 card: ## Show the recovery card
 	@$(COMPOSE) run --rm backup card
 
-
 restore: ## Bring back the newest set, or SET=name, on an empty machine
 	@$(COMPOSE) run --rm restore $(SET)
 

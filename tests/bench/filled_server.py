@@ -12,6 +12,7 @@ from typing import Final
 from tests.bench.one_shot import OneShot, run_image, run_service
 from tests.bench.run_context import RunContext
 from tests.bench.synapse_data import SynapseData
+from tests.generator.succeeding import age
 from tests.support.engine import docker
 from tests.support.stacks import Stack, generate
 
@@ -72,18 +73,21 @@ class FilledServer:
 
 
 @contextmanager
-def run_filled_server(context: RunContext) -> Iterator[FilledServer]:
-    """Run a bundle, fill it, and remove every trace at the end."""
+def run_filled_server(context: RunContext, *, older: bool) -> Iterator[FilledServer]:
+    """Run a bundle, fill it, and remove every trace at the end; with an `older` PostgreSQL if wanted."""
     context.budget.say(f"starting a bundle for {context.megabytes} MB of data")
     stack = generate(context.folder / "filled", "bench-filled", "")
+    if older:
+        age(stack.directory)
+        stack.generate()
     folder = context.folder / "reference"
     folder.mkdir()
     try:
         stack.build("--profile", "tools")
         stack.up()
-        images = stack.compose("--profile", "tools", "config", "--images").stdout.split()
-        image = next(name for name in images if name.startswith("synapse-bundle/backup"))
-        data = SynapseData(stack=stack, image=image, megabytes=context.megabytes)
+        data = SynapseData(
+            stack=stack, image=find_backup_image(stack), megabytes=context.megabytes
+        )
         server = FilledServer(stack=stack, data=data, folder=folder)
         server.make_set()
         server.forget_sets()
@@ -92,3 +96,9 @@ def run_filled_server(context: RunContext) -> Iterator[FilledServer]:
         yield server
     finally:
         stack.down()
+
+
+def find_backup_image(stack: Stack) -> str:
+    """Return the image with PostgreSQL's programs, of the bundle as it is."""
+    names = stack.compose("--profile", "tools", "config", "--images").stdout.split()
+    return next(name for name in names if name.startswith("synapse-bundle/backup"))

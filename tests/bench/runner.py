@@ -12,6 +12,7 @@ from tests.bench import (
     backup_sets,
     cluster_start,
     conversion,
+    database_upgrade,
     generation,
     image_size,
     polling,
@@ -20,6 +21,7 @@ from tests.bench import (
     sending,
     startup,
     throughput,
+    updates,
     worker_costs,
 )
 from tests.bench.default_stack import run_default_stack
@@ -30,9 +32,9 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14")
-WITH_DATA: Final = frozenset({"9", "10", "11"})
-WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14"}
+ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16")
+WITH_DATA: Final = frozenset({"9", "10", "11", "16"})
+WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14", "15"}
 
 
 @dataclass(kw_only=True)
@@ -48,11 +50,12 @@ class Runner:
     done: set[str] = field(default_factory=set)
 
     def run(self, *, rest: float) -> None:
-        """Measure everything; rows 1, 3, 13 and 14 alone need no server that runs already."""
+        """Measure everything; rows 1, 3 and 13 to 15 alone need no server that runs already."""
         if self.rows & WITH_SERVER:
             self._run_with_server(rest)
         else:
             self._run_without_server(lambda: None)
+        self._do("15", lambda: updates.measure(self.context))
         if self.rows & WITH_DATA:
             self._run_with_data()
         self.figures.sort(key=place_row)
@@ -78,7 +81,9 @@ class Runner:
         self._do("12", lambda: worker_costs.measure(self.context, ours))
 
     def _run_with_data(self) -> None:
-        with run_filled_server(self.context) as server:
+        with run_filled_server(self.context, older="16" in self.rows) as server:
+            # The first: what follows is measured on the newer one.
+            self._do("16", lambda: database_upgrade.measure(server))
             self._do("9", lambda: backup_sets.measure(self.context, server))
             self._do("10", lambda: sending.measure(self.context, server))
             # The last: its data is gone afterwards.

@@ -41,7 +41,13 @@ _POSTGRES_18: Final = {
 STAND_INS: Final = {
     "postgres:17-trixie": StandIn(context=CONTEXTS / "postgres"),
     "postgres:18-trixie": StandIn(context=CONTEXTS / "postgres", arguments=_POSTGRES_18),
-    "matrixdotorg/synapse:v1.163.2": StandIn(context=CONTEXTS / "synapse"),
+    **{
+        f"matrixdotorg/synapse:v{version}": StandIn(
+            context=CONTEXTS / "synapse", arguments={"VERSION": version}
+        )
+        # The one before, the pinned one, and the one after: for updates.
+        for version in ("1.162.0", "1.163.2", "1.164.0rc3")
+    },
     "cloudflare/cloudflared:2026.8.2": StandIn(context=CONTEXTS / "cloudflared"),
     "valkey/valkey:8.1": StandIn(context=CONTEXTS / "valkey"),
     # No bundle names it: the recovery card does.

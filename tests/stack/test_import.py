@@ -309,3 +309,48 @@ def test_a_second_import_is_refused(stack: Stack, old: OldServer, imported: str)
     said = type_refused(old, command)
     assert "is not empty" in said
     assert "docker compose down --volumes" in said
+
+
+def test_its_dump_is_imported_in_its_place(
+    stack: Stack, old: OldServer, imported: str, tmp_path: Path
+) -> None:
+    """From PostgreSQL, laid out as matrix-docker-ansible-deploy does; the same session goes on again."""
+    folder = lay_out(stack, old, tmp_path / "matrix" / "synapse")
+    *_, dump_it, command, _ = read_block("import.md", "Folders and PostgreSQL")
+    terminal = Terminal(directory=stack.directory)
+    options = f"-T -e PGPASSWORD={stack.secret('postgres_password')} postgres"
+    programs = f"docker compose exec {options} pg_dump -h 127.0.0.1 -U postgres"
+    written = dump_it.replace("--file=", ">").replace("pg_dump", programs)
+    terminal.type(written.replace("synapse.dump", str(tmp_path / "synapse.dump")))
+    stack.down()
+    command = command.replace("FOLDER", str(folder))
+    said = Terminal(directory=old.folder).type(
+        command.replace("synapse.dump", str(tmp_path / "synapse.dump"))
+    )
+    assert "Imported." in said
+    asyncio.run(read_again(stack, old))
+
+
+def lay_out(stack: Stack, old: OldServer, folder: Path) -> Path:
+    """Write the folder of a server that uses PostgreSQL, with the files that the bundle has now."""
+    (folder / "config").mkdir(parents=True)
+    (folder / "storage").mkdir()
+    document = yaml.safe_load(old.read("homeserver.yaml"))
+    document["database"] = {"name": "psycopg2", "args": {"host": "matrix-postgres"}}
+    document["media_store_path"] = "/matrix-media-store-parent/media-store"
+    (folder / "config" / "homeserver.yaml").write_text(yaml.safe_dump(document))
+    (folder / "config" / f"{NAME}.signing.key").write_text(old.read(f"{NAME}.signing.key"))
+    media = f"{stack.container('synapse')}:/data/media_store"
+    docker("cp", media, str(folder / "storage" / "media-store"))
+    return folder
+
+
+async def read_again(stack: Stack, old: OldServer) -> None:
+    async with open_client(stack, "alice") as alice:
+        alice.restore_login(f"@alice:{NAME}", old.device, old.token)
+        history = await alice.room_messages(old.room, limit=100)
+        assert isinstance(history, RoomMessagesResponse), history
+        known = {e.event_id: e.body for e in history.chunk if isinstance(e, RoomMessageText)}
+        assert known.items() >= old.events.items()
+        answer = await alice.download(old.uri)
+        assert getattr(answer, "body", None) == FILE

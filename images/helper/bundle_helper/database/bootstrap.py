@@ -55,13 +55,14 @@ def run(
     )
     if proof.members:
         # It may be needed, for a backup for example: only the operator knows.
-        revoke = f"REVOKE {proof.role} FROM {proof.members[0]}"
+        revoke, hint = f"REVOKE {proof.role} FROM {proof.members[0]}", ""
         if not settings.external:
             revoke = f"docker compose exec postgres psql -U postgres -c '{revoke}'"
+            hint = f" {convergence.PASSWORD_HINT}"
         tell(
             f"the role {proof.role} has members, which have all its privileges:"
             f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
-            f" `{revoke}`."
+            f" `{revoke}`.{hint}"
         )
 
 
