@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,12 @@ SLOW: Final = (CLUSTER, "tests/acme/", "tests/stack/")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this suite."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden bundles")
+
+
+def pytest_configure() -> None:
+    """Heed SIGINT, which a shell lets its background jobs ignore, and they the programs that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
