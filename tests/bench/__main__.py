@@ -34,7 +34,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="for trying: short, and not exact")
     parser.add_argument("--rest", type=float, default=REST, help="seconds until memory is weighed")
     parser.add_argument(
-        "--size", type=int, default=SIZE, metavar="MB", help="of the database of rows 9 to 11, and 16"
+        "--size",
+        type=int,
+        default=SIZE,
+        metavar="MB",
+        help="of the database of rows 9 to 11, and 16",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there")
     parser.add_argument(

@@ -24,7 +24,9 @@ def measure(server: FilledServer) -> Iterator[Figure]:
     server.make_set()
     done = server.run_reference(BY_HAND)
     plain = Contender(
-        label="pg_dump and pg_restore", unit="s", samples=(Sample(value=done.seconds, cpu=done.cpu),)
+        label="pg_dump and pg_restore",
+        unit="s",
+        samples=(Sample(value=done.seconds, cpu=done.cpu),),
     )
     stack = server.stack
     files = ["--settings", str(stack.settings), "--output", str(stack.directory)]
@@ -32,9 +34,7 @@ def measure(server: FilledServer) -> Iterator[Figure]:
     run([sys.executable, "-m", "synapse_bundle", "upgrade-database", "--yes", *files])
     seconds = time.perf_counter() - began
     server.data.image = find_backup_image(stack)
-    upgrade = Contender(
-        label="upgrade-database", unit="s", samples=(Sample(value=seconds, cpu=0),)
-    )
+    upgrade = Contender(label="upgrade-database", unit="s", samples=(Sample(value=seconds, cpu=0),))
     yield Figure(
         row="16",
         what="`upgrade-database` / `pg_dump` and `pg_restore`",

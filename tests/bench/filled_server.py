@@ -85,9 +85,7 @@ def run_filled_server(context: RunContext, *, older: bool) -> Iterator[FilledSer
     try:
         stack.build("--profile", "tools")
         stack.up()
-        data = SynapseData(
-            stack=stack, image=find_backup_image(stack), megabytes=context.megabytes
-        )
+        data = SynapseData(stack=stack, image=find_backup_image(stack), megabytes=context.megabytes)
         server = FilledServer(stack=stack, data=data, folder=folder)
         server.make_set()
         server.forget_sets()

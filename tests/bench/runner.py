@@ -32,7 +32,24 @@ from tests.bench.report import list_cells
 from tests.bench.run_context import RunContext, SignIn, sign_in
 from tests.support.stacks import Stack, generate
 
-ROWS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16")
+ROWS: Final = (
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+    "10",
+    "11",
+    "12",
+    "13",
+    "14",
+    "15",
+    "16",
+)
 WITH_DATA: Final = frozenset({"9", "10", "11", "16"})
 WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14", "15"}
 

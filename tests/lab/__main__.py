@@ -79,13 +79,15 @@ def main() -> int:
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.__doc__)
     node = commands.add_parser("kubernetes", help="The same for a Kubernetes node of the lab.")
-    node.add_argument("action", choices=["up", "down", "status", "env", "load"])
-    node.add_argument("images", nargs="*", help="with load: images of the engine")
+    node.add_argument("action", choices=["up", "down", "status", "env", "load", "build"])
+    node.add_argument(
+        "names", nargs="*", help="with load: images of the engine; with build: the archive to make"
+    )
     chosen = parser.parse_args()
     try:
         if chosen.command == "kubernetes":
             with hold_lock(find_paths()):
-                run_command(chosen.action, chosen.images)
+                run_command(chosen.action, chosen.names)
         else:
             COMMANDS[chosen.command](find_paths())
     except LabError as error:

@@ -30,6 +30,11 @@ class Mirror:
             f"{option} {self.security} {SUITE}-security main",
         ]
 
+    def list_source_packages(self, suite: str) -> list[str]:
+        """Return the apt lines of a suite's packages, with what they were built from."""
+        option = f"[signed-by={KEYRING}]"
+        return [f"{kind} {option} {self.archive} {suite} main" for kind in ("deb", "deb-src")]
+
 
 def read_stanzas(text: str) -> Iterator[tuple[str, str]]:
     """Yield (address, suite) of each entry of a deb822 sources file."""

@@ -52,16 +52,20 @@ def install_tools() -> None:
 
 
 def fetch_packages(root: Path, names: Sequence[str]) -> Path:
-    """Download packages below `root`/apt without a trace in the machine's own apt state.
+    """Download packages below `root`/apt; return the directory with their archives."""
+    archives = root / "apt" / "packages"
+    archives.mkdir(parents=True, exist_ok=True)
+    apt = open_apt(root / "apt", find_mirror().list_sources())
+    run([*apt, "download", *names], folder=archives)
+    return archives
 
-    Returns the directory with their archives.
-    """
-    state = root / "apt"
-    archives = state / "packages"
-    for folder in (state / "lists" / "partial", state / "cache" / "archives", archives):
+
+def open_apt(state: Path, lines: Sequence[str]) -> list[str | Path]:
+    """Return an up-to-date apt-get of its own, which leaves no trace in the machine's."""
+    for folder in (state / "lists" / "partial", state / "cache" / "archives"):
         folder.mkdir(parents=True, exist_ok=True)
     sources, status = state / "sources.list", state / "status"
-    sources.write_text("\n".join(find_mirror().list_sources()) + "\n")
+    sources.write_text("\n".join(lines) + "\n")
     # With the machine's status file apt would insist on the installed release's versions.
     status.write_text("")
     options = {
@@ -76,8 +80,7 @@ def fetch_packages(root: Path, names: Sequence[str]) -> Path:
     for key, value in options.items():
         apt += ["-o", f"{key}={value}"]
     run([*apt, "update"])
-    run([*apt, "download", *names], folder=archives)
-    return archives
+    return apt
 
 
 def unpack_packages(archives: Path, target: Path) -> None:

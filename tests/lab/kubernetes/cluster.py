@@ -21,6 +21,7 @@ from tests.lab.kubernetes.namespaces import (
     start_processes,
 )
 from tests.lab.kubernetes.node_configuration import SANDBOX, write_configuration
+from tests.lab.kubernetes.source_build import build_archive
 from tests.lab.paths import find_paths
 from tests.lab.steps import LabError, report, run, time_step
 from tests.support.waiting import becomes_true
@@ -125,8 +126,8 @@ def print_status(paths: ClusterPaths) -> None:
     report(f"a Kubernetes node runs, process {pid} ({paths.root})")
 
 
-def run_command(action: str, tags: Sequence[str]) -> None:
-    """Run one command of the node."""
+def run_command(action: str, names: Sequence[str]) -> None:
+    """Run one command of the node; `names` are images to load, or an archive to build."""
     paths = find_cluster_paths()
     if action == "up":
         start_cluster(paths)
@@ -135,7 +136,10 @@ def run_command(action: str, tags: Sequence[str]) -> None:
     elif action == "status":
         print_status(paths)
     elif action == "load":
-        load_images(paths, tags)
+        load_images(paths, names)
+    elif action == "build":
+        for archive in names:
+            build_archive(Path(archive).absolute())
     else:
         print_status(paths)
         print(f"export KUBECONFIG={shlex.quote(str(paths.kubeconfig))}")

@@ -58,7 +58,7 @@ def run(
         revoke, hint = f"REVOKE {proof.role} FROM {proof.members[0]}", ""
         if not settings.external:
             revoke = f"docker compose exec postgres psql -U postgres -c '{revoke}'"
-            hint = f" {convergence.PASSWORD_HINT}"
+            hint = f" {convergence.SIGN_IN_HINT}"
         tell(
             f"the role {proof.role} has members, which have all its privileges:"
             f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"

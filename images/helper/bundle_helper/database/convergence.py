@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Any constant will do, as long as every bootstrap of every version takes the same one.
 _LOCK: Final = 0x53594E4150534542
 _LOCK_PATIENCE: Final = "120s"
-PASSWORD_HINT: Final = "psql asks for the password in secrets/postgres_password."
+SIGN_IN_HINT: Final = "psql asks for the password in secrets/postgres_password."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,12 +188,12 @@ def _advise(name: str, found: Database, wanted: Database) -> str:
             f"If it is Synapse's own database, give it to the role: `{psql} 'ALTER DATABASE {name}"
             f" OWNER TO {wanted.owner}'` (tables inside may need `REASSIGN OWNED` too), then"
             " `docker compose up -d`. If it belongs to something else, move that elsewhere."
-            f" {PASSWORD_HINT}"
+            f" {SIGN_IN_HINT}"
         )
     return (
         "If it is empty or not needed, rename it: "
         f"`{psql} 'ALTER DATABASE {name} RENAME TO {name}_old'`, then `docker compose up -d`."
         " If it holds a homeserver, keep the renamed one, and copy it into the new database with"
         f" `pg_dump -Fc {name}_old` and `pg_restore --no-owner --role={wanted.owner} -d {name}`"
-        f" before Synapse starts. {PASSWORD_HINT}"
+        f" before Synapse starts. {SIGN_IN_HINT}"
     )
