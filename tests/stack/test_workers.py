@@ -213,6 +213,27 @@ def test_a_killed_process_loses_nothing(small: Stack, tmp_path: Path) -> None:
     assert count_restarts(small, EVERYTHING) == expected
 
 
+def test_an_old_set_loses_only_what_came_after_it(small: Stack, tmp_path: Path) -> None:
+    """Clients whose position is ahead of the restored server get every message all the same."""
+    with open_conversation(small, tmp_path / "clients") as conversation:
+        kept = set(conversation.acknowledged())
+        small.compose("run", "--rm", "backup", "now")
+        name = small.compose("run", "--rm", "backup", "list").stdout.split()[0]
+        conversation.wait_for_more(10)
+        with conversation.silence():
+            conversation.wait_until_read()
+            small.down()
+            small.compose("run", "--rm", "restore", name)
+            small.up()
+            lost = conversation.accept_rollback()
+            assert kept & lost == set()
+            assert len(lost) >= 20
+        conversation.wait_for_more(20)
+        conversation.assert_nothing_is_lost()
+    done = small.check()
+    assert done.returncode == 0, done.stdout
+
+
 def test_there_and_back_on_a_running_server(tmp_path: Path) -> None:
     """From none to small to spread to none, each by one run and one start: nothing is lost."""
     stack = generate(tmp_path, "there", "memory: 4G\n")
