@@ -34,20 +34,30 @@ def road(domain: Stack, neighbor: Stack) -> Iterator[str]:
     """
     network = f"test-road-{os.getpid()}"
     docker("network", "create", network)
-    joined = []
     try:
-        for stack, extra in ((domain, []), (neighbor, [IMPOSTOR])):
-            names = [stack.server_name, stack.homeserver, *extra]
-            aliases = [option for name in names for option in ("--alias", name)]
-            for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
-                container = stack.container(service)
-                docker("network", "connect", *options, network, container)
-                joined.append(container)
+        join(network, domain)
+        join(network, neighbor, IMPOSTOR)
         yield network
     finally:
-        for container in joined:
+        for container in list_joined(network):
             try_docker("network", "disconnect", "--force", network, container)
         try_docker("network", "rm", network)
+
+
+def join(network: str, stack: Stack, *extra: str) -> None:
+    """Connect what is not yet in a network; there Apache has the server's names, and some more."""
+    names = [stack.server_name, stack.homeserver, *extra]
+    aliases = [option for name in names for option in ("--alias", name)]
+    for service, options in (("apache", aliases), ("synapse", []), ("helper", [])):
+        container = stack.container(service)
+        if container not in list_joined(network):
+            docker("network", "connect", *options, network, container)
+
+
+def list_joined(network: str) -> list[str]:
+    """Return the ids of the containers in a network."""
+    form = "{{range $id, $_ := .Containers}}{{$id}} {{end}}"
+    return docker("network", "inspect", "--format", form, network).split()
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +184,12 @@ def test_a_server_comes_in_by_the_tunnel(domain: Stack, neighbor: Stack, room: s
     assert domain.ask_through_tunnel("GET", path.replace("%2F", "/"), headers=headers).status == 401
 
 
-def sign(origin: Stack, destination: Stack, path: str) -> dict[str, str]:
-    """Return the header that authenticates a server's request (Matrix, request authentication)."""
-    algorithm, version, seed = origin.secret("signing.key").split()
+def sign(origin: Stack, destination: Stack, path: str, key_line: str = "") -> dict[str, str]:
+    """Return the header that authenticates a server's request (Matrix, request authentication).
+
+    It is signed with the origin's key, or with that of another line.
+    """
+    algorithm, version, seed = (key_line or origin.secret("signing.key")).split()
     key = decode_signing_key_base64(algorithm, version, seed)
     names = {"origin": origin.server_name, "destination": destination.server_name}
     signed = sign_json({"method": "GET", "uri": path, **names}, origin.server_name, key)
@@ -241,3 +254,51 @@ def test_an_impostor_is_named(domain: Stack, road: str) -> None:
     assert (code, report["FederationOK"]) == (1, False)
     assert f"the certificate of {IMPOSTOR} at " in report["WellKnownResult"]["result"]
     assert report["WellKnownResult"]["result"].endswith(" is for another name")
+
+
+def test_others_go_on_verifying_what_an_old_signing_key_signed(
+    domain: Stack, neighbor: Stack, road: str, alice: Person, bob: Person
+) -> None:
+    """A server that never saw the old key takes over what it signed, and refuses it from then on."""
+    old, name = domain.secret("signing.key"), f"before-{os.getpid()}"
+    room = alice.create_room(preset="public_chat", room_alias_name=name)
+    alice.send(room, "signed with the old key")
+    path = f"/_matrix/federation/v1/query/profile?user_id={escape(bob.user_id)}"
+    assert neighbor.ask("GET", path, headers=sign(domain, neighbor, path, old)).status == 200
+    # Without running containers the old key expires at once.
+    domain.compose("stop")
+    assert "only files change" in domain.rotate("signing.key")
+    domain.up()
+    join(road, domain)
+    forget_keys(neighbor, domain.server_name)
+    alias = f"#{name}:{domain.server_name}"
+    assert bob.call("POST", f"/join/{escape(alias)}")["room_id"] == room
+    wait_for(
+        lambda: "signed with the old key" in bob.read(room), "beta has what was said", patience=60
+    )
+    alice.send(room, "signed with the new key")
+    wait_for(
+        lambda: "signed with the new key" in bob.read(room), "beta has what is said", patience=60
+    )
+    assert neighbor.ask("GET", path, headers=sign(domain, neighbor, path)).status == 200
+    assert neighbor.ask("GET", path, headers=sign(domain, neighbor, path, old)).status == 401
+
+
+def forget_keys(stack: Stack, server_name: str) -> None:
+    """Let a server forget the keys of another, and that it was away, as if it had never met it."""
+    deletions = "; ".join(
+        f"DELETE FROM {table} WHERE server_name = '{server_name}'"  # noqa: S608
+        for table in ("server_keys_json", "server_signature_keys")
+    )
+    deletions += (
+        "; UPDATE destinations SET retry_last_ts = 0, retry_interval = 0, failure_ts = NULL"
+    )
+    script = (
+        "PGPASSWORD=$(cat /run/secrets/postgres_password)"
+        f' psql --username=postgres --dbname=synapse --command="{deletions}"'
+    )
+    stack.compose("stop", "synapse")
+    deleted = stack.compose("exec", "--no-TTY", "postgres", "sh", "-c", script)
+    assert "DELETE" in deleted.stdout
+    stack.compose("start", "synapse")
+    stack.wait_healthy("synapse")
