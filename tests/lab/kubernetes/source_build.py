@@ -6,6 +6,7 @@ Some 8 minutes of processor time and 2 GB of disk; what comes out is an archive 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 import tempfile
@@ -24,6 +25,7 @@ REFLECTION: Final = "github.com/modern-go/reflect2"
 # Go, and a library that is older in the source than this Go allows.
 PACKAGES: Final = ("golang-1.19-go", "golang-1.19-src", "golang-github-modern-go-reflect2-dev")
 OPENAPI: Final = "pkg/generated/openapi"
+MARK: Final = re.compile(rb"^// *\+k8s:openapi-gen=", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +110,10 @@ def generate(tree: SourceTree) -> None:
 def find_inputs(tree: SourceTree) -> list[str]:
     """Return the packages whose types are marked as part of the API."""
     folders = set()
-    for path in tree.kubernetes.rglob("*.go"):
-        if "+k8s:openapi-gen=" in path.read_text(errors="replace"):
-            folders.add(path.parent.relative_to(tree.kubernetes))
+    for top in ("cmd", "pkg", "staging"):
+        for path in (tree.kubernetes / top).rglob("*.go"):
+            if MARK.search(path.read_bytes()):
+                folders.add(path.parent.relative_to(tree.kubernetes))
     names = sorted(str(folder).replace("staging/src/", "vendor/") for folder in folders)
     return [f"k8s.io/kubernetes/{name}" for name in names]
 
