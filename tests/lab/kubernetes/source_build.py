@@ -86,7 +86,6 @@ def fetch(tree: SourceTree) -> None:
     run([*apt, "download", *PACKAGES], folder=downloads)
     run([*apt, "source", "--download-only", "kubernetes"], folder=downloads)
     unpack_packages(downloads, tree.packages)
-    # Debian has its parts apart, joined by relative links.
     description = next(downloads.glob("kubernetes_*.dsc"))
     tree.kubernetes.parent.mkdir(parents=True)
     run(["dpkg-source", "--extract", description, tree.kubernetes])
