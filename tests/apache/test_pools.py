@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -174,11 +175,14 @@ def test_a_worker_that_is_full_passes_on_until_the_share_is_used_up(pooled: Pool
     """The main process takes what is over, up to its own part; beyond that a request is refused."""
     (worker, standby) = read_balancers(pooled.configuration)["large-synapse-generic"]
     total = worker.most + standby.most
-    target, body = f"{SEND}?hold=30", b"x" * 70_000
+    target, body = f"{SEND}?hold=600", b"x" * 70_000
     answers: list[int] = []
 
     def hold() -> None:
-        answers.append(pooled.front.ask(target, method="PUT", body=body).status)
+        # A worker that was full counts as dead for seconds, as one that refuses a connection does.
+        while (status := pooled.front.ask(target, method="PUT", body=body).status) == 503:
+            time.sleep(0.2)
+        answers.append(status)
 
     threads = [threading.Thread(target=hold) for _ in range(total)]
     for thread in threads:
