@@ -54,16 +54,20 @@ def run(
         " is not a member of another role"
     )
     if proof.members:
-        # It may be needed, for a backup for example: only the operator knows.
-        revoke, hint = f"REVOKE {proof.role} FROM {proof.members[0]}", ""
-        if not settings.external:
-            revoke = f"docker compose exec postgres psql -U postgres -c '{revoke}'"
-            hint = f" {convergence.SIGN_IN_HINT}"
-        tell(
-            f"the role {proof.role} has members, which have all its privileges:"
-            f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
-            f" `{revoke}`.{hint}"
-        )
+        tell(_describe_members(settings, proof))
+
+
+def _describe_members(settings: BootstrapSettings, proof: convergence.DatabaseProof) -> str:
+    """Return which roles have Synapse's privileges too, which only the operator can judge."""
+    statement, hint = f"REVOKE {proof.role} FROM {proof.members[0]}", ""
+    if not settings.external:
+        statement = f"docker compose exec postgres psql -U postgres -c '{statement}'"
+        hint = f" {convergence.SIGN_IN_HINT}"
+    return (
+        f"the role {proof.role} has members, which have all its privileges:"
+        f" {', '.join(proof.members)}. If you do not want that, revoke it from each with"
+        f" `{statement}`.{hint}"
+    )
 
 
 def _converge(
