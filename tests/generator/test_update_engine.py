@@ -28,6 +28,8 @@ for verb in $words; do
 done
 """
 UP: Final = "up --detach --wait --remove-orphans"
+ALONE: Final = "up --detach --wait --no-deps"
+LOOKS: Final = ("ps ", "inspect ", "image inspect ", "config ", "--profile tools config ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +53,23 @@ class Place:
         """Let the engine have containers."""
         self.act("ps", "echo a b")
         (self.folder / "found").write_text(json.dumps(containers))
-        self.act("inspect", "cat found")
+        # Every name of an image leads to PostgreSQL's.
+        image = json.dumps([{"Id": "sha256:postgres", "RootFS": {}}])
+        self.act("inspect", f"[ $1 = image ] && echo '{image}' || cat found")
 
     def list_calls(self) -> list[str]:
         """Return what was asked since the last time, without the looks at containers."""
         path = self.folder / "calls"
         calls = path.read_text().splitlines()
         path.unlink()
-        return [call for call in calls if not call.startswith(("ps ", "inspect "))]
+        return [call for call in calls if not call.startswith(LOOKS)]
+
+    def model(self, **images: str) -> None:
+        """Let Compose know services by their images; each has the hash that it says by itself."""
+        document = {"services": {name: {"image": image} for name, image in images.items()}}
+        (self.folder / "model").write_text(json.dumps(document))
+        hashes = "".join(f"{name} hash-of-{name}\n" for name in images)
+        (self.folder / "hashes").write_text(hashes)
 
 
 @pytest.fixture
@@ -70,7 +81,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "compose.yaml").write_text("services: {}\n")
-    return Place(folder=tmp_path)
+    made = Place(folder=tmp_path)
+    made.model(synapse="synapse:1", apache="apache:1", postgres="postgres:1")
+    made.act("config", 'case "$*" in *--hash*) cat hashes ;; *) cat model ;; esac')
+    return made
 
 
 def describe(service: str, *, restarts: int = 0, health: str = "healthy") -> dict[str, Any]:
@@ -82,7 +96,10 @@ def describe(service: str, *, restarts: int = 0, health: str = "healthy") -> dic
         "State": {"StartedAt": f"start of {service}", "Health": {"Status": health}},
         "Config": {
             "Image": f"{service}:1",
-            "Labels": {"com.docker.compose.service": service},
+            "Labels": {
+                "com.docker.compose.service": service,
+                "com.docker.compose.config-hash": f"hash-of-{service}",
+            },
         },
     }
 
@@ -100,10 +117,28 @@ def test_a_start_ends_as_compose_ends(place: Place) -> None:
     place.show(describe("synapse", restarts=9))
     place.engine.start()
     place.engine.start("postgres")
-    assert place.list_calls() == [UP, f"{UP} postgres"]
+    assert place.list_calls() == [f"{ALONE} synapse", UP, f"{UP} postgres"]
     place.act("up", "exit 1")
     with pytest.raises(BundleError, match="The bundle did not start"):
         place.engine.start()
+
+
+def test_what_changes_alone_is_replaced_first(place: Place) -> None:
+    """Not where PostgreSQL changes, in its definition or its image, and not where workers wait for Synapse."""
+    place.show(describe("synapse"), describe("apache"), describe("postgres"), describe("old"))
+    place.engine.start()
+    assert place.list_calls() == [f"{ALONE} apache synapse", UP]
+    place.model(synapse="synapse:1", worker="synapse:1", postgres="postgres:1")
+    place.engine.start()
+    assert place.list_calls() == [UP]
+    place.model(synapse="synapse:1", postgres="postgres:1")
+    place.show(describe("synapse"), describe("postgres") | {"Image": "sha256:other"})
+    place.engine.start()
+    assert place.list_calls() == [UP]
+    (place.folder / "hashes").write_text("synapse hash-of-synapse\npostgres another\n")
+    place.show(describe("synapse"), describe("postgres"))
+    place.engine.start()
+    assert place.list_calls() == [UP]
 
 
 def test_what_ends_again_and_again_is_not_waited_for(place: Place) -> None:
@@ -202,10 +237,10 @@ def test_what_it_starts_holds_the_folder(place: Place) -> None:
 
 
 def test_a_model_is_read_once_for_each_state_of_the_files(place: Place) -> None:
-    place.act("config", "echo '{\"services\": {}}'")
+    place.act("config", "echo read >>reads; echo '{\"services\": {}}'")
     engine = place.engine
     assert engine.read_present() == engine.read_present() == {"services": {}}
-    assert len(place.list_calls()) == 1
+    assert (place.folder / "reads").read_text() == "read\n"
     (place.folder / "bundle" / "compose.override.yaml").write_text("services: {a: {}}\n")
     engine.read_present()
-    assert len(place.list_calls()) == 1
+    assert (place.folder / "reads").read_text() == "read\n" * 2

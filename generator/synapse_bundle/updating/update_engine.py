@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import engine, image_transfer
 from ..errors import BundleError
-from .compose_commands import SERVICE_LABEL, ComposeCommands
+from .compose_commands import SERVICE_LABEL
 from .image_changes import Model
+from .service_starts import ServiceStarts
 from .way_back import SchemaVersions
 
 _CHECK_PATIENCE: Final = 600
 _LOG_LINES: Final = "20000"
-# Seconds between two looks at a start, and how often a container may end before it counts as failed.
-_PAUSE: Final = 1.0
-_ENDS: Final = 3
 _SCHEMA: Final = (
     "from synapse.storage.schema import SCHEMA_VERSION, SCHEMA_COMPAT_VERSION;"
     " print(SCHEMA_VERSION, SCHEMA_COMPAT_VERSION)"
@@ -42,16 +39,7 @@ class RunningContainer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Restarts:
-    """How often a container of a service was started again after it had ended."""
-
-    service: str
-    restarts: int
-    healthy: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpdateEngine(ComposeCommands):
+class UpdateEngine(ServiceStarts):
     """Docker, for one bundle."""
 
     def identify(self) -> str:
@@ -105,57 +93,6 @@ class UpdateEngine(ComposeCommands):
         command = [*self._compose(), "--profile", "tools", "build", "--no-cache", *services]
         if self._run(*command).returncode:
             raise BundleError("An image could not be built; see the error above.")
-
-    def start(self, *services: str) -> None:
-        """Start the bundle as it is on the disk, or services of it, and wait until they are healthy.
-
-        BundleError also where one ends again and again, which Compose would wait for as long as a
-        start may take.
-        """
-        before = self._list_restarts()
-        unsteady = {each.service for each in before.values() if each.restarts and not each.healthy}
-        if unsteady:
-            # Until they are replaced they would go on ending, and count as what does not start.
-            self.stop(sorted(unsteady))
-        up = [*self._compose(), "up", "--detach", "--wait", "--remove-orphans", *services]
-        with subprocess.Popen(up, stdin=subprocess.DEVNULL, pass_fds=self._inherited) as process:
-            while not self._has_ended(process):
-                if ending := self._find_ending(before):
-                    process.terminate()
-                    raise BundleError(f"{ending} does not start: it has ended {_ENDS} times.")
-        if process.returncode:
-            raise BundleError("The bundle did not start; see the error above.")
-
-    def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
-        """Wait a moment, and return whether a process has ended."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_PAUSE)
-        return process.returncode is not None
-
-    def _find_ending(self, before: Mapping[str, _Restarts]) -> str:
-        """Return a service whose container ends again and again, or an empty string."""
-        for container, found in self._list_restarts().items():
-            earlier = before[container].restarts if container in before else 0
-            # A start by hand begins to count anew.
-            if found.restarts - (earlier if found.restarts >= earlier else 0) >= _ENDS:
-                return found.service
-        return ""
-
-    def _list_restarts(self) -> dict[str, _Restarts]:
-        """Return how often the engine has started each container again, by its id."""
-        return {
-            each["Id"]: _Restarts(
-                service=each["Config"]["Labels"][SERVICE_LABEL],
-                restarts=each["RestartCount"],
-                healthy=(each["State"].get("Health") or {}).get("Status") == "healthy",
-            )
-            for each in self._inspect("--all")
-        }
-
-    def stop(self, services: Iterable[str]) -> None:
-        """Stop services."""
-        if self._run(*self._compose(), "stop", *services).returncode:
-            raise BundleError("A service could not be stopped; see the error above.")
 
     def check(self) -> dict[str, str] | None:
         """Return the rows of the bundle's check: "" for one that holds; None if it did not run."""
