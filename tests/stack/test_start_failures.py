@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.stack.fault_injection import ask_database, run_in_volume
+from tests.support.engine import try_docker
 from tests.support.processes import run
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import PATIENCE, wait_for
@@ -53,9 +54,19 @@ def bundle(generated: Stack) -> Iterator[Stack]:
 
 
 def run_once(stack: Stack, service: str) -> subprocess.CompletedProcess[str]:
-    """Run a service in the foreground, without those it depends on, to see how it ends."""
-    command = ["docker", "compose", "run", "--rm", "--no-deps", "--no-TTY", service]
-    return run(command, cwd=stack.directory, check=False, timeout=PATIENCE)
+    """Run a service in the foreground, without those it depends on, to see how it ends.
+
+    Compose may miss what a container says that ends at once, so the engine's log of it counts too.
+    """
+    name = f"{stack.project}-once"
+    command = ["docker", "compose", "run", "--name", name, "--no-deps", "--no-TTY", service]
+    try:
+        done = run(command, cwd=stack.directory, check=False, timeout=PATIENCE)
+        done.stdout += try_docker("logs", name).stdout
+        done.stderr += try_docker("logs", name).stderr
+        return done
+    finally:
+        try_docker("rm", "--force", name)
 
 
 def spoil(path: Path, how: str) -> None:
