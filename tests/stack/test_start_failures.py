@@ -62,8 +62,9 @@ def run_once(stack: Stack, service: str) -> subprocess.CompletedProcess[str]:
     command = ["docker", "compose", "run", "--name", name, "--no-deps", "--no-TTY", service]
     try:
         done = run(command, cwd=stack.directory, check=False, timeout=PATIENCE)
-        done.stdout += try_docker("logs", name).stdout
-        done.stderr += try_docker("logs", name).stderr
+        logged = try_docker("logs", name)
+        done.stdout += logged.stdout
+        done.stderr += logged.stderr
         return done
     finally:
         try_docker("rm", "--force", name)
