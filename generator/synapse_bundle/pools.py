@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .processes import Process
-from .routes import Route, RoutingTable
+from .routes import CLIENT_PATHS, SERVER_PATHS, Route, RoutingTable
 from .topology import SYNAPSE
 
 MAIN: Final = SYNAPSE.host
@@ -59,9 +59,13 @@ class Balancer:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolRule:
-    """Requests of these routes, with these methods (none means any), go to this pool."""
+    """Requests of these routes, with these methods (none means any), go to this pool.
+
+    No pattern matches a path that `paths` does not.
+    """
 
     pool: str
+    paths: str
     methods: tuple[str, ...]
     patterns: tuple[str, ...]
 
@@ -115,10 +119,11 @@ def _list_rules(
     table: RoutingTable, processes: list[Process], *, federation: bool = False
 ) -> Iterator[PoolRule]:
     """Yield one rule for each set of methods."""
+    paths = SERVER_PATHS if federation else CLIENT_PATHS
     routes = [route for route in table.routes if _belongs(route, processes, federation=federation)]
     for methods in dict.fromkeys(route.methods for route in routes):
         patterns = tuple(route.pattern for route in routes if route.methods == methods)
-        yield PoolRule(pool=processes[0].name, methods=methods, patterns=patterns)
+        yield PoolRule(pool=processes[0].name, paths=paths, methods=methods, patterns=patterns)
 
 
 def _belongs(route: Route, processes: list[Process], *, federation: bool) -> bool:

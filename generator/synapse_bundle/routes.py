@@ -11,7 +11,10 @@ from .errors import BundleError
 
 ROUTES: Final = Path(__file__).with_name("routes.toml")
 ANY: Final = "ANY"
-# Servers' requests; all others are clients'.
+# What the requests of clients and of servers begin with. Apache looks at it before it compares a path
+# with a hundred patterns.
+CLIENT_PATHS: Final = "^/_matrix/client/"
+SERVER_PATHS: Final = "^/_matrix/(federation|key)/"
 _FEDERATION: Final = ("^/_matrix/federation/", "^/_matrix/key/")
 
 

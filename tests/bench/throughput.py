@@ -122,10 +122,10 @@ def time_each(
     return interleave(runs, rounds=context.rounds, budget=context.budget)
 
 
-def burst(load: LoadGenerator, route: ProxyRoute, *, seconds: int) -> Sample:
+def burst(load: LoadGenerator, route: ProxyRoute, *options: str, seconds: int) -> Sample:
     """Return requests/s, and the containers' CPU-seconds for 1000 requests."""
     before = count_cpu(route.containers)
-    output = load.ask(route, connections=CONNECTIONS, seconds=seconds)
+    output = load.ask(route, *options, connections=CONNECTIONS, seconds=seconds)
     used = count_cpu(route.containers) - before
     count = int(find(r"(\d+) requests in", output)[0])
     return Sample(

@@ -22,8 +22,11 @@ from tests.support.engine import docker
 from tests.support.matrix import CLIENT, escape
 from tests.support.stacks import Stack, generate
 
-# A worker's, and the main process's own: only the second is compared with the whole table.
-TARGETS: Final = {VERSIONS: "a worker answers", "/_matrix/key/v2/server": "no worker answers"}
+# A worker's, and the main process's own, which is compared with every pattern of clients' paths.
+TARGETS: Final = {
+    VERSIONS: "a worker answers",
+    f"{CLIENT}/thirdparty/protocols": "no worker answers",
+}
 USERS: Final = 26
 SENDING: Final = "/tmp/send.lua"  # noqa: S108  # in the load generator's container
 MICROSECONDS: Final = 1000
@@ -54,7 +57,8 @@ class Side:
         route = ProxyRoute(
             url=f"https://apache:443{target}", containers=(self.stack.container("apache"),)
         )
-        return burst(self.load, route, seconds=seconds)
+        (token, _), *_ = self.senders
+        return burst(self.load, route, f"--header=Authorization: Bearer {token}", seconds=seconds)
 
     def send(self, *, seconds: int) -> Sample:
         """Return acknowledged messages/s of all users at once."""

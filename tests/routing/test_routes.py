@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bin import update_routes
 from synapse_bundle import images
 from synapse_bundle.errors import BundleError
-from synapse_bundle.routes import ROUTES, Route, read_table
+from synapse_bundle.routes import CLIENT_PATHS, ROUTES, SERVER_PATHS, Route, read_table
 from tests.routing.registry import REGISTRY, read_registry, read_version
 
 MAIN: Final = read_registry("main")
@@ -67,6 +67,14 @@ def test_what_stays_with_the_main_process_exists() -> None:
     known = {servlet for servlets in WORKER.patterns.values() for servlet in servlets.values()}
     named = update_routes.UNDOCUMENTED | update_routes.WRITERS | update_routes.BY_ROOM
     assert named - known == set()
+
+
+@pytest.mark.parametrize("route", TABLE.routes, ids=lambda route: route.pattern)
+def test_no_route_lies_beyond_what_apache_looks_at_first(route: Route) -> None:
+    """Every path of a route begins as the paths of its kind do."""
+    begin = SERVER_PATHS if route.federation else CLIENT_PATHS
+    literal = route.pattern.split("/", 3)[:3]
+    assert re.search(begin, "/".join(literal).removeprefix("^") + "/")
 
 
 def test_the_busiest_requests_go_to_a_worker() -> None:

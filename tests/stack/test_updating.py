@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from synapse_bundle.updating import kept_images
 from tests.stack.encrypted_conversation import open_conversation
 from tests.stack.message_sender import Sender, open_sender
 from tests.stack.updatable import PRESENT, Updatable, open_updatable
@@ -142,7 +143,10 @@ def test_data_comes_back_where_the_old_image_cannot_read_it(
 
 
 def test_the_next_version_stands_and_is_taken_back(server: Updatable, tmp_path: Path) -> None:
-    """What went back by itself before is not what is taken back; a second time there is none."""
+    """What went back by itself before is not what is taken back; a second time there is none.
+
+    What was kept for the way back is not kept any longer.
+    """
     before, image = server.image, server.pin(LATER)
     with talk(server, tmp_path):
         said = server.update(0)
@@ -154,5 +158,5 @@ def test_the_next_version_stands_and_is_taken_back(server: Updatable, tmp_path: 
         assert server.image == before
         server.assert_finished()
     assert "There is no update to take back" in server.update(1, "--back")
-    listed = docker("image", "ls", "--format", "{{.Repository}}")
-    assert f"synapse-bundle/kept-{server.stack.project}" not in listed.split()
+    listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+    assert kept_images.name_kept(server.stack.project, before) not in listed
