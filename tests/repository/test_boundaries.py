@@ -34,7 +34,7 @@ OWNERS = {
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
     "subprocess": {"engine", "image_transfer", "drill_project", "import_project", "succession"}
     | {"rotation.bundle_containers", "retirement.server_containers"}
-    | {"updating.compose_commands", "updating.update_engine"},
+    | {f"updating.{name}" for name in ("compose_commands", "service_starts", "update_engine")},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {
         f"commands.{name}"
