@@ -116,11 +116,7 @@ def test_a_first_start_without_room_says_what_lacks_and_heals(cramped: Stack) ->
     with filled(cramped, "certificates"):
         with filled(cramped, "report"):
             with filled(cramped, "postgres"):
-                starting = ("up", "--detach", "--no-deps", "postgres")
-                # Docker makes directories for its mounts there, and says it itself.
-                assert FULL.lower() in cramped.compose(*starting, check=False).stderr
-                run_in_volume(cramped, "postgres", "truncate --size=-4M ballast")
-                cramped.compose(*starting)
+                cramped.compose("up", "--detach", "--no-deps", "postgres")
                 wait_logged(cramped, "postgres", FULL, times=2)
             cramped.wait_healthy("postgres")
             done = cramped.compose("up", "--detach", check=False)
