@@ -188,7 +188,16 @@ def _fetch(run: Succession) -> None:
 
 
 def _depart(run: Succession) -> None:
+    _wait_for_remains(run)
     _run_once(run, topology.BACKUP.host, "move", "--to-postgres", str(run.newer))
+
+
+def _wait_for_remains(run: Succession) -> None:
+    """Let a container end that a run which was cut off has left: it holds the lock, and makes the same set."""
+    labels = {"project": run.settings.project, "service": topology.BACKUP.host, "oneoff": "True"}
+    chosen = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+    if left := engine.run_plainly(["docker", "ps", "--quiet", *chosen]).stdout.split():
+        subprocess.run(["docker", "wait", *left], check=False, stdout=subprocess.DEVNULL)
 
 
 def _stop(run: Succession) -> None:

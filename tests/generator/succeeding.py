@@ -26,6 +26,10 @@ names = [w for w in words if not w.endswith((".yaml", "bundle")) and w not in ("
 if names[:2] != ["ps", "--quiet"]:
     with (state / "calls").open("a") as file:
         print(*names, file=file)
+if said.startswith("ps --quiet") and (state / "left").exists():
+    sys.exit(print("left"))
+if said == "wait left":
+    sys.exit((state / "left").unlink())
 if (state / "fails").exists() and (state / "fails").read_text() in said:
     sys.exit("docker says no")
 major = re.search(r'PGDATA: "/var/lib/postgresql/([0-9]+)/docker"', (bundle / "compose.yaml").read_text())[1]
@@ -54,6 +58,8 @@ if "down" in words:
         (state / name).unlink(missing_ok=True)
 elif words[-3:-1] == ["move", "--to-postgres"]:
     start()
+    if (state / "left").exists():
+        sys.exit("another move has held its lock for 1s")
     assert major == "17"
     fenced.touch()
 elif words[-2:] == ["move", "--undo"]:

@@ -95,6 +95,12 @@ def test_a_kill_before_any_step(place: Place, number: int) -> None:
     finish(place)
 
 
+def test_what_a_killed_run_has_left_is_waited_for(place: Place) -> None:
+    """Its container goes on making the set, and holds the lock until that is made."""
+    (place.state / "left").touch()
+    finish(place)
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_a_kill_before_any_step_back(place: Place, number: int) -> None:
     """Going back is finished by the same command; where it is half done, nothing else begins."""
