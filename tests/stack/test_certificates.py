@@ -27,7 +27,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.engine
 
 # Five years of a certificate of 90 days.
-RENEWALS: Final = 30
+RENEWALS: Final = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +190,7 @@ def measure(stack: Stack, service: str) -> Footprint:
 
 
 def test_renews_for_years_without_a_leak(certified: Certified) -> None:
-    """Thirty renewals drop no handshake, no request and no long poll, and leak nothing."""
+    """Two years of renewals drop no handshake, no request and no long poll, and leak nothing."""
     stack, context = certified.stack, tls_clients.trust(certified.internet.trust)
     people = tuple(register(stack) for _ in range(4))
     certified.internet.control(renewal="past")
