@@ -82,8 +82,9 @@ INSERT INTO schema_version VALUES (94);
 INSERT INTO schema_compat_version VALUES (84);
 CREATE SEQUENCE events_stream_seq;
 CREATE SEQUENCE "odd Name's" START 5;
-CREATE TABLE events (stream_ordering bigint PRIMARY KEY, event_id text NOT NULL, json text);
-INSERT INTO events SELECT nextval('events_stream_seq'), '$' || n, repeat(md5(n::text), 8)
+CREATE TABLE events (stream_ordering bigint PRIMARY KEY, event_id text NOT NULL, json text,
+    received_ts bigint);
+INSERT INTO events SELECT nextval('events_stream_seq'), '$' || n, repeat(md5(n::text), 8), n
     FROM generate_series(1, 500) AS n;
 CREATE TABLE access_tokens (id bigint PRIMARY KEY, token text, used boolean, last real);
 INSERT INTO access_tokens VALUES (1, 'syt_1', true, 0.1), (2, 'syt_2', NULL, 2.5);

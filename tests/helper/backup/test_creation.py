@@ -181,6 +181,44 @@ def test_table_that_is_being_changed(
     assert sets.find_set(place.repository, None).manifest == manifest
 
 
+def test_deadlock_with_a_change_of_tables(place: Place) -> None:
+    """Where PostgreSQL ends the backup's transaction so that a change can go on, the set is begun again."""
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'schema_version'::regclass AND NOT granted"
+    with (
+        place.connect() as watching,
+        place.connect() as changing,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        # Who waits and finds a deadlock is its victim: the change does not look for one.
+        changing.execute("SET deadlock_timeout = '1h'")
+        changing.execute("BEGIN")
+        changing.execute("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+        outcome = pool.submit(make, place)
+        wait_for(lambda: outcome.done() or watching.execute(waits).fetchone(), "the backup waits")
+        changing.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        changing.execute("COMMIT")
+        manifest = outcome.result()
+    assert "changing its tables" in place.said.getvalue()
+    assert sets.find_set(place.repository, None).manifest == manifest
+
+
+def test_deadlock_of_the_dump(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where it is `pg_dump` whose transaction was ended."""
+    met = tmp_path / "met"
+    shadow(
+        tmp_path,
+        monkeypatch,
+        "pg_dump",
+        f'case $1 in --version) exec "$real" "$@" ;; esac; [ -e {met} ] && exec "$real" "$@"; touch {met};'
+        " echo 'pg_dump: error: query failed: ERROR:  deadlock detected' >&2; exit 1",
+    )
+    manifest = make(place)
+    assert "changing its tables" in place.said.getvalue()
+    assert sets.find_set(place.repository, None).manifest == manifest
+
+
 @pytest.mark.parametrize("victim", ["pg_dump", "restic", "backend"])
 def test_killed_in_the_dump(place: Place, victim: str) -> None:
     """Whoever dies during the first snapshot, there is none, and the next set is whole."""

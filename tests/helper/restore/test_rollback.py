@@ -57,6 +57,19 @@ def test_the_database_goes_back_and_nothing_else(old_machine: Machine) -> None:
     make_set(old_machine)
 
 
+def test_what_is_lost_is_counted(old_machine: Machine) -> None:
+    """An event that was stored after the set, whenever it was received; deleted ones hide none."""
+    name = make_set(old_machine)
+    store = "INSERT INTO events VALUES (501, '$501', '', %s)"
+    with old_machine.superuser(old_machine.database) as superuser:
+        superuser.execute(store, (501,))
+    assert "LOST: 1 events since" in old_machine.succeed("restore", "--database", name)
+    with old_machine.superuser(old_machine.database) as superuser:
+        superuser.execute(store, (4_000_000_000_000,))
+        superuser.execute("DELETE FROM events WHERE stream_ordering < 100")
+    assert "LOST: 1 events since" in old_machine.succeed("restore", "--database", name)
+
+
 def test_what_it_is_not_for(old_machine: Machine, new_machine: Machine) -> None:
     """A set of other data, a name that is none, a running Synapse: nothing changes."""
     name = make_set(old_machine)

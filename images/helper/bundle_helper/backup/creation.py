@@ -37,12 +37,17 @@ _CANCEL_SECONDS: Final = 0.2
 # A new server changes its tables for a minute, one after the other.
 _ATTEMPTS: Final = 10
 # What a change of tables does to a transaction that has not locked them all.
-_CHANGES: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable)
-_LOCK_WAITED: Final = "canceling statement due to statement timeout"
+_CHANGES: Final = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.UndefinedTable,
+)
+# The same in the words of pg_dump, whose patience PostgreSQL counts as a statement's.
+_CHANGES_TOLD: Final = ("canceling statement due to statement timeout", "deadlock detected")
 
 
 class _TablesChangeError(HelperError):
-    """pg_dump waited too long for a table that is being changed."""
+    """A table that is being changed was in the way of pg_dump."""
 
 
 def make_set(
@@ -147,7 +152,8 @@ def _explain_dump(error: ProducerError, hashes: Future[dict[str, TableHash]]) ->
     # A query that fails ends its transaction, and with it the snapshot that pg_dump needs.
     if hashes.done() and (failure := hashes.exception()):
         return failure
-    kind = _TablesChangeError if _LOCK_WAITED in error.message else HelperError
+    is_change = any(words in error.message for words in _CHANGES_TOLD)
+    kind = _TablesChangeError if is_change else HelperError
     return kind(
         f"the database was not dumped to its end, so no set was made: pg_dump: {error.message}."
         " See `docker compose logs postgres`, then repeat."

@@ -92,12 +92,18 @@ def _require_own(record: InstanceRecord | None, manifest: SetManifest) -> Instan
 
 
 def _describe_loss(database: DatabaseSettings, manifest: SetManifest) -> str:
-    """Return what the database has that the set has not; it may be half restored already."""
+    """Return what the database has that the set has not; it may be half restored already.
+
+    An event that was received before the set may have been stored after it, which only the number of
+    rows shows; where Synapse has deleted old ones meanwhile, only the time shows the new ones.
+    """
     since = f"since {manifest.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    query = "SELECT count(*) FROM public.events WHERE received_ts > %s"
+    query = "SELECT greatest(count(*) - %s, count(*) FILTER (WHERE received_ts > %s)) FROM public.events"
+    events = manifest.tables.get("events")
+    moment = int(manifest.time.timestamp() * 1000)
     try:
         with loading.connect_to_data(database) as connection:
-            row = connection.execute(query, (int(manifest.time.timestamp() * 1000),)).fetchone()
+            row = connection.execute(query, (events.rows if events else 0, moment)).fetchone()
     except psycopg.Error:
         return f"LOST: everything {since}"
     return f"LOST: {row[0] if row else 0} events {since}, and whatever else was changed"
