@@ -39,15 +39,15 @@ class Postgres(Service):
 
     def of_version(self, major: int) -> Postgres:
         """Return what it is in another major version; the image of 18 was the first to declare `home`."""
-        declared = self.home if major >= 18 else f"{self.home}/data"
-        data = f"{self.home}/{major}/docker"
-        return replace(self, major=major, data=data, declared_volume=declared)
+        home = self.home if major >= 18 else f"{self.home}/data"
+        return replace(self, major=major, data=f"{self.home}/{major}/docker", declared_volume=home)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
     """The helper's image as root, once at every start; below `volumes` are those it gives away."""
 
+    host: str
     volumes: str
 
 
@@ -183,7 +183,7 @@ POSTGRES: Final = Postgres(
     scripts="/srv/postgres",
     patience=600,
 )
-BOOTSTRAP: Final = Bootstrap(volumes="/volumes")
+BOOTSTRAP: Final = Bootstrap(host="bootstrap", volumes="/volumes")
 SYNAPSE: Final = Synapse(
     host="synapse",
     uid=991,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -23,11 +25,16 @@ from tests.support.waiting import wait_for
 ROUNDS: Final = 3
 # Seconds between two requests, each on a connection of its own.
 PAUSE: Final = 0.05
+AT_ONCE: Final = 40
 
 
 @dataclass(kw_only=True)
 class Visitor:
-    """Asks Apache for /versions all the while, and notes when it was answered."""
+    """Asks Apache for /versions all the while, and notes when it was answered.
+
+    A question does not wait for the one before: a connection to a container that is just going stays
+    unanswered for a second, in which others are answered.
+    """
 
     stack: Stack
     answered: list[float] = field(default_factory=list)
@@ -37,7 +44,8 @@ class Visitor:
     @property
     def longest_gap(self) -> float:
         """The longest time from an answer to the next, in seconds."""
-        return max(b - a for a, b in zip(self.answered, self.answered[1:], strict=False))
+        answered = sorted(self.answered)
+        return max(b - a for a, b in itertools.pairwise(answered))
 
     def ask(self) -> None:
         """Ask once."""
@@ -64,8 +72,9 @@ class Visitor:
             self.ask()
 
     def _work(self) -> None:
-        while not self._ended.wait(PAUSE):
-            self.ask()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            while not self._ended.wait(PAUSE):
+                pool.submit(self.ask)
 
 
 @dataclass(kw_only=True)
@@ -93,7 +102,7 @@ class UpdateRounds:
         docker("start", container)
         with visitor.visit():
             wait_for(lambda: visitor.answered, "Synapse answers")
-        return Sample(value=visitor.answered[0] - began, cpu=0)
+        return Sample(value=min(visitor.answered) - began, cpu=0)
 
     def update_apache(self) -> tuple[float, float]:
         """Update to a new image of Apache; the time without an answer, and the refused requests."""

@@ -28,7 +28,6 @@ for verb in $words; do
 done
 """
 UP: Final = "up --detach --wait --remove-orphans"
-ALONE: Final = "up --detach --wait --no-deps"
 LOOKS: Final = ("ps ", "inspect ", "image inspect ", "config ", "--profile tools config ")
 
 
@@ -50,12 +49,17 @@ class Place:
         path.chmod(0o755)
 
     def show(self, *containers: dict[str, Any]) -> None:
-        """Let the engine have containers."""
+        """Let the engine have containers, and for each service the image that its name leads to."""
         self.act("ps", "echo a b")
         (self.folder / "found").write_text(json.dumps(containers))
-        # Every name of an image leads to PostgreSQL's.
-        image = json.dumps([{"Id": "sha256:postgres", "RootFS": {}}])
+        image = json.dumps([{"Id": "sha256:'${3%%:*}'", "RootFS": {}}])
         self.act("inspect", f"[ $1 = image ] && echo '{image}' || cat found")
+
+    def depend(self, service: str, *needed: str) -> None:
+        """Let a service depend on others."""
+        model = json.loads((self.folder / "model").read_text())
+        model["services"][service]["depends_on"] = {name: {} for name in needed}
+        (self.folder / "model").write_text(json.dumps(model))
 
     def list_calls(self) -> list[str]:
         """Return what was asked since the last time, without the looks at containers."""
@@ -91,9 +95,14 @@ def describe(service: str, *, restarts: int = 0, health: str = "healthy") -> dic
     """Return what the engine says of a container."""
     return {
         "Id": f"id of {service}",
+        "Name": f"/{service}-1",
         "Image": f"sha256:{service}",
         "RestartCount": restarts,
-        "State": {"StartedAt": f"start of {service}", "Health": {"Status": health}},
+        "State": {
+            "StartedAt": f"start of {service}",
+            "Running": service != "bootstrap",
+            "Health": {"Status": health},
+        },
         "Config": {
             "Image": f"{service}:1",
             "Labels": {
@@ -112,33 +121,68 @@ def test_containers_are_known_by_service(place: Place) -> None:
     ]
 
 
+def change(service: str) -> dict[str, Any]:
+    """Return what the engine says of a container that Compose would replace."""
+    described = describe(service)
+    described["Config"]["Labels"]["com.docker.compose.config-hash"] = "another"
+    return described
+
+
 def test_a_start_ends_as_compose_ends(place: Place) -> None:
     """Healthy, or not; a container that ended long ago and is healthy is left alone."""
     place.show(describe("synapse", restarts=9))
     place.engine.start()
     place.engine.start("postgres")
-    assert place.list_calls() == [f"{ALONE} synapse", UP, f"{UP} postgres"]
+    assert place.list_calls() == [UP, f"{UP} postgres"]
     place.act("up", "exit 1")
     with pytest.raises(BundleError, match="The bundle did not start"):
         place.engine.start()
 
 
+def replace(service: str, *options: str) -> list[str]:
+    """Return the calls that replace a service."""
+    return [f"create {service}", " ".join(["start", *options, f"{service}-1"])]
+
+
 def test_what_changes_alone_is_replaced_first(place: Place) -> None:
-    """Not where PostgreSQL changes, in its definition or its image, and not where workers wait for Synapse."""
-    place.show(describe("synapse"), describe("apache"), describe("postgres"), describe("old"))
+    """One after the other, each after what it needs; the bootstrap to its end, and nothing that has stopped.
+
+    Not where PostgreSQL changes, in its definition or its image, and not where workers wait for Synapse.
+    """
+    stopped = change("cloudflared")
+    stopped["State"]["Running"] = False
+    postgres = describe("postgres")
+    services = ("synapse", "apache", "bootstrap", "cloudflared", "helper", "postgres")
+    place.model(**{name: f"{name}:1" for name in services})
+    place.depend("synapse", "bootstrap", "postgres")
+    place.depend("apache", "synapse")
+    seen = [change("synapse"), change("apache"), change("bootstrap"), stopped, postgres]
+    place.show(*seen, describe("helper"), change("old"))
     place.engine.start()
-    assert place.list_calls() == [f"{ALONE} apache synapse", UP]
+    assert place.list_calls() == [
+        *replace("bootstrap", "--attach"),
+        *replace("synapse"),
+        *replace("apache"),
+        UP,
+    ]
     place.model(synapse="synapse:1", worker="synapse:1", postgres="postgres:1")
     place.engine.start()
     assert place.list_calls() == [UP]
     place.model(synapse="synapse:1", postgres="postgres:1")
-    place.show(describe("synapse"), describe("postgres") | {"Image": "sha256:other"})
+    place.show(change("synapse"), postgres | {"Image": "sha256:other"})
     place.engine.start()
     assert place.list_calls() == [UP]
-    (place.folder / "hashes").write_text("synapse hash-of-synapse\npostgres another\n")
-    place.show(describe("synapse"), describe("postgres"))
+    place.show(change("synapse"), change("postgres"))
     place.engine.start()
     assert place.list_calls() == [UP]
+
+
+@pytest.mark.parametrize("verb", ["create", "start"])
+def test_what_cannot_be_replaced_is_named(place: Place, verb: str) -> None:
+    place.show(change("synapse"))
+    place.act(verb, "exit 1")
+    with pytest.raises(BundleError, match="synapse was not replaced; see the error above"):
+        place.engine.start()
 
 
 def test_what_ends_again_and_again_is_not_waited_for(place: Place) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any, Final
 
 from .. import image_transfer, topology
@@ -43,25 +45,48 @@ class ServiceStarts(ComposeCommands):
         if unsteady:
             # Until they are replaced they would go on ending, and count as what does not start.
             self.stop(sorted(unsteady))
-        elif not services and (replaceable := self._list_replaceable()):
-            # What stands before them runs: so nobody waits for its proofs while they are away.
-            self._up(before, "--no-deps", *replaceable)
+        elif not services:
+            for service, container in self._list_replaceable():
+                self._replace(service, container)
         self._up(before, "--remove-orphans", *services)
 
-    def _list_replaceable(self) -> list[str]:
-        """Return the services that run and can be replaced by themselves.
+    def _list_replaceable(self) -> list[tuple[str, str]]:
+        """Return the services that change and can be replaced by themselves, with their containers' names.
 
-        None where PostgreSQL changes too, which Synapse waits for, or where workers wait for Synapse.
+        Each comes after what it needs. None where PostgreSQL changes too, which Synapse waits for, or where workers wait for Synapse.
         """
-        if len(list_synapse(self.read_present())) > 1:
+        model = self.read_present()
+        if len(list_synapse(model)) > 1:
             return []
-        running = {each["Config"]["Labels"][SERVICE_LABEL]: each for each in self._inspect()}
+        found = {each["Config"]["Labels"][SERVICE_LABEL]: each for each in self._inspect("--all")}
         printed = self._ask(*self._compose(), "config", "--hash", "*").splitlines()
         wanted = dict(line.split() for line in printed)
-        database = running.pop(topology.POSTGRES.host, None)
-        if database and not _stays(database, wanted):
+        changed = {name for name in found.keys() & wanted.keys() if not _stays(found[name], wanted)}
+        if topology.POSTGRES.host in changed:
             return []
-        return sorted(running.keys() & wanted.keys())
+        # The bootstrap has run; what else does not run stays for Compose.
+        chosen = {name for name in changed if found[name]["State"]["Running"]}
+        chosen |= changed & {topology.BOOTSTRAP.host}
+        needs = {name: each.get("depends_on", {}) for name, each in model["services"].items()}
+        order = TopologicalSorter(needs).static_order()
+        return [(name, found[name]["Name"].removeprefix("/")) for name in order if name in chosen]
+
+    def _replace(self, service: str, container: str) -> None:
+        """Replace the container of one service, and start it without waiting for what it depends on.
+
+        What stands before it runs, so nobody waits for its proofs while it is away. Not by `up --no-deps`:
+        that notes a definition without `depends_on`, for which the next `up` would replace it once more.
+        """
+        fault = f"{service} was not replaced; see the error above."
+        if self._run(*self._compose(), "create", service).returncode:
+            raise BundleError(fault)
+        # The bootstrap proves what the others then find.
+        attached = ["--attach"] if service == topology.BOOTSTRAP.host else []
+        start = ["docker", "start", *attached, container]
+        if self._run(*start, stdout=subprocess.DEVNULL).returncode:
+            raise BundleError(fault)
+        # Compose, which computes, would make it start slower.
+        time.sleep(_PAUSE)
 
     def _up(self, before: Mapping[str, _Restarts], *options: str) -> None:
         up = [*self._compose(), "up", "--detach", "--wait", *options]
