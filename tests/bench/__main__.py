@@ -48,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options.rows = set(options.rows.split(","))
     if unknown := options.rows - set(ROWS):
         parser.error(f"unknown rows: {', '.join(sorted(unknown))}")
-    if options.json and (options.quick or options.rows != set(ROWS)):
+    if options.document and (options.quick or options.rows != set(ROWS)):
         parser.error("--document needs a whole run")
     return options
 
@@ -103,7 +103,7 @@ def publish(runner: Runner, options: argparse.Namespace, budget: Budget) -> int:
     print(report.write_table())
     if options.json:
         report.write_json(options.json)
-    if options.json and not report.missing:
+    if options.document and not report.missing:
         report.write_document()
     return 1 if report.missing else 0
 

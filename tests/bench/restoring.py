@@ -69,5 +69,5 @@ def measure(context: RunContext, server: FilledServer) -> Iterator[Figure]:
     ]
     yield Figure(row="11", what="restore of a set / `pg_restore` and `tar --gzip`",
                  values=divide(*sides), goal=Goal(bound=1.2), contenders=tuple(sides),
-                 note="a set is read to its end before anything is changed, compared afterwards,"
+                 note="a set's tables are compared, the repository's structure checked,"
                       " and the database analyzed")  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide, take_percentile
@@ -18,6 +20,8 @@ ROUNDS: Final = 3
 PAUSE: Final = 0.03
 # Seconds: two sends before and after a set are not worth a comparison.
 SHORTEST: Final = 5.0
+# What only computes, and lets everything else come first.
+COMPUTING: Final = ("nice", "-n", "19", "sh", "-c", "while :; do :; done")
 
 
 def measure(context: RunContext, server: FilledServer) -> list[Figure]:
@@ -47,8 +51,8 @@ class Target:
     async def send_in_turns(
         self, context: RunContext, server: FilledServer
     ) -> dict[str, list[Sample]]:
-        """Return the p99 of each turn in ms, quiet and during a first set."""
-        found: dict[str, list[Sample]] = {"quiet": [], "backup": []}
+        """Return the p99 of each turn in ms: quiet, during a first set, and beside a process that only computes."""
+        found: dict[str, list[Sample]] = {"quiet": [], "backup": [], "computing": []}
         seconds = SHORTEST
         # The first connection and the first messages are slower than any after them.
         await self.send_until(ends_after(SHORTEST))
@@ -58,7 +62,9 @@ class Target:
             during = await self.send_until(task.done)
             seconds = max(SHORTEST, (await task).seconds)
             quiet = await self.send_until(ends_after(seconds))
-            for name, times in (("quiet", quiet), ("backup", during)):
+            with computing():
+                beside = await self.send_until(ends_after(seconds))
+            for name, times in (("quiet", quiet), ("backup", during), ("computing", beside)):
                 found[name].append(Sample(value=take_percentile(times, 99), cpu=0.0))
             context.budget.say(
                 f"  round {number + 1}: p99 of {len(quiet)} sends {found['quiet'][-1].value:.0f} ms,"
@@ -86,6 +92,16 @@ class Target:
         return times
 
 
+@contextmanager
+def computing() -> Iterator[None]:
+    """Keep one processor busy, as any backup does at least."""
+    with subprocess.Popen(COMPUTING) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
 def ends_after(seconds: float) -> Callable[[], bool]:
     """Return what says whether so many seconds have passed."""
     end = time.monotonic() + seconds
@@ -94,11 +110,17 @@ def ends_after(seconds: float) -> Callable[[], bool]:
 
 def compare(found: dict[str, list[Sample]]) -> list[Figure]:
     """Return the ratio of each pair."""
-    during, quiet = (
+    during, computing, quiet = (
         Contender(label=label, unit="ms", samples=tuple(found[name]))
-        for name, label in (("backup", "during a set"), ("quiet", "without"))
+        for name, label in (
+            ("backup", "during a set"),
+            ("computing", "beside a process of the lowest priority that only computes"),
+            ("quiet", "without"),
+        )
     )
     return [
         Figure(row="10", what="p99 of sent messages during a first set / without",
-               values=divide(during, quiet), goal=Goal(bound=1.5), contenders=(during, quiet))
+               values=divide(during, quiet), goal=Goal(bound=1.5), contenders=(during, quiet)),
+        Figure(row="10", what="the same beside a process that only computes / without",
+               values=divide(computing, quiet), contenders=(computing, quiet)),
     ]  # fmt: skip

@@ -221,7 +221,8 @@ class Machine:
         while self.containers:
             docker("rm", "--force", "--volumes", self.containers.pop())
         with self.superuser() as superuser:
-            superuser.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+            for name in (self.database, f"{self.database}_restoring"):
+                superuser.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             superuser.execute(f'DROP ROLE IF EXISTS "{self.database}"')
             superuser.execute(
                 "DELETE FROM synapse_bundle_instance WHERE database = %s", (self.database,)
@@ -295,7 +296,7 @@ class Machine:
                     (self.database,),
                 ).fetchall(),
                 "database": superuser.execute(
-                    "SELECT oid FROM pg_database WHERE datname = %s", (self.database,)
+                    "SELECT oid FROM pg_database WHERE starts_with(datname, %s)", (self.database,)
                 ).fetchall(),
             }
         if kept["database"]:

@@ -19,6 +19,7 @@ from bundle_helper.backup.repository import Repository
 from bundle_helper.database.connection import connect_as_superuser
 from bundle_helper.settings.backup_settings import BackupSettings
 from tests.helper.backup import programs
+from tests.helper.repositories import weaken_key
 from tests.support.engine import docker
 from tests.support.ports import find_port
 from tests.support.waiting import wait_for
@@ -61,6 +62,21 @@ def on_path(program_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the programs the first to be found."""
     monkeypatch.setenv("PATH", f"{program_directory}:{os.environ['PATH']}")
     return program_directory
+
+
+@pytest.fixture(autouse=True)
+def _weak_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a new repository in a folder open at once."""
+    make = Repository.init
+
+    def make_weak(repository: Repository) -> str:
+        made = make(repository)
+        settings = repository.settings.repository
+        if settings.is_folder:
+            weaken_key(Path(settings.location), settings.password_file.read_text().strip())
+        return made
+
+    monkeypatch.setattr(Repository, "init", make_weak)
 
 
 @dataclass(frozen=True, kw_only=True)

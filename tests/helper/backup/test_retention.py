@@ -25,6 +25,7 @@ def snapshot(name: str, time: datetime, *tags: str) -> Snapshot:
         time=time,
         tags=frozenset((*tags, *([] if "theirs" in tags else [f"set-{name}"]))),
         paths=(),
+        size=0,
     )
 
 

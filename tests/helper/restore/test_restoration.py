@@ -139,17 +139,30 @@ def test_without_root_a_volume_of_the_group_is_enough(
 
 
 def test_data_that_differs_does_not_start(old_machine: Machine, new_machine: Machine) -> None:
-    """If a table is not what was saved, the server stays shut until another set is restored."""
+    """If a table is not what was saved, nothing is changed, and another set can be restored."""
     old_machine.succeed("backup", "now")
     good = old_machine.succeed("backup", "list").split()[0]
     old_machine.succeed("backup", "now")
-    manifest_tables = {"events": {"rows": 500, "hash": "1"}}
-    bad = forge(old_machine, tables=manifest_tables)
+    forge(old_machine, tables={"events": {"rows": 500, "hash": "1"}})
+    new_machine.execute("true")
+    before = new_machine.describe()
     code, said = new_machine.run("restore")
     assert (code, "the table events has the right number of rows" in said) == (1, True)
-    code, said = new_machine.start_server()
-    assert (code, f"restore of the set {bad} was interrupted" in said) == (1, True)
+    assert "Nothing was changed. Restore another set" in said
+    assert new_machine.describe() == before
     new_machine.succeed("restore", good)
+    assert new_machine.can_start
+
+
+def test_a_file_that_cannot_take_its_place(old_machine: Machine, new_machine: Machine) -> None:
+    """The sentence names the volume; nothing starts until the next run has completed it."""
+    old_machine.succeed("backup", "now")
+    refusal = "import pathlib\ndef refuse(path, _target):\n    path.joinpath('no').read_bytes()\n"
+    code, said = new_machine.run("restore", code=f"{refusal}pathlib.Path.rename = refuse\n")
+    assert (code, "cannot be restored: No such file or directory" in said) == (1, True), said
+    assert "Check the volume `media`, then run this again" in said
+    assert "was interrupted" in new_machine.start_server()[1]
+    new_machine.succeed("restore")
     assert new_machine.can_start
 
 

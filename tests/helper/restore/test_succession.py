@@ -11,7 +11,7 @@ import pytest
 from bundle_helper.database.instance import read_record
 from tests.helper.conftest import PostgresServer, run_postgres
 from tests.helper.machines import KILL_CODE, Machine, build_image, describe_files, make_machine
-from tests.helper.repositories import list_snapshots, read_manifest
+from tests.helper.repositories import forge, list_snapshots, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,6 +120,18 @@ def test_a_kill_at_any_step(old_machine: Machine, newer: Machine) -> None:
     assert (newer.ask(_KEYS), newer.ask(_POSITION)) == (1, 500)
     assert (describe_files(newer.media), newer.instance) == (files, instance)
     assert "is here already" in newer.succeed(*_LOAD)
+
+
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_a_set_of_the_last_day_is_enough(old_machine: Machine, age: str) -> None:
+    """The final set adds little to it; to an older one it may add much, while clients wait."""
+    old_machine.succeed("backup", "now")
+    if age == "old":
+        forge(old_machine, time="2026-01-01T00:00:00+00:00")
+    said = old_machine.succeed(*_MOVE)
+    assert ("is less than a day old" in said) is (age == "new")
+    assert ("making a set while the server runs" in said) is (age == "old")
+    assert len(list_snapshots(old_machine, "set")) == (2 if age == "new" else 3)
 
 
 def test_the_way_back(old_machine: Machine, newer: Machine) -> None:

@@ -60,8 +60,8 @@ def prepare_environment(settings: BackupSettings) -> dict[str, str]:
         "RESTIC_REPOSITORY_FILE": str(location),
         "RESTIC_PASSWORD_FILE": str(repository.password_file),
         "RESTIC_PROGRESS_FPS": "1",
-        # Another core stays free for the server.
-        "GOMAXPROCS": "1",
+        # More would only take memory: it waits for PostgreSQL, and gives way to the server.
+        "GOMAXPROCS": "2",
     }
     keys = {name.lower(): credentials[name] for name in _PROFILE_KEYS if name in credentials}
     if keys:

@@ -59,7 +59,7 @@ def make_set(
     copy has claimed the name, also meanwhile, a file cannot be read, the database or the repository failed.
     """
     with admit(settings, kind, progress) as record:
-        require_own(repository, record)
+        require_own(repository, record, repository.recall_snapshots())
         unreadable = find_unreadable(settings)
         if unreadable is not None:
             raise HelperError(explain_unreadable(settings, [unreadable]))
@@ -67,7 +67,8 @@ def make_set(
         try:
             _store_files(repository, manifest, record, progress)
             require_server(settings, record)
-            require_own(repository, record, f"The set {manifest.set} does not count")
+            outcome = f"The set {manifest.set} does not count"
+            require_own(repository, record, repository.snapshots(), outcome)
         except (OvertakenError, TakenOverError):
             # Until restic is ended it may have completed the set.
             revoke(repository, manifest.set)

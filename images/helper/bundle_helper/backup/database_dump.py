@@ -54,6 +54,8 @@ def freeze(settings: BackupSettings) -> Iterator[Frozen]:
         database, SUPERUSER, database.superuser_password, database.database_name
     ) as connection:
         tables = list_tables(connection)
+        # Its hashes take one processor at a time, and leave the others to Synapse.
+        connection.execute("SET max_parallel_workers_per_gather = 0")
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_WAIT))
         if tables:

@@ -29,17 +29,25 @@ def maintain(repository: Repository, now: datetime, progress: Progress) -> None:
     until the next set.
     """
     try:
-        repository.unlock()
-        if not repository.settings.append_only:
-            _delete(repository, now, progress)
-        _check(repository, now, progress)
+        try:
+            _look_after(repository, now, progress)
+        except RepositoryLockedError:
+            # A process that was killed has left its lock.
+            repository.unlock()
+            _look_after(repository, now, progress)
     except RepositoryLockedError as error:
         progress(f"old sets stay, and nothing is checked, until the next set: {error.message}")
 
 
+def _look_after(repository: Repository, now: datetime, progress: Progress) -> None:
+    if not repository.settings.append_only:
+        _delete(repository, now, progress)
+    _check(repository, now, progress)
+
+
 def _delete(repository: Repository, now: datetime, progress: Progress) -> None:
     settings = repository.settings
-    forgotten = choose_forgotten(repository.snapshots(), settings.keep, now)
+    forgotten = choose_forgotten(repository.recall_snapshots(), settings.keep, now)
     repository.forget(forgotten)
     state = _read(_locate(repository))
     pruned = state.get("pruned")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..database.instance import InstanceRecord
     from ..settings.backup_settings import BackupSettings
     from .progress import Report
-    from .repository import Repository
+    from .repository import Repository, Snapshot
 
 _USED: Final = "repositories.json"
 
@@ -49,11 +49,12 @@ def watch_server(settings: BackupSettings, record: InstanceRecord, report: Repor
 
 
 def require_own(
-    repository: Repository, record: InstanceRecord, outcome: str = "Nothing was stored or deleted"
+    repository: Repository,
+    record: InstanceRecord,
+    snapshots: tuple[Snapshot, ...],
+    outcome: str = "Nothing was stored or deleted",
 ) -> None:
-    """Raise TakenOverError if another instance has a higher epoch than `record` in the repository."""
-    # Listed once: restic derives its key from the password anew for each answer.
-    snapshots = repository.snapshots()
+    """Raise TakenOverError if another instance has a higher epoch than `record`, as `snapshots` show."""
     held = [(one.epoch, one.instance, one.time) for one in read_takeovers(repository, snapshots)]
     held += [
         (one.manifest.epoch, one.manifest.instance, one.manifest.time)
@@ -82,8 +83,7 @@ def open_repository(repository: Repository, *, accept_new: bool = False) -> None
     except RepositoryMissingError:
         if known:
             raise
-        repository.init()
-        found = repository.read_id()
+        found = repository.init()
     if known not in {None, found}:
         name = repository.settings.repository.name
         raise RepositoryChangedError(

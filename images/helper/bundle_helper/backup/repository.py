@@ -30,6 +30,8 @@ class Snapshot:
     time: datetime
     tags: frozenset[str]
     paths: tuple[str, ...]
+    # Bytes of all its files.
+    size: int
 
 
 class Saved(NamedTuple):
@@ -47,10 +49,13 @@ class Repository:
         self.settings = settings
         self._restic = Restic(settings)
         self._host = settings.server_name
+        self._listed: tuple[Snapshot, ...] | None = None
 
-    def init(self) -> None:
-        """Make the repository; RepositoryError if there is one."""
-        self._restic.ask("init")
+    def init(self) -> str:
+        """Make the repository, and return its id; RepositoryError if there is one."""
+        made = str(json.loads(self._restic.ask("init", "--json"))["id"])
+        self._listed = ()
+        return made
 
     def read_id(self) -> str:
         """Return the id that the repository got when it was made; it must answer within a minute."""
@@ -64,7 +69,14 @@ class Repository:
         """Return the snapshots that have all of `tags`, newest first."""
         chosen = ("--tag", ",".join(tags)) if tags else ()
         found = json.loads(self._restic.ask("snapshots", "--json", "--no-lock", *chosen)) or []
-        return tuple(sorted(map(_build, found), key=lambda snapshot: snapshot.time, reverse=True))
+        listed = sorted(map(_build, found), key=lambda snapshot: snapshot.time, reverse=True)
+        if not tags:
+            self._listed = tuple(listed)
+        return tuple(listed)
+
+    def recall_snapshots(self) -> tuple[Snapshot, ...]:
+        """Return all snapshots as this process has seen them last: restic takes half a second for each answer."""
+        return self.snapshots() if self._listed is None else self._listed
 
     def backup_stream(
         self,
@@ -164,6 +176,7 @@ def _build(found: dict[str, Any]) -> Snapshot:
         time=datetime.fromisoformat(found["time"]),
         tags=frozenset(found.get("tags") or ()),
         paths=tuple(found["paths"]),
+        size=found.get("summary", {}).get("total_bytes_processed", 0),
     )
 
 

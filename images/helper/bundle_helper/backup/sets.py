@@ -33,10 +33,11 @@ _TAKEOVER_FILE: Final = "takeover.json"
 
 @dataclass(frozen=True, kw_only=True)
 class BackupSet:
-    """A complete set; `snapshot` is restic's id of media, folder and manifest."""
+    """A complete set; `snapshot` is restic's id of media, folder and manifest, `size` the bytes of their files."""
 
     manifest: SetManifest
     snapshot: str
+    size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,14 @@ def _collect_names(snapshots: tuple[Snapshot, ...], tag: str) -> set[str | None]
 
 def find_set(repository: Repository, name: str | None) -> BackupSet:
     """Return the set called `name`, or the newest; HelperError if there is none that can be read."""
-    complete = choose_complete(repository.snapshots())
+    return choose_set(repository, repository.snapshots(), name)
+
+
+def choose_set(
+    repository: Repository, snapshots: tuple[Snapshot, ...], name: str | None
+) -> BackupSet:
+    """Return the set called `name`, or the newest, among `snapshots`; HelperError if none can be read."""
+    complete = choose_complete(snapshots)
     for snapshot in complete:
         if name in {None, read_name(snapshot)}:
             return _read_set(repository, snapshot)
@@ -150,7 +158,7 @@ def _try_reading(repository: Repository, snapshot: Snapshot) -> BackupSet | None
 
 def _read_set(repository: Repository, snapshot: Snapshot) -> BackupSet:
     manifest = parse_manifest(_read_file(repository, snapshot, MANIFEST_FILE))
-    return BackupSet(manifest=manifest, snapshot=snapshot.id)
+    return BackupSet(manifest=manifest, snapshot=snapshot.id, size=snapshot.size)
 
 
 def _read_file(repository: Repository, snapshot: Snapshot, name: str) -> str:

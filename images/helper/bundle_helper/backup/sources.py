@@ -23,10 +23,11 @@ def list_sources(settings: BackupSettings) -> tuple[Path, ...]:
 
 
 def list_excludes(settings: BackupSettings) -> tuple[Path, ...]:
-    """Return what a set leaves out: remote media, and a repository inside the folder."""
+    """Return what a set leaves out: remote media, a repository inside the folder, what a restore left."""
     store = settings.media_directory / _MEDIA_STORE
     remote = () if settings.remote_media else tuple(store / name for name in _FETCHED_AGAIN)
-    return remote if settings.exclude is None else (*remote, settings.exclude)
+    repository = () if settings.exclude is None else (settings.exclude,)
+    return (*remote, *repository, settings.staging_directory)
 
 
 def find_unreadable(settings: BackupSettings) -> Path | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..backup.restic import Restic
 from ..database import instance
 from ..errors import HelperError
-from ..restore import checks, media, restoration
+from ..restore import checks, restoration, staging
 from ..restore.loading import connect_to_data
 from .expectation import LARGEST, Expectation
 from .key_comparison import list_key_faults
@@ -40,14 +40,14 @@ def rehearse(
 
     What the restored server must hold is written into `drill_file`.
     """
-    with restoration.verify_set(settings, name, tell) as verified:
-        run = replace(verified, record=replace(verified.record, id=_read_id(settings)))
+    with restoration.prepare(settings, name, tell) as prepared:
+        run = replace(prepared, record=replace(prepared.record, id=_read_id(settings)))
         _require_key(run)
         _require_folder(run)
-        instance.write_record(run.superuser, run.database.database_name, run.record)
-        restoration.restore_database(run, now())
-        tell("restoring the files")
-        media.restore_media(run.repository, run.chosen, tell.follow("files"))
+        with staging.stage(run) as staged:
+            instance.write_record(run.superuser, run.database.database_name, run.record)
+            restoration.cure(staged, now())
+            staging.take_place(run, staged)
         with connect_to_data(run.database) as connection:
             sample = choose_media(connection, LARGEST)
         Expectation(set=run.manifest.set, media=tuple(sample)).write(drill_file)

@@ -57,6 +57,7 @@ def begin(settings: ImportSettings, tell: Progress) -> None:
             record = InstanceRecord(id=instance.create_id(), epoch=_FIRST_EPOCH)
         record = replace(record, importing=config.server_name)
         instance.write_record(superuser, database.database_name, record)
+        loading.shut_out(superuser, database)
         loading.create_empty(superuser, database)
         ensure_role(superuser, database)
         convergence.revoke_public(superuser, database)

@@ -7,12 +7,14 @@ moment the server can be started here or be restored elsewhere, and never both.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..backup.creation import make_set
 from ..backup.repository import Repository
+from ..backup.repository_errors import RepositoryMissingError
 from ..backup.routine import perform
-from ..backup.sets import list_sets
+from ..backup.sets import list_sets, read_sets
 from ..database import convergence, fence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import Moved
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
     from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
+    from ..backup.repository import Snapshot
     from ..database.instance import InstanceRecord
     from ..settings.backup_settings import BackupSettings
 
 LOCK_PATIENCE: Final = "1s"
+_RECENT: Final = timedelta(days=1)
 
 
 def move(
@@ -50,7 +54,7 @@ def move(
         is_shut = record.moved is not None
         if postgres:
             preconditions.require_ready(superuser, settings, record)
-    if not is_shut:
+    if not is_shut and not (postgres and _find_recent(repository, record, now(), tell)):
         tell("making a set while the server runs")
         perform(settings, "manual", tell)
     with explain_refusals(), connect_as_superuser(database, tell=tell) as superuser:
@@ -74,9 +78,30 @@ def move(
     return manifest
 
 
-def find_final_set(repository: Repository, record: InstanceRecord) -> SetManifest | None:
-    """Return the final set that was made of this data in its present epoch."""
-    for found in list_sets(repository):
+def _find_recent(
+    repository: Repository, record: InstanceRecord, now: datetime, tell: Progress
+) -> bool:
+    """Say whether there is a set of this data that is so new that the final one adds little to it."""
+    try:
+        sets = list_sets(repository)
+    except RepositoryMissingError:
+        return False
+    for found in sets:
+        manifest = found.manifest
+        is_own = (manifest.instance, manifest.epoch) == (record.id, record.epoch)
+        if is_own and timedelta() <= now - manifest.time < _RECENT:
+            tell(
+                f"the set {manifest.set} is less than a day old, so none is made while the server runs"
+            )
+            return True
+    return False
+
+
+def find_final_set(
+    repository: Repository, record: InstanceRecord, snapshots: tuple[Snapshot, ...]
+) -> SetManifest | None:
+    """Return the final set that was made of this data in its present epoch, among `snapshots`."""
+    for found in read_sets(repository, snapshots):
         manifest = found.manifest
         if (manifest.kind, manifest.instance, manifest.epoch) == ("final", record.id, record.epoch):
             return manifest
@@ -87,9 +112,8 @@ def _make_final_set(
     superuser: psycopg.Connection, repository: Repository, record: InstanceRecord, tell: Progress
 ) -> SetManifest:
     try:
-        return find_final_set(repository, record) or make_set(
-            repository.settings, repository, "final", tell
-        )
+        known = find_final_set(repository, record, repository.recall_snapshots())
+        return known or make_set(repository.settings, repository, "final", tell)
     except BaseException as error:
         _give_up(superuser, repository, record, tell)
         if isinstance(error, HelperError):
@@ -104,7 +128,7 @@ def _give_up(
 ) -> None:
     """Lift the fence, if it is certain that the final set does not exist."""
     try:
-        final = find_final_set(repository, record)
+        final = find_final_set(repository, record, repository.snapshots())
     except HelperError as error:
         raise HelperError(
             "the move failed, and whether the final set was stored cannot be found out, so the server"

@@ -60,7 +60,7 @@ def _settle(
     try:
         if not override:
             _refuse_taken(_find_takers(repository, record))
-        final = find_final_set(repository, record)
+        final = find_final_set(repository, record, repository.snapshots())
         if final is not None:
             revoke(repository, final.set)
         takers = _find_takers(repository, record)

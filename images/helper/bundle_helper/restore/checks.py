@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -115,7 +114,7 @@ def describe_database(superuser: psycopg.Connection, database: DatabaseSettings)
 
 def _describe_files(settings: BackupSettings) -> str | None:
     try:
-        file = find_file(settings.media_directory)
+        file = find_file(settings)
     except OSError as error:
         raise HelperError(
             f"{error.filename} cannot be read: {error.strerror}. Nothing was changed."
@@ -133,8 +132,8 @@ class Remains(NamedTuple):
 def measure_remains(superuser: psycopg.Connection, settings: BackupSettings) -> Remains:
     """Return how much room the next restore makes by itself."""
     row = superuser.execute(
-        "SELECT pg_database_size(oid) FROM pg_database WHERE datname = %s",
-        (settings.database.database_name,),
+        "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database WHERE datname IN (%s, %s)",
+        (settings.database.database_name, settings.staged.database.database_name),
     ).fetchone()
     return Remains(int(row[0]) if row else 0, measure_tree(settings.media_directory))
 
@@ -151,7 +150,7 @@ def require_room(
         (settings.state_directory, database - remains.database),
         (
             settings.media_directory,
-            _measure_files(settings, chosen) - remains.files if files else 0,
+            chosen.size - remains.files if files else 0,
         ),
     ]
     if len({_find_existing(path).stat().st_dev for path, _ in needed}) == 1:
@@ -164,13 +163,6 @@ def require_room(
                 f" {chosen.manifest.set} needs {format_size(size)} there. Nothing was changed. Free some"
                 " room, then run this again."
             )
-
-
-def _measure_files(settings: BackupSettings, chosen: BackupSet) -> int:
-    answer = Restic(settings).ask(
-        *("stats", "--json", "--no-lock", "--mode", "restore-size", chosen.snapshot)
-    )
-    return int(json.loads(answer)["total_size"])
 
 
 def _find_existing(path: Path) -> Path:
@@ -191,28 +183,24 @@ def explain_damage() -> Iterator[None]:
         ) from error
 
 
-def verify_repository(
-    repository: Repository, chosen: BackupSet, tell: Progress, *, files: bool = True
-) -> None:
-    """RepositoryError or HelperError if what the set needs is damaged, its `files` included or not.
+def check_repository(settings: BackupSettings) -> None:
+    """Check the structure of the repository; RepositoryError if it is damaged."""
+    Restic(settings).ask("check", "--no-lock")
 
-    Every byte is read where that is cheap, in a folder; elsewhere while it is restored.
-    """
-    settings = repository.settings
-    restic = Restic(settings)
+
+@contextlib.contextmanager
+def checking_repository(settings: BackupSettings) -> Iterator[None]:
+    """Check the structure of the repository beside what happens inside; RepositoryError if it is damaged."""
     # Without a lock: one that a killed restore left behind would forbid the next for half an hour.
-    restic.ask("check", "--no-lock")
-    if settings.repository.is_folder:
-        with Path(os.devnull).open("wb") as nowhere:
-            output, media = nowhere.fileno(), str(settings.media_directory)
-            reading_media = ("dump", "--no-lock", "--archive", "tar", chosen.snapshot, media)
-            # Each of the two uses one processor, and nothing else runs here meanwhile.
-            with restic.writing_to(output, *reading_media) if files else contextlib.nullcontext():
-                stream_dump(repository, chosen.manifest, output, tell.follow("reading the dump"))
+    with (
+        Path(os.devnull).open("wb") as nowhere,
+        Restic(settings).writing_to(nowhere.fileno(), "check", "--no-lock"),
+    ):
+        yield
 
 
 def verify_dump(repository: Repository, manifest: SetManifest, tell: Progress) -> None:
     """RepositoryError or HelperError if the dump of a set is damaged: every byte is read."""
-    Restic(repository.settings).ask("check", "--no-lock")
+    check_repository(repository.settings)
     with Path(os.devnull).open("wb") as nowhere:
         stream_dump(repository, manifest, nowhere.fileno(), tell.follow("reading the dump"))

@@ -20,7 +20,7 @@ _CHUNK: Final = 1 << 20
 def stream_dump(repository: Repository, manifest: SetManifest, target: int, report: Report) -> None:
     """Write the dump to the descriptor `target`; RepositoryError or HelperError if it is not whole.
 
-    BrokenPipeError if the reader of `target` has ended.
+    BrokenPipeError if the reader of `target` has ended long before.
     """
     reading, writing = os.pipe()
     with ThreadPoolExecutor(1) as executor:
@@ -43,10 +43,25 @@ def _dump(repository: Repository, snapshot: str, writing: int) -> None:
 
 def _pass_on(reading: int, target: int, size: int, report: Report) -> int:
     done = 0
-    while moved := os.splice(reading, target, _CHUNK):
-        done += moved
-        report(done, size)
+    try:
+        while moved := os.splice(reading, target, _CHUNK):
+            done += moved
+            report(done, size)
+    except BrokenPipeError:
+        # A program that has read all of it may end before restic does.
+        rest = _read_rest(reading)
+        if rest > _CHUNK:
+            raise
+        done += rest
     return done
+
+
+def _read_rest(reading: int) -> int:
+    """Return how many bytes there still are; of many, some more than a chunk."""
+    rest = 0
+    while rest <= _CHUNK and (part := os.read(reading, _CHUNK)):
+        rest += len(part)
+    return rest
 
 
 def _require_whole(done: int, manifest: SetManifest) -> None:

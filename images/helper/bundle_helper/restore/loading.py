@@ -22,7 +22,7 @@ from ..errors import HelperError
 from .dump_stream import stream_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psycopg
 
@@ -33,30 +33,50 @@ if TYPE_CHECKING:
     from ..settings.database_settings import DatabaseSettings
 
 
+def shut_out(superuser: psycopg.Connection, database: DatabaseSettings) -> None:
+    """Let Synapse's role, if there is one, not log in, and end its sessions."""
+    if read_role(superuser, database.database_role) is not None:
+        forbid_login(superuser, database.database_role)
+        end_sessions(superuser, database.database_role)
+
+
 def create_empty(superuser: psycopg.Connection, database: DatabaseSettings) -> None:
-    """Make Synapse's database empty, and its role one that cannot log in; both may exist."""
+    """Make an empty database of Synapse's role; both may exist, and a new role cannot log in."""
     role = database.database_role
     if read_role(superuser, role) is None:
         superuser.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-    forbid_login(superuser, role)
-    end_sessions(superuser, role)
+    drop_database(superuser, database)
+    ensure_database(superuser, database)
+
+
+def drop_database(superuser: psycopg.Connection, database: DatabaseSettings) -> None:
+    """Delete a database, if there is one, and end whatever uses it."""
     superuser.execute(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
             sql.Identifier(database.database_name)
         )
     )
-    ensure_database(superuser, database)
 
 
 def load_dump(
-    settings: BackupSettings, repository: Repository, manifest: SetManifest, report: Report
+    settings: BackupSettings,
+    repository: Repository,
+    manifest: SetManifest,
+    report: Report,
+    when_read: Callable[[], object] = lambda: None,
 ) -> None:
-    """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then."""
+    """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then.
+
+    `when_read` is called when all of it has been read, and PostgreSQL makes the indexes.
+    """
     with _run_pg_restore(settings) as running:
+        is_read = False
         # Its own reason for ending early follows.
         with running.archive, contextlib.suppress(BrokenPipeError):
             stream_dump(repository, manifest, running.archive.fileno(), report)
-        if running.process.wait():
+            is_read = True
+        when_read()
+        if running.process.wait() or not is_read:
             raise HelperError(
                 f"the dump of the set {manifest.set} cannot be loaded: {running.read_reason()}. See"
                 " `docker compose logs postgres`, then run this again."
@@ -76,6 +96,21 @@ def compare_tables(database: DatabaseSettings, manifest: SetManifest) -> list[st
         for name, value in sorted(manifest.sequences.items())
         if sequences.get(name, -1) < value
     ]
+
+
+def prove(database: DatabaseSettings, manifest: SetManifest, outcome: str) -> None:
+    """Compare a loaded database with its set, and gather PostgreSQL's statistics of it.
+
+    HelperError, with the `outcome` for the server, if it is not what was saved.
+    """
+    if differences := compare_tables(database, manifest):
+        raise HelperError(
+            "the restored database is not what was saved:\n  "
+            + "\n  ".join(differences)
+            + f"\n{outcome} Restore another set, which `docker compose run --rm backup list` shows."
+        )
+    with connect_to_data(database) as connection:
+        connection.execute("ANALYZE")
 
 
 def connect_to_data(database: DatabaseSettings) -> psycopg.Connection:

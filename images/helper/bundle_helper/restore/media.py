@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,32 +14,91 @@ from ..backup.repository_errors import RepositoryError
 from ..errors import HelperError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..backup.progress import Report
     from ..backup.repository import Repository
     from ..backup.sets import BackupSet
-    from ..settings.backup_settings import RepositorySettings
+    from ..settings.backup_settings import BackupSettings, RepositorySettings
 
 # The kernel's words, as restic repeats them.
 _FULL: Final = "no space left on device"
 
 
-def find_file(directory: Path) -> Path | None:
-    """Return a file below `directory`, or None if it holds directories at most."""
-    return next((path for path in _walk(directory) if not path.is_dir() or path.is_symlink()), None)
+class _GivenUpError(Exception):
+    """The files are not wanted any more."""
 
 
-def restore_media(repository: Repository, chosen: BackupSet, report: Report) -> None:
-    """Replace all files by those of the set, read them back, and give them their owner."""
+def find_file(settings: BackupSettings) -> Path | None:
+    """Return one of Synapse's files, or None if there are directories at most."""
+    files = (
+        path for path in _walk(settings.media_directory) if not path.is_dir() or path.is_symlink()
+    )
+    staging = settings.staging_directory
+    return next((path for path in files if not path.is_relative_to(staging)), None)
+
+
+def restore_media(
+    repository: Repository, chosen: BackupSet, directory: Path, report: Report
+) -> None:
+    """Write all files of the set into an empty `directory`, and give them their owner."""
     settings = repository.settings
-    directory = settings.media_directory
+    with explain_errors(directory):
+        source = f"{chosen.snapshot}:{settings.media_directory}"
+        # restic compares each part with its hash before it writes it.
+        repository.restore(source, directory, verify=False, report=report)
+        _give_to_synapse(settings, (directory, *_walk(directory)))
+
+
+@contextlib.contextmanager
+def restoring(
+    repository: Repository, chosen: BackupSet, report: Report
+) -> Iterator[Callable[[], None]]:
+    """Yield what begins to restore the files into the staging directory, beside what else happens inside.
+
+    At the end they are there; if anything else fails they are given up.
+    """
+    directory = repository.settings.staging_directory
+    with explain_errors(directory):
+        directory.mkdir()
+    given_up = threading.Event()
+
+    def watch(done: int, total: int | None) -> None:
+        if given_up.is_set():
+            raise _GivenUpError
+        report(done, total)
+
+    with ThreadPoolExecutor(1) as pool:
+        files: list[Future[None]] = []
+
+        def begin() -> None:
+            files.append(pool.submit(restore_media, repository, chosen, directory, watch))
+
+        try:
+            yield begin
+            for each in files:
+                each.result()
+        except BaseException:
+            given_up.set()
+            raise
+
+
+def take_place(settings: BackupSettings) -> None:
+    """Replace all files by those in the staging directory."""
+    directory, staging = settings.media_directory, settings.staging_directory
+    with explain_errors(directory):
+        empty_directory(directory, keep=staging)
+        for path in staging.iterdir():
+            path.rename(directory / path.name)
+        staging.rmdir()
+        _give_to_synapse(settings, (directory,))
+
+
+@contextlib.contextmanager
+def explain_errors(directory: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside into HelperError."""
     try:
-        empty_directory(directory)
-        repository.restore(f"{chosen.snapshot}:{directory}", directory, report=report)
-        # The machine where the set was made may have used other numbers; without root they are this user's.
-        if os.geteuid() == 0:
-            give_tree(directory, settings.media_owner, settings.media_owner)
+        yield
     except RepositoryError as error:
         if _FULL not in error.message:
             raise
@@ -64,7 +126,17 @@ def give_back(repository: RepositorySettings) -> None:
 
 def give_tree(directory: Path, uid: int, gid: int) -> None:
     """Make `uid` and `gid` the owner of a directory and of all in it; OSError passes through."""
-    for path in (directory, *_walk(directory)):
+    _give((directory, *_walk(directory)), uid, gid)
+
+
+def _give_to_synapse(settings: BackupSettings, paths: Iterable[Path]) -> None:
+    # The machine where the set was made may have used other numbers; without root they are this user's.
+    if os.geteuid() == 0:
+        _give(paths, settings.media_owner, settings.media_owner)
+
+
+def _give(paths: Iterable[Path], uid: int, gid: int) -> None:
+    for path in paths:
         status = path.lstat()
         if (status.st_uid, status.st_gid) != (uid, gid):
             os.lchown(path, uid, gid)
@@ -76,9 +148,11 @@ def measure_tree(directory: Path) -> int:
     return sum(path.lstat().st_blocks * 512 for path in _walk(directory))
 
 
-def empty_directory(directory: Path) -> None:
-    """Delete everything in a directory; OSError passes through."""
+def empty_directory(directory: Path, *, keep: Path | None = None) -> None:
+    """Delete everything in a directory but `keep`; OSError passes through."""
     for path in directory.iterdir():
+        if path == keep:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

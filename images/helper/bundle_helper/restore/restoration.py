@@ -1,4 +1,4 @@
-"""The order of a restore: everything is verified, then replaced, and marked as whole at the end.
+"""The order of a restore: everything is loaded and proved, then takes its place, and is marked as whole at the end.
 
 From the first change to the last, the record beside the database names the set, the bootstrap refuses to
 start, and Synapse's role cannot log in. So a restore that was cut off is known, and starts again from
@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ..backup.repository import Repository
-from ..backup.sets import find_set, takeovers
+from ..backup.sets import choose_set, read_takeovers
 from ..database import convergence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import InstanceRecord
 from ..database.role import ensure_role
-from ..errors import HelperError
-from . import checks, cures, loading, media
+from . import checks, cures, loading, media, staging
 from .takeover import choose_epoch, take_over
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..backup.manifest import SetManifest
     from ..backup.progress import Progress
-    from ..backup.sets import BackupSet
+    from ..backup.sets import BackupSet, Takeover
     from ..settings.backup_settings import BackupSettings
     from ..settings.database_settings import DatabaseSettings
 
@@ -38,14 +37,19 @@ _LOCK_PATIENCE: Final = "1s"
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """One restore, of which everything has been verified."""
+    """One restore that nothing forbids.
+
+    `record` is that of the restored data. `interrupted`: an earlier restore was cut off after its first change.
+    """
 
     settings: BackupSettings
     repository: Repository
     superuser: psycopg.Connection
     chosen: BackupSet
+    takeovers: tuple[Takeover, ...]
     record: InstanceRecord
     tell: Progress
+    interrupted: bool = False
 
     @property
     def database(self) -> DatabaseSettings:
@@ -63,28 +67,28 @@ def restore(
 ) -> SetManifest:
     """Restore the set called `name`, or the newest, and return its manifest; HelperError if it cannot be."""
     try:
-        with verify_set(settings, name, tell) as restoration:
-            _replace(restoration, now())
+        with prepare(settings, name, tell) as run, staging.stage(run) as staged:
+            _take_place(run, staged, now())
     finally:
         media.give_back(settings.repository)
-    return restoration.manifest
+    return run.manifest
 
 
 @contextlib.contextmanager
-def verify_set(settings: BackupSettings, name: str | None, tell: Progress) -> Iterator[Restoration]:
-    """Yield the restore of the set called `name`, or of the newest, when all of it has been verified.
+def prepare(settings: BackupSettings, name: str | None, tell: Progress) -> Iterator[Restoration]:
+    """Yield the restore of the set called `name`, or of the newest; HelperError if it cannot be restored here.
 
-    Nothing has been changed until then. HelperError if it cannot be restored here.
+    No other restore, move or bootstrap runs meanwhile.
     """
     repository = Repository(settings)
     with explain_refusals(), connect_as_superuser(settings.database, tell=tell) as superuser:
         convergence.lock(superuser, _LOCK_PATIENCE)
         with checks.explain_damage():
-            restoration = _verify(settings, repository, superuser, name, tell)
-        yield restoration
+            run = _prepare(settings, repository, superuser, name, tell)
+        yield run
 
 
-def _verify(
+def _prepare(
     settings: BackupSettings,
     repository: Repository,
     superuser: psycopg.Connection,
@@ -92,75 +96,66 @@ def _verify(
     tell: Progress,
 ) -> Restoration:
     record = instance.read_record(superuser, settings.database.database_name)
-    chosen = find_set(repository, name)
+    # Listed once: restic derives its key from the password anew for each answer.
+    snapshots = repository.snapshots()
+    chosen = choose_set(repository, snapshots, name)
     manifest = chosen.manifest
     checks.require_same_server(settings, manifest)
     checks.require_database_version(superuser, manifest)
     checks.require_stopped(superuser, settings.database)
-    remains = checks.Remains()
-    if record is None or record.restoring is None:
+    interrupted = record is not None and record.restoring is not None
+    if not interrupted:
         checks.require_empty(superuser, settings, record)
-    else:
-        remains = checks.measure_remains(superuser, settings)
-    checks.require_room(settings, chosen, remains)
-    tell(f"verifying the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
-    checks.verify_repository(repository, chosen, tell)
+    checks.require_room(settings, chosen, checks.measure_remains(superuser, settings))
     resumed = record is not None and record.restoring == manifest.set
     chosen_id = record.id if record is not None and resumed else instance.create_id()
-    epoch = choose_epoch(manifest, takeovers(repository), chosen_id)
+    takeovers = read_takeovers(repository, snapshots)
+    epoch = choose_epoch(manifest, takeovers, chosen_id)
     return Restoration(
         settings=settings,
         repository=repository,
         superuser=superuser,
         chosen=chosen,
+        takeovers=takeovers,
         record=InstanceRecord(id=chosen_id, epoch=epoch, restoring=manifest.set),
         tell=tell,
+        interrupted=interrupted,
     )
 
 
-def _replace(run: Restoration, now: datetime) -> None:
+def _take_place(run: Restoration, staged: Restoration, now: datetime) -> None:
     instance.write_record(run.superuser, run.database.database_name, run.record)
-    # Before a byte of the set is used: whoever asks from now on learns that it is taken.
-    is_newest = take_over(run.repository, run.manifest, run.record.id, run.record.epoch, run.tell)
-    restore_database(run, None if is_newest else now)
-    run.tell("restoring the files")
-    media.restore_media(run.repository, run.chosen, run.tell.follow("files"))
-    _admit_synapse(run)
+    loading.shut_out(run.superuser, run.database)
+    # Before Synapse can start: whoever asks from now on learns that the set is taken.
+    if not take_over(run):
+        cure(staged, now)
+    staging.take_place(run, staged)
+    instance.write_folder(run.database, run.record.id)
+    open_database(run)
+    run.tell(f"restored the set {run.manifest.set}; start the server with `docker compose up -d`")
 
 
 def restore_database(run: Restoration, cure_at: datetime | None) -> None:
-    """Load the dump and compare it; cure what is older than its clients, if the time is given."""
+    """Load the dump in place and compare it; cure what is older than its clients, if the time is given."""
     run.tell("restoring the database")
+    loading.shut_out(run.superuser, run.database)
     loading.create_empty(run.superuser, run.database)
     loading.load_dump(run.settings, run.repository, run.manifest, run.tell.follow("database"))
     run.tell("comparing every table with the set")
-    if differences := loading.compare_tables(run.database, run.manifest):
-        raise HelperError(
-            "the restored database is not what was saved:\n  "
-            + "\n  ".join(differences)
-            + "\nThe server does not start with it. Restore another set, which `docker compose run --rm"
-            " backup list` shows."
-        )
+    loading.prove(run.database, run.manifest, "The server does not start with it.")
+    if cure_at is not None:
+        cure(run, cure_at)
+
+
+def cure(run: Restoration, now: datetime) -> None:
+    """Change what in the restored database is older than its clients, and say so."""
     with loading.connect_to_data(run.database) as connection:
-        if cure_at is not None:
-            _cure(run, connection, cure_at)
-        connection.execute("ANALYZE")
-
-
-def _cure(run: Restoration, connection: psycopg.Connection, now: datetime) -> None:
-    for change in cures.cure(connection, run.manifest, now):
-        run.tell(change)
+        for change in cures.cure(connection, run.manifest, now):
+            run.tell(change)
     run.tell(
         f"what happened after {run.manifest.time:%Y-%m-%d %H:%M:%S} UTC is not in this set; whoever"
         " signed in after that has to sign in again"
     )
-
-
-def _admit_synapse(run: Restoration) -> None:
-    """Make the restored data this folder's own; the very last step says that it is whole."""
-    instance.write_folder(run.database, run.record.id)
-    open_database(run)
-    run.tell(f"restored the set {run.manifest.set}; start the server with `docker compose up -d`")
 
 
 def open_database(run: Restoration) -> None:

@@ -72,6 +72,7 @@ def _verify(
         repository=repository,
         superuser=superuser,
         chosen=chosen,
+        takeovers=(),
         record=replace(own, restoring=chosen.manifest.set),
         tell=tell,
     )

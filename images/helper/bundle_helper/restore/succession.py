@@ -6,10 +6,11 @@ clients, and the data keeps its id. Its epoch is the next one: the final set is 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from ..backup.repository import Repository
-from ..backup.sets import find_set, takeovers
+from ..backup.sets import choose_set, read_takeovers
 from ..database import convergence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import InstanceRecord
@@ -41,20 +42,21 @@ def succeed(settings: BackupSettings, tell: Progress) -> None:
                 tell("the database is here already")
                 return
             with checks.explain_damage():
-                run = _verify(settings, superuser, record, tell)
+                run = _prepare(settings, superuser, record, tell)
             _take_over(run)
     finally:
         media.give_back(settings.repository)
 
 
-def _verify(
+def _prepare(
     settings: BackupSettings,
     superuser: psycopg.Connection,
     record: InstanceRecord | None,
     tell: Progress,
 ) -> Restoration:
     repository = Repository(settings)
-    chosen = find_set(repository, None)
+    snapshots = repository.snapshots()
+    chosen = choose_set(repository, snapshots, None)
     manifest = chosen.manifest
     checks.require_same_server(settings, manifest)
     checks.require_database_version(superuser, manifest)
@@ -64,14 +66,14 @@ def _verify(
     if held:
         raise HelperError(f"{held}. Nothing was changed: a restore replaces nothing.")
     checks.require_room(settings, chosen, checks.Remains(), files=False)
-    tell(f"verifying the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
-    checks.verify_repository(repository, chosen, tell, files=False)
-    epoch = choose_epoch(manifest, takeovers(repository), manifest.instance)
+    takeovers = read_takeovers(repository, snapshots)
+    epoch = choose_epoch(manifest, takeovers, manifest.instance)
     return Restoration(
         settings=settings,
         repository=repository,
         superuser=superuser,
         chosen=chosen,
+        takeovers=takeovers,
         record=InstanceRecord(id=manifest.instance, epoch=epoch, restoring=manifest.set),
         tell=tell,
     )
@@ -90,12 +92,21 @@ def _require_own_final(settings: BackupSettings, chosen: BackupSet) -> None:
 
 def _take_over(run: Restoration) -> None:
     instance.write_record(run.superuser, run.database.database_name, run.record)
-    if not take_over(run.repository, run.manifest, run.record.id, run.record.epoch, run.tell):
-        raise HelperError(
-            f"it is not certain that the set {run.manifest.set} is the newest state of this server: another"
-            " machine has restored it, or the repository cannot be written. Nothing was loaded. Go back"
-            " with `synapse-bundle upgrade-database --undo`."
-        )
-    restore_database(run, None)
+    with ThreadPoolExecutor(1) as pool:
+        # Beside the load: restic takes half a second for each answer.
+        is_newest = pool.submit(_check_and_take_over, run)
+        restore_database(run, None)
+        if not is_newest.result():
+            raise HelperError(
+                f"it is not certain that the set {run.manifest.set} is the newest state of this server:"
+                " another machine has restored it, or the repository cannot be written. Synapse was not let"
+                " in. Go back with `synapse-bundle upgrade-database --undo`."
+            )
     open_database(run)
     run.tell("every table is equal; Synapse can use the new database")
+
+
+def _check_and_take_over(run: Restoration) -> bool:
+    # Nothing is lost if it is damaged: the older data is as it was.
+    checks.check_repository(run.settings)
+    return take_over(run)

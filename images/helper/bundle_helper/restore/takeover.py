@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..backup.repository_errors import RepositoryError
-from ..backup.sets import find_set, record_takeover, takeovers
+from ..backup.sets import choose_set, read_takeovers, record_takeover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..backup.manifest import SetManifest
-    from ..backup.repository import Repository
     from ..backup.sets import Takeover
+    from .restoration import Restoration
 
 
 def choose_epoch(manifest: SetManifest, records: tuple[Takeover, ...], instance: str) -> int:
@@ -25,33 +23,31 @@ def choose_epoch(manifest: SetManifest, records: tuple[Takeover, ...], instance:
     return max(manifest.epoch, *others, 0) + 1
 
 
-def take_over(
-    repository: Repository,
-    manifest: SetManifest,
-    instance: str,
-    epoch: int,
-    tell: Callable[[str], None],
-) -> bool:
+def take_over(run: Restoration) -> bool:
     """Record the takeover; say whether the set still is the newest state of the server.
 
     A repository that cannot be written makes it an old one: then nobody can know.
     """
+    taken = (run.manifest.set, run.record.id)
     try:
-        known = takeovers(repository)
-        if not any((record.set, record.instance) == (manifest.set, instance) for record in known):
-            record_takeover(repository, manifest, instance, epoch)
-        return manifest.kind == "final" and _is_newest(repository, manifest, instance)
+        if taken not in {(record.set, record.instance) for record in run.takeovers}:
+            record_takeover(run.repository, run.manifest, run.record.id, run.record.epoch)
+        return run.manifest.kind == "final" and _is_newest(run)
     except RepositoryError as error:
-        tell(
+        run.tell(
             f"the repository cannot be written, so the server that made this set does not learn that"
             f" it was restored: {error.message}"
         )
         return False
 
 
-def _is_newest(repository: Repository, manifest: SetManifest, instance: str) -> bool:
-    others = [record for record in takeovers(repository) if record.instance != instance]
+def _is_newest(run: Restoration) -> bool:
+    repository, manifest = run.repository, run.manifest
+    snapshots = repository.snapshots()
+    records = read_takeovers(repository, snapshots)
     taken = any(
-        record.set == manifest.set or record.epoch > manifest.epoch + 1 for record in others
+        record.set == manifest.set or record.epoch > manifest.epoch + 1
+        for record in records
+        if record.instance != run.record.id
     )
-    return not taken and find_set(repository, None).manifest.set == manifest.set
+    return not taken and choose_set(repository, snapshots, None).manifest.set == manifest.set

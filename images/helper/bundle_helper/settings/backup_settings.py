@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from .backup_schedule import NONE, parse_at, parse_drill
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _HIGHEST_ID: Final = 2**31 - 1
 _LONGEST_CYCLE: Final = 365
+_STAGING: Final = ".restoring"
+_STAGED: Final = "_restoring"
+# PostgreSQL cuts longer names off.
+_LONGEST_NAME: Final = 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,17 @@ class BackupSettings:
     def server_name(self) -> str:
         """The Matrix server name."""
         return self.database.server_name
+
+    @property
+    def staging_directory(self) -> Path:
+        """Where a restore puts files until all is proved: in the same volume, so that they can be renamed."""
+        return self.media_directory / _STAGING
+
+    @property
+    def staged(self) -> BackupSettings:
+        """The same with the database that a restore fills, which has another name until all is proved."""
+        name = self.database.database_name[: _LONGEST_NAME - len(_STAGED)] + _STAGED
+        return replace(self, database=replace(self.database, database_name=name))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> BackupSettings:
