@@ -68,12 +68,8 @@ class Succession:
         if given is not None:
             files = ["--file", "-", "--project-directory", str(self.bundle)]
             words = [*words[: words.index("--file")], *files] if "--file" in words else words
-        done = subprocess.run(
-            [*words, *arguments],
-            check=False,
-            input=given or b"",
-            stdout=subprocess.PIPE if quiet else None,
-        )
+        output = subprocess.PIPE if quiet else None
+        done = subprocess.run([*words, *arguments], check=False, input=given or b"", stdout=output)
         if done.returncode:
             raise BundleError("A container could not do its part; see the error above.")
         return done.stdout or b""
@@ -196,7 +192,10 @@ def _wait_for_remains(run: Succession) -> None:
     """Let a container end that a run which was cut off has left: it holds the lock, and makes the same set."""
     labels = {"project": run.settings.project, "service": topology.BACKUP.host, "oneoff": "True"}
     chosen = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
-    if left := engine.run_plainly(["docker", "ps", "--quiet", *chosen]).stdout.split():
+    listed = engine.run_plainly(["docker", "ps", "--quiet", *chosen])
+    if listed.returncode:
+        raise BundleError(f"`docker ps` failed: {listed.stderr.strip() or 'no reason given'}")
+    if left := listed.stdout.split():
         subprocess.run(["docker", "wait", *left], check=False, stdout=subprocess.DEVNULL)
 
 

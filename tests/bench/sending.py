@@ -110,7 +110,7 @@ def ends_after(seconds: float) -> Callable[[], bool]:
 
 def compare(found: dict[str, list[Sample]]) -> list[Figure]:
     """Return the ratio of each pair."""
-    during, computing, quiet = (
+    during, beside, quiet = (
         Contender(label=label, unit="ms", samples=tuple(found[name]))
         for name, label in (
             ("backup", "during a set"),
@@ -122,5 +122,5 @@ def compare(found: dict[str, list[Sample]]) -> list[Figure]:
         Figure(row="10", what="p99 of sent messages during a first set / without",
                values=divide(during, quiet), goal=Goal(bound=1.5), contenders=(during, quiet)),
         Figure(row="10", what="the same beside a process that only computes / without",
-               values=divide(computing, quiet), contenders=(computing, quiet)),
+               values=divide(beside, quiet), contenders=(beside, quiet)),
     ]  # fmt: skip

@@ -114,7 +114,18 @@ def test_a_kill_before_any_step_back(place: Place, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["pull", "build", "move", "down", "hand-over", "--keep-files", "up", "describe"]
+    "words",
+    [
+        "pull",
+        "build",
+        "ps --quiet --filter",
+        "move",
+        "down",
+        "hand-over",
+        "--keep-files",
+        "up",
+        "describe",
+    ],
 )
 def test_a_failure_says_how_to_go_on_and_back(place: Place, words: str) -> None:
     """Whatever a container cannot do; and it is done when it can."""

@@ -53,7 +53,7 @@ class ServiceStarts(ComposeCommands):
     def _list_replaceable(self) -> list[tuple[str, str]]:
         """Return the services that change and can be replaced by themselves, with their containers' names.
 
-        Each comes after what it needs. None where PostgreSQL changes too, which Synapse waits for, or where workers wait for Synapse.
+        Each comes after what it needs. None where PostgreSQL changes too, or where workers wait for Synapse.
         """
         model = self.read_present()
         if len(list_synapse(model)) > 1:

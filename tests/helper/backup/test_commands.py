@@ -81,7 +81,7 @@ def test_unreadable_in_between(place: Place) -> None:
     assert done.returncode == 1
     assert "so no set was made" in done.stderr
     assert "--entrypoint chmod restore a+r" in done.stderr
-    assert len(place.repository.snapshots("set")) == 1
+    assert any(sets.SET in snapshot.tags for snapshot in place.repository.snapshots())
     assert sets.list_sets(place.repository) == ()
 
 

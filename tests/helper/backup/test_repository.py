@@ -83,7 +83,7 @@ def test_stream_that_fails(folder: Place, script: str, code: int) -> None:
         store(folder, script)
     assert folder.repository.snapshots() == ()
     store(folder, "seq 100000")
-    [snapshot] = folder.repository.snapshots("dump", "set-name")
+    [snapshot] = folder.repository.snapshots()
     assert folder.repository.read(snapshot.id, "/file").splitlines()[-1] == "100000"
 
 

@@ -30,8 +30,8 @@ class Snapshot:
     time: datetime
     tags: frozenset[str]
     paths: tuple[str, ...]
-    # Bytes of all its files.
-    size: int
+    # Bytes of all its files; None where restic noted none, as before 0.17: see `measure`.
+    size: int | None
 
 
 class Saved(NamedTuple):
@@ -65,14 +65,12 @@ class Repository:
             ]
         )
 
-    def snapshots(self, *tags: str) -> tuple[Snapshot, ...]:
-        """Return the snapshots that have all of `tags`, newest first."""
-        chosen = ("--tag", ",".join(tags)) if tags else ()
-        found = json.loads(self._restic.ask("snapshots", "--json", "--no-lock", *chosen)) or []
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """Return all snapshots, newest first."""
+        found = json.loads(self._restic.ask("snapshots", "--json", "--no-lock")) or []
         listed = sorted(map(_build, found), key=lambda snapshot: snapshot.time, reverse=True)
-        if not tags:
-            self._listed = tuple(listed)
-        return tuple(listed)
+        self._listed = tuple(listed)
+        return self._listed
 
     def recall_snapshots(self) -> tuple[Snapshot, ...]:
         """Return all snapshots as this process has seen them last: restic takes half a second for each answer."""
@@ -122,6 +120,11 @@ class Repository:
     def read(self, snapshot: str, path: str) -> str:
         """Return the text of one small file of a snapshot."""
         return self._restic.ask("dump", "--no-lock", snapshot, path)
+
+    def measure(self, snapshot: str) -> int:
+        """Return the bytes of all files of a snapshot."""
+        asked = ("stats", "--json", "--no-lock", "--mode=restore-size", snapshot)
+        return int(json.loads(self._restic.ask(*asked))["total_size"])
 
     def restore(
         self,
@@ -176,7 +179,7 @@ def _build(found: dict[str, Any]) -> Snapshot:
         time=datetime.fromisoformat(found["time"]),
         tags=frozenset(found.get("tags") or ()),
         paths=tuple(found["paths"]),
-        size=found.get("summary", {}).get("total_bytes_processed", 0),
+        size=found.get("summary", {}).get("total_bytes_processed"),
     )
 
 

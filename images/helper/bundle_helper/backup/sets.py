@@ -17,7 +17,7 @@ from ..errors import HelperError
 from .manifest import MANIFEST_FILE, ManifestError, SetManifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from .repository import Repository, Snapshot
@@ -33,11 +33,11 @@ _TAKEOVER_FILE: Final = "takeover.json"
 
 @dataclass(frozen=True, kw_only=True)
 class BackupSet:
-    """A complete set; `snapshot` is restic's id of media, folder and manifest, `size` the bytes of their files."""
+    """A complete set; `snapshot` is restic's id of media, folder and manifest, `size` as in `Snapshot`."""
 
     manifest: SetManifest
     snapshot: str
-    size: int
+    size: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +57,13 @@ def name_tag(name: str) -> str:
 
 def list_sets(repository: Repository) -> tuple[BackupSet, ...]:
     """Return the complete sets that this version can read, newest first."""
-    return read_sets(repository, repository.snapshots())
+    return tuple(read_sets(repository, repository.snapshots()))
 
 
-def read_sets(repository: Repository, snapshots: tuple[Snapshot, ...]) -> tuple[BackupSet, ...]:
-    """Return the complete sets among `snapshots` that this version can read, newest first."""
+def read_sets(repository: Repository, snapshots: tuple[Snapshot, ...]) -> Iterator[BackupSet]:
+    """Yield the complete sets among `snapshots` that this version can read, newest first."""
     found = (_try_reading(repository, snapshot) for snapshot in choose_complete(snapshots))
-    return tuple(one for one in found if one is not None)
+    return (one for one in found if one is not None)
 
 
 def choose_complete(snapshots: tuple[Snapshot, ...]) -> tuple[Snapshot, ...]:
@@ -107,11 +107,6 @@ def choose_set(
         f"there is no complete set at {repository.settings.repository.name}; make one where the"
         " server runs: `docker compose run --rm backup now`"
     )
-
-
-def takeovers(repository: Repository) -> tuple[Takeover, ...]:
-    """Return who has restored sets of this repository, newest first."""
-    return read_takeovers(repository, repository.snapshots(TAKEOVER))
 
 
 def read_takeovers(repository: Repository, snapshots: tuple[Snapshot, ...]) -> tuple[Takeover, ...]:

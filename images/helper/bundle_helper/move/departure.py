@@ -14,7 +14,7 @@ from ..backup.creation import make_set
 from ..backup.repository import Repository
 from ..backup.repository_errors import RepositoryMissingError
 from ..backup.routine import perform
-from ..backup.sets import list_sets, read_sets
+from ..backup.sets import read_sets
 from ..database import convergence, fence, instance
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..database.instance import Moved
@@ -23,7 +23,7 @@ from ..errors import HelperError
 from . import preconditions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     import psycopg
@@ -83,29 +83,30 @@ def _find_recent(
 ) -> bool:
     """Say whether there is a set of this data that is so new that the final one adds little to it."""
     try:
-        sets = list_sets(repository)
+        newest = next(_read_own(repository, record, repository.snapshots()), None)
     except RepositoryMissingError:
         return False
-    for found in sets:
-        manifest = found.manifest
-        is_own = (manifest.instance, manifest.epoch) == (record.id, record.epoch)
-        if is_own and timedelta() <= now - manifest.time < _RECENT:
-            tell(
-                f"the set {manifest.set} is less than a day old, so none is made while the server runs"
-            )
-            return True
-    return False
+    if newest is None or not timedelta() <= now - newest.time < _RECENT:
+        return False
+    tell(f"the set {newest.set} is less than a day old, so none is made while the server runs")
+    return True
 
 
 def find_final_set(
     repository: Repository, record: InstanceRecord, snapshots: tuple[Snapshot, ...]
 ) -> SetManifest | None:
     """Return the final set that was made of this data in its present epoch, among `snapshots`."""
+    own = _read_own(repository, record, snapshots)
+    return next((manifest for manifest in own if manifest.kind == "final"), None)
+
+
+def _read_own(
+    repository: Repository, record: InstanceRecord, snapshots: tuple[Snapshot, ...]
+) -> Iterator[SetManifest]:
+    """Yield the manifests of the sets of this data in its present epoch, newest first."""
     for found in read_sets(repository, snapshots):
-        manifest = found.manifest
-        if (manifest.kind, manifest.instance, manifest.epoch) == ("final", record.id, record.epoch):
-            return manifest
-    return None
+        if (found.manifest.instance, found.manifest.epoch) == (record.id, record.epoch):
+            yield found.manifest
 
 
 def _make_final_set(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..backup.repository import Repository
 from ..backup.repository_errors import RepositoryError
-from ..backup.sets import revoke, takeovers
+from ..backup.sets import read_takeovers, revoke
 from ..database import convergence, fence, overtaking
 from ..database.catalog import LEAST_PRIVILEGED, read_role
 from ..database.connection import connect_as_superuser, explain_refusals
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ..backup.progress import Progress
+    from ..backup.repository import Snapshot
     from ..backup.sets import Takeover
     from ..database.instance import InstanceRecord
     from ..settings.backup_settings import BackupSettings
@@ -58,12 +59,13 @@ def _settle(
 ) -> int:
     """Make the final set void, and return the epoch that the data here has from now on."""
     try:
+        snapshots = repository.snapshots()
         if not override:
-            _refuse_taken(_find_takers(repository, record))
-        final = find_final_set(repository, record, repository.snapshots())
+            _refuse_taken(_find_takers(repository, record, snapshots))
+        final = find_final_set(repository, record, snapshots)
         if final is not None:
             revoke(repository, final.set)
-        takers = _find_takers(repository, record)
+        takers = _find_takers(repository, record, repository.snapshots())
         if not override:
             _refuse_taken(takers)
         # Higher than the other's, which then makes no more sets into this repository.
@@ -79,10 +81,12 @@ def _settle(
         return record.epoch + 2
 
 
-def _find_takers(repository: Repository, record: InstanceRecord) -> list[Takeover]:
+def _find_takers(
+    repository: Repository, record: InstanceRecord, snapshots: tuple[Snapshot, ...]
+) -> list[Takeover]:
     return [
         one
-        for one in takeovers(repository)
+        for one in read_takeovers(repository, snapshots)
         if one.instance != record.id and one.epoch > record.epoch
     ]
 

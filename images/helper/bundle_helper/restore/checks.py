@@ -139,19 +139,21 @@ def measure_remains(superuser: psycopg.Connection, settings: BackupSettings) -> 
 
 
 def require_room(
-    settings: BackupSettings, chosen: BackupSet, remains: Remains, *, files: bool = True
+    repository: Repository, chosen: BackupSet, remains: Remains, *, files: bool = True
 ) -> None:
     """HelperError if the disk has too little room for the database, and for the `files` where they come too.
 
     PostgreSQL's own volume is not visible here; Docker keeps all volumes in one place.
     """
+    settings = repository.settings
     database = int(chosen.manifest.dump_bytes * _DATABASE_PER_DUMP)
+    media = 0
+    if files:
+        size = repository.measure(chosen.snapshot) if chosen.size is None else chosen.size
+        media = size - remains.files
     needed = [
         (settings.state_directory, database - remains.database),
-        (
-            settings.media_directory,
-            chosen.size - remains.files if files else 0,
-        ),
+        (settings.media_directory, media),
     ]
     if len({_find_existing(path).stat().st_dev for path, _ in needed}) == 1:
         needed = [(settings.media_directory, sum(size for _, size in needed))]

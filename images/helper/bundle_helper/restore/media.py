@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import threading
@@ -38,11 +39,10 @@ def find_file(settings: BackupSettings) -> Path | None:
     return next((path for path in files if not path.is_relative_to(staging)), None)
 
 
-def restore_media(
-    repository: Repository, chosen: BackupSet, directory: Path, report: Report
-) -> None:
-    """Write all files of the set into an empty `directory`, and give them their owner."""
+def _restore_media(repository: Repository, chosen: BackupSet, report: Report) -> None:
+    """Write all files of the set into the empty staging directory, and give them their owner."""
     settings = repository.settings
+    directory = settings.staging_directory
     with explain_errors(directory):
         source = f"{chosen.snapshot}:{settings.media_directory}"
         # restic compares each part with its hash before it writes it.
@@ -58,9 +58,9 @@ def restoring(
 
     At the end they are there; if anything else fails they are given up.
     """
-    directory = repository.settings.staging_directory
-    with explain_errors(directory):
-        directory.mkdir()
+    staging = repository.settings.staging_directory
+    with explain_errors(staging):
+        staging.mkdir()
     given_up = threading.Event()
 
     def watch(done: int, total: int | None) -> None:
@@ -72,7 +72,7 @@ def restoring(
         files: list[Future[None]] = []
 
         def begin() -> None:
-            files.append(pool.submit(restore_media, repository, chosen, directory, watch))
+            files.append(pool.submit(_restore_media, repository, chosen, watch))
 
         try:
             yield begin
@@ -84,7 +84,7 @@ def restoring(
 
 
 def take_place(settings: BackupSettings) -> None:
-    """Replace all files by those in the staging directory."""
+    """Replace all files by those in the staging directory, and wait until they are on the disk."""
     directory, staging = settings.media_directory, settings.staging_directory
     with explain_errors(directory):
         empty_directory(directory, keep=staging)
@@ -92,6 +92,19 @@ def take_place(settings: BackupSettings) -> None:
             path.rename(directory / path.name)
         staging.rmdir()
         _give_to_synapse(settings, (directory,))
+        _flush(directory)
+
+
+def _flush(directory: Path) -> None:
+    """Write to the disk all that its file system still has in memory; OSError if it cannot be written."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # `os.sync` would wait for every other disk too, and reports no error.
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(directory))
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ def _prepare(
     interrupted = record is not None and record.restoring is not None
     if not interrupted:
         checks.require_empty(superuser, settings, record)
-    checks.require_room(settings, chosen, checks.measure_remains(superuser, settings))
+    checks.require_room(repository, chosen, checks.measure_remains(superuser, settings))
     resumed = record is not None and record.restoring == manifest.set
     chosen_id = record.id if record is not None and resumed else instance.create_id()
     takeovers = read_takeovers(repository, snapshots)

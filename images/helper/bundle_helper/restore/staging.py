@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from ..database.catalog import read_role
+from ..errors import HelperError
 from . import checks, loading, media
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def stage(run: Restoration) -> Iterator[Restoration]:
         with checks.explain_damage():
             _fill(staged)
     except BaseException:
-        with contextlib.suppress(psycopg.Error, OSError):
+        # The first reason is what counts; the next restore deletes what is left.
+        with contextlib.suppress(psycopg.Error, HelperError):
             _discard(staged)
             if is_new:
                 run.superuser.execute(
@@ -63,8 +65,8 @@ def take_place(run: Restoration, staged: Restoration) -> None:
     media.take_place(run.settings)
 
 
-def _fill(staged: Restoration) -> None:
-    run, manifest = staged, staged.manifest
+def _fill(run: Restoration) -> None:
+    manifest = run.manifest
     run.tell(f"loading the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
     with media.restoring(run.repository, run.chosen, run.tell.follow("files")) as restore_files:
         with checks.checking_repository(run.settings):

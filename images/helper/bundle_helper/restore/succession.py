@@ -65,7 +65,7 @@ def _prepare(
     held = checks.describe_database(superuser, settings.database) if record is None else None
     if held:
         raise HelperError(f"{held}. Nothing was changed: a restore replaces nothing.")
-    checks.require_room(settings, chosen, checks.Remains(), files=False)
+    checks.require_room(repository, chosen, checks.Remains(), files=False)
     takeovers = read_takeovers(repository, snapshots)
     epoch = choose_epoch(manifest, takeovers, manifest.instance)
     return Restoration(
