@@ -67,7 +67,7 @@ def test_no_manifest(text: str) -> None:
 def test_newer() -> None:
     """A newer format is not damaged, and says what is needed."""
     content = json.loads(MANIFEST.to_json()) | {"format": FORMAT + 1, "new": 1}
-    with pytest.raises(ManifestError, match=r"newer synapse-bundle: its format is 2"):
+    with pytest.raises(ManifestError, match=r"newer synapse-bundle: its format is 3"):
         parse_manifest(json.dumps(content))
 
 

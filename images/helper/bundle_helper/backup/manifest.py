@@ -13,7 +13,9 @@ from .table_hashes import TableHash
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+# In this format the hash of a row was that of its text.
+_FORMAT_OF_TEXT: Final = 1
 MANIFEST_FILE: Final = "manifest.json"
 Kind = Literal["scheduled", "manual", "final", "before-update"]
 # Made to be the newest state there is: of these nothing may be left out.
@@ -55,6 +57,11 @@ class SetManifest:
     tables: Mapping[str, TableHash]
     sequences: Mapping[str, int]
     remote_media: bool
+
+    @property
+    def hashes_text(self) -> bool:
+        """Whether the hashes of its tables are those of the first format."""
+        return self.format == _FORMAT_OF_TEXT
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""

@@ -88,7 +88,8 @@ def compare_tables(database: DatabaseSettings, manifest: SetManifest) -> list[st
     skip = set() if manifest.one_time_keys else {ONE_TIME_KEYS}
     expected = {name: table for name, table in manifest.tables.items() if name not in skip}
     with connect_to_data(database) as connection:
-        differences = list_differences(expected, hash_tables(connection, skip))
+        found = hash_tables(connection, skip, as_text=manifest.hashes_text)
+        differences = list_differences(expected, found)
         sequences = read_sequences(connection)
     # The dump reads sequences a moment later than the tables.
     return differences + [
