@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bundle_helper.backup.table_hashes import hash_tables, list_differences
+from bundle_helper.restore.loading import compare_tables
+from tests.helper.backup.test_manifest import MANIFEST
 
 if TYPE_CHECKING:
     from tests.helper.backup.conftest import Place
@@ -26,15 +29,41 @@ pytestmark = pytest.mark.engine
         ("UPDATE events SET signature = NULL WHERE stream_ordering = 7", "not their content"),
         ("DROP TABLE events", "the table events is missing"),
         ('CREATE TABLE "another" ()', "the table another is not in the set"),
+        # Two rows exchange one value; two columns of one row do; a value moves beside an empty one.
+        (
+            "UPDATE events SET weight = (15 - stream_ordering) / 3.0 WHERE stream_ordering IN (7, 8)",
+            "not their content",
+        ),
+        ("UPDATE pairs SET a = b, b = a", "not their content"),
+        ("UPDATE pairs SET a = NULL, c = a", "not their content"),
     ],
 )
-def test_every_change_shows(place: Place, statement: str, difference: str) -> None:
+@pytest.mark.parametrize("as_text", [False, True])
+def test_every_change_shows(
+    place: Place, statement: str, difference: str, *, as_text: bool
+) -> None:
     """One changed row, one missing row, one missing table: each is one line."""
     with place.connect() as database:
-        before = hash_tables(database)
+        database.execute("CREATE TABLE pairs AS SELECT 'x' AS a, 'y' AS b, NULL::text AS c")
+        before = hash_tables(database, as_text=as_text)
         database.execute(statement)
-        [line] = list_differences(before, hash_tables(database))
+        [line] = list_differences(before, hash_tables(database, as_text=as_text))
         assert difference in line
+
+
+def test_a_set_of_the_first_format_is_compared_as_it_was_hashed(place: Place) -> None:
+    """There the hash of a row was that of its text."""
+    with place.connect() as database:
+        tables = hash_tables(database, as_text=True)
+        assert tables != hash_tables(database)
+        assert tables["e2e_one_time_keys_json"].hash == str(
+            database.execute(
+                "SELECT hashtextextended(t::text, 0) FROM e2e_one_time_keys_json AS t"
+            ).fetchone()[0]  # type: ignore[index]
+        )
+    old = replace(MANIFEST, format=1, tables=tables, sequences={}, one_time_keys=True)
+    assert compare_tables(place.settings.database, old) == []
+    assert compare_tables(place.settings.database, replace(old, format=2)) != []
 
 
 def test_nothing_else_shows(place: Place) -> None:

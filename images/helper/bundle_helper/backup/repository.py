@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..settings.backup_settings import BackupSettings
+    from .throttle import Throttle
 
 
 # For the first answer of a repository, however far away it is.
@@ -43,11 +44,11 @@ class Saved(NamedTuple):
 
 
 class Repository:
-    """A restic repository; every method raises RepositoryError, with what to type."""
+    """A restic repository, throttled if wanted; every method raises RepositoryError, with what to type."""
 
-    def __init__(self, settings: BackupSettings) -> None:
+    def __init__(self, settings: BackupSettings, throttle: Throttle | None = None) -> None:
         self.settings = settings
-        self._restic = Restic(settings)
+        self._restic = Restic(settings, throttle)
         self._host = settings.server_name
         self._listed: tuple[Snapshot, ...] | None = None
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import HelperError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..settings.backup_settings import BackupSettings
+    from .throttle import Throttle
 
 _UNREADABLE: Final = 3
 _GRACE_SECONDS: Final = 5.0
@@ -64,10 +65,11 @@ class _Child(NamedTuple):
 
 
 class Restic:
-    """restic with the repository of the settings. Every method raises RepositoryError."""
+    """restic with the repository of the settings, throttled if wanted. Every method raises RepositoryError."""
 
-    def __init__(self, settings: BackupSettings) -> None:
+    def __init__(self, settings: BackupSettings, throttle: Throttle | None = None) -> None:
         self._settings = settings
+        self._hold_back = throttle.hold_back if throttle else nullcontext
         self._environment: dict[str, str] = {}
         self._options: list[str] = []
 
@@ -152,7 +154,8 @@ class Restic:
             self._options = list_options(self._settings)
             self._options += ["--no-lock"] if self._settings.repository.read_only else []
         command = ["restic", *self._options, *arguments]
-        with self._run(command, self._environment, stdin=stdin, stdout=stdout) as running:
+        child = self._run(command, self._environment, stdin=stdin, stdout=stdout)
+        with child as running, self._hold_back(running.process):
             yield running
 
     @contextmanager

@@ -13,6 +13,7 @@ from .maintenance import maintain
 from .manifest import COMPLETE_KINDS
 from .ownership import open_repository
 from .repository import Repository
+from .throttle import throttling
 
 if TYPE_CHECKING:
     from ..settings.backup_settings import BackupSettings
@@ -51,14 +52,15 @@ def try_to_perform(settings: BackupSettings, progress: Progress) -> bool:
 def _make(
     settings: BackupSettings, kind: Kind, progress: Progress, *, accept_new: bool
 ) -> SetManifest:
-    repository = Repository(settings)
-    open_repository(repository, accept_new=accept_new)
-    manifest = make_set(settings, repository, kind, progress)
-    if settings.report_directory is not None:
-        report.note_set(settings.report_directory, manifest, datetime.now(UTC))
-    if kind not in COMPLETE_KINDS:
-        # While those are made, the server stands still.
-        maintain(repository, datetime.now(UTC), progress)
+    with throttling(settings.database) as throttle:
+        repository = Repository(settings, throttle)
+        open_repository(repository, accept_new=accept_new)
+        manifest = make_set(settings, repository, kind, progress)
+        if settings.report_directory is not None:
+            report.note_set(settings.report_directory, manifest, datetime.now(UTC))
+        if kind not in COMPLETE_KINDS:
+            # While those are made, the server stands still.
+            maintain(repository, datetime.now(UTC), progress)
     return manifest
 
 
