@@ -6,7 +6,9 @@ import contextlib
 import os
 import subprocess
 import tempfile
-from typing import IO, TYPE_CHECKING, NamedTuple
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import sql
 
@@ -22,7 +24,8 @@ from ..errors import HelperError
 from .dump_stream import stream_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     import psycopg
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from ..backup.repository import Repository
     from ..settings.backup_settings import BackupSettings
     from ..settings.database_settings import DatabaseSettings
+
+_LOOK_SECONDS: Final = 0.05
 
 
 def shut_out(superuser: psycopg.Connection, database: DatabaseSettings) -> None:
@@ -65,7 +70,7 @@ def load_dump(
     report: Report,
     when_read: Callable[[], object] = lambda: None,
 ) -> None:
-    """Load the dump in one transaction; HelperError if it cannot be, and the database is empty then.
+    """Load the dump; HelperError if it cannot be, and then only a part of it is there.
 
     `when_read` is called when all of it has been read, and PostgreSQL makes the indexes.
     """
@@ -83,33 +88,87 @@ def load_dump(
             )
 
 
+def load_and_prove(
+    settings: BackupSettings,
+    repository: Repository,
+    manifest: SetManifest,
+    report: Report,
+    when_read: Callable[[], object] = lambda: None,
+) -> list[str]:
+    """Load the dump, and compare its tables while PostgreSQL makes their indexes.
+
+    Returns one line for each table or sequence that is not as the set says; HelperError as `load_dump` has it.
+    """
+    loaded = threading.Event()
+    with connect_to_data(settings.database) as connection, ThreadPoolExecutor(1) as pool:
+        comparison: list[Future[list[str]]] = []
+
+        def begin() -> None:
+            when_read()
+            comparison.append(pool.submit(_compare_early, connection, manifest, loaded))
+
+        try:
+            load_dump(settings, repository, manifest, report, begin)
+        except BaseException:
+            connection.cancel()
+            raise
+        finally:
+            loaded.set()
+        differences = [line for each in comparison for line in each.result()]
+        return differences + _compare_sequences(connection, manifest)
+
+
+def _compare_early(
+    connection: psycopg.Connection, manifest: SetManifest, loaded: threading.Event
+) -> list[str]:
+    # A dump has its indexes after all rows: when there is one, no row is missing any more.
+    while not loaded.wait(_LOOK_SECONDS) and not _has_index(connection):
+        pass
+    return _compare_rows(connection, manifest)
+
+
+def _has_index(connection: psycopg.Connection) -> bool:
+    row = connection.execute(
+        "SELECT FROM pg_class WHERE relkind = 'i' AND relnamespace = 'public'::regnamespace LIMIT 1"
+    ).fetchone()
+    return row is not None
+
+
 def compare_tables(database: DatabaseSettings, manifest: SetManifest) -> list[str]:
     """Return one line for each table or sequence that is not as the set says."""
+    with connect_to_data(database) as connection:
+        return _compare_rows(connection, manifest) + _compare_sequences(connection, manifest)
+
+
+def _compare_rows(connection: psycopg.Connection, manifest: SetManifest) -> list[str]:
     skip = set() if manifest.one_time_keys else {ONE_TIME_KEYS}
     expected = {name: table for name, table in manifest.tables.items() if name not in skip}
-    with connect_to_data(database) as connection:
-        found = hash_tables(connection, skip, as_text=manifest.hashes_text)
-        differences = list_differences(expected, found)
-        sequences = read_sequences(connection)
+    found = hash_tables(connection, skip, as_text=manifest.hashes_text)
+    return list_differences(expected, found)
+
+
+def _compare_sequences(connection: psycopg.Connection, manifest: SetManifest) -> list[str]:
     # The dump reads sequences a moment later than the tables.
-    return differences + [
+    sequences = read_sequences(connection)
+    return [
         f"the sequence {name} is missing or behind"
         for name, value in sorted(manifest.sequences.items())
         if sequences.get(name, -1) < value
     ]
 
 
-def prove(database: DatabaseSettings, manifest: SetManifest, outcome: str) -> None:
-    """Compare a loaded database with its set, and gather PostgreSQL's statistics of it.
-
-    HelperError, with the `outcome` for the server, if it is not what was saved.
-    """
-    if differences := compare_tables(database, manifest):
+def require_equal(differences: Sequence[str], outcome: str) -> None:
+    """HelperError, with the `outcome` for the server, if a loaded database is not what was saved."""
+    if differences:
         raise HelperError(
             "the restored database is not what was saved:\n  "
             + "\n  ".join(differences)
             + f"\n{outcome} Restore another set, which `docker compose run --rm backup list` shows."
         )
+
+
+def gather_statistics(database: DatabaseSettings) -> None:
+    """Let PostgreSQL look at its tables: without that its first plans are bad ones."""
     with connect_to_data(database) as connection:
         connection.execute("ANALYZE")
 
@@ -143,14 +202,15 @@ def _run_pg_restore(settings: BackupSettings) -> Iterator[_Running]:
     ):
         process = subprocess.Popen(
             [
-                *(*NICE, "pg_restore", "--no-owner", "--no-privileges", "--single-transaction"),
+                *(*NICE, "pg_restore", "--no-owner", "--no-privileges"),
                 *("--exit-on-error", f"--role={database.database_role}", "--no-password"),
                 *(f"--host={database.database_host}", f"--port={database.database_port}"),
                 *(f"--username={SUPERUSER}", f"--dbname={database.database_name}"),
             ],
             stdin=archive,
             stderr=complaints,
-            env=prepare_client(settings),
+            # Nothing else reads this database before a commit that waits, which flushes all before it.
+            env=prepare_client(settings) | {"PGOPTIONS": "-c synchronous_commit=off"},
         )
         archive.close()
         try:

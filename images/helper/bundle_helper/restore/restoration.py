@@ -8,6 +8,7 @@ an empty database and empty media, which only then may be deleted.
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -126,8 +127,12 @@ def _prepare(
 def _take_place(run: Restoration, staged: Restoration, now: datetime) -> None:
     instance.write_record(run.superuser, run.database.database_name, run.record)
     loading.shut_out(run.superuser, run.database)
-    # Before Synapse can start: whoever asks from now on learns that the set is taken.
-    if not take_over(run):
+    with ThreadPoolExecutor(1) as pool:
+        statistics = pool.submit(loading.gather_statistics, staged.database)
+        # Before Synapse can start: whoever asks from now on learns that the set is taken.
+        taken = take_over(run)
+        statistics.result()
+    if not taken:
         cure(staged, now)
     staging.take_place(run, staged)
     instance.write_folder(run.database, run.record.id)
@@ -140,9 +145,10 @@ def restore_database(run: Restoration, cure_at: datetime | None) -> None:
     run.tell("restoring the database")
     loading.shut_out(run.superuser, run.database)
     loading.create_empty(run.superuser, run.database)
-    loading.load_dump(run.settings, run.repository, run.manifest, run.tell.follow("database"))
-    run.tell("comparing every table with the set")
-    loading.prove(run.database, run.manifest, "The server does not start with it.")
+    report = run.tell.follow("database")
+    differences = loading.load_and_prove(run.settings, run.repository, run.manifest, report)
+    loading.require_equal(differences, "The server does not start with it.")
+    loading.gather_statistics(run.database)
     if cure_at is not None:
         cure(run, cure_at)
 

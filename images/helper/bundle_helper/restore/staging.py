@@ -68,14 +68,17 @@ def take_place(run: Restoration, staged: Restoration) -> None:
 def _fill(run: Restoration) -> None:
     manifest = run.manifest
     run.tell(f"loading the set {manifest.set} of {manifest.time:%Y-%m-%d %H:%M} UTC")
+    # Not at once: the memory of each restic grows with the repository.
     with media.restoring(run.repository, run.chosen, run.tell.follow("files")) as restore_files:
-        with checks.checking_repository(run.settings):
-            loading.create_empty(run.superuser, run.database)
-            report = run.tell.follow("database")
-            # Not at once: the memory of each restic grows with the repository.
-            loading.load_dump(run.settings, run.repository, manifest, report, restore_files)
-        run.tell("comparing every table with the set, and restoring the files")
-        loading.prove(run.database, manifest, "Nothing was changed.")
+
+        def go_on() -> None:
+            run.tell("making indexes, comparing every table with the set, and restoring the files")
+            restore_files()
+
+        loading.create_empty(run.superuser, run.database)
+        report = run.tell.follow("database")
+        differences = loading.load_and_prove(run.settings, run.repository, manifest, report, go_on)
+        loading.require_equal(differences, "Nothing was changed.")
 
 
 def _discard(staged: Restoration) -> None:
