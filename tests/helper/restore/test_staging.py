@@ -16,7 +16,7 @@ from bundle_helper.backup.sets import BackupSet
 from bundle_helper.database import convergence, instance
 from bundle_helper.database.instance import InstanceRecord
 from bundle_helper.errors import HelperError
-from bundle_helper.restore import media, restoration, staging
+from bundle_helper.restore import loading, media, restoration, staging
 from bundle_helper.restore.restoration import Restoration
 from bundle_helper.settings.backup_settings import BackupSettings
 from tests.helper.backup.test_manifest import MANIFEST
@@ -79,6 +79,7 @@ def test_files_are_on_the_disk_before_the_record_says_so(
     )
     for owner, name in (
         (restoration, "take_over"),
+        (loading, "gather_statistics"),
         (restoration, "ensure_role"),
         (convergence, "revoke_public"),
         (convergence, "prove"),

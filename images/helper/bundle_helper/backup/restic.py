@@ -87,7 +87,14 @@ class Restic:
 
     def write_to(self, output: int, *arguments: str) -> None:
         """Run restic to its end, with its standard output on the descriptor `output`."""
+        with self.writing_to(output, *arguments):
+            pass
+
+    @contextmanager
+    def writing_to(self, output: int, *arguments: str) -> Iterator[None]:
+        """Run restic beside what happens inside, and wait for its end; if that fails, it is ended."""
         with self._start(arguments, stdout=output) as running:
+            yield
             running.process.wait()
             self._judge(running)
 

@@ -43,12 +43,9 @@ def hash_tables(
     """
     for name, value in _FORMATS.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    columns = _list_columns(connection)
     return {
-        name: _hash_table(
-            connection, name, _HASH_OF_TEXT if as_text else _hash_columns(columns.get(name, []))
-        )
-        for name in list_tables(connection)
+        name: _hash_table(connection, name, _HASH_OF_TEXT if as_text else _hash_columns(columns))
+        for name, columns in _list_columns(connection).items()
         if name not in skip
     }
 
@@ -73,16 +70,17 @@ def _hash_table(connection: psycopg.Connection, name: str, row_hash: sql.Composa
 
 
 def _list_columns(connection: psycopg.Connection) -> dict[str, list[tuple[str, str]]]:
-    """Return the names and types of each table's columns, in their order."""
+    """Return the names and types of each table's columns, in their order; a table may have none."""
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in list_tables(connection)}
     rows = connection.execute(
         "SELECT relname, attname, format_type(atttypid, NULL)"
         " FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
-        " WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped"
-        " ORDER BY relname, attnum"
+        " WHERE relname = ANY(%s) AND relnamespace = 'public'::regnamespace"
+        " AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        (list(found),),
     ).fetchall()
-    found: dict[str, list[tuple[str, str]]] = {}
     for table, column, kind in rows:
-        found.setdefault(table, []).append((column, kind))
+        found[table].append((column, kind))
     return found
 
 

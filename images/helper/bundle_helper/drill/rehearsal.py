@@ -15,7 +15,7 @@ from ..backup.restic import Restic
 from ..database import instance
 from ..errors import HelperError
 from ..restore import checks, restoration, staging
-from ..restore.loading import connect_to_data
+from ..restore.loading import connect_to_data, gather_statistics
 from .expectation import LARGEST, Expectation
 from .key_comparison import list_key_faults
 from .media_sample import choose_media
@@ -46,6 +46,7 @@ def rehearse(
         _require_folder(run)
         with staging.stage(run) as staged:
             instance.write_record(run.superuser, run.database.database_name, run.record)
+            gather_statistics(staged.database)
             restoration.cure(staged, now())
             staging.take_place(run, staged)
         with connect_to_data(run.database) as connection:

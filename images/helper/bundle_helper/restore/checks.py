@@ -190,6 +190,17 @@ def check_repository(settings: BackupSettings) -> None:
     Restic(settings).ask("check", "--no-lock")
 
 
+@contextlib.contextmanager
+def checking_repository(settings: BackupSettings) -> Iterator[None]:
+    """Check the structure of the repository beside what happens inside; RepositoryError if it is damaged."""
+    # Without a lock: one that a killed restore left behind would forbid the next for half an hour.
+    with (
+        Path(os.devnull).open("wb") as nowhere,
+        Restic(settings).writing_to(nowhere.fileno(), "check", "--no-lock"),
+    ):
+        yield
+
+
 def verify_dump(repository: Repository, manifest: SetManifest, tell: Progress) -> None:
     """RepositoryError or HelperError if the dump of a set is damaged: every byte is read."""
     check_repository(repository.settings)

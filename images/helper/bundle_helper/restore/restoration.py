@@ -84,7 +84,8 @@ def prepare(settings: BackupSettings, name: str | None, tell: Progress) -> Itera
     repository = Repository(settings)
     with explain_refusals(), connect_as_superuser(settings.database, tell=tell) as superuser:
         convergence.lock(superuser, _LOCK_PATIENCE)
-        with checks.explain_damage():
+        # Beside the questions, which wait for restic more than they compute; the load takes every processor.
+        with checks.explain_damage(), checks.checking_repository(settings):
             run = _prepare(settings, repository, superuser, name, tell)
         yield run
 
