@@ -59,6 +59,7 @@ UNDOCUMENTED: Final = frozenset({
 })  # fmt: skip
 # Pagination of one room belongs to one process (Synapse's docs/workers.md).
 BY_ROOM: Final = frozenset({"RoomMessageListRestServlet"})
+MESSAGES: Final = frozenset({"RoomSendEventRestServlet"})
 
 Entry = tuple[str, str, str]
 
@@ -112,7 +113,9 @@ def format_routes(version: str, registry: Mapping[str, list[Entry]]) -> str:
     for line in HEADER:
         document.add(tomlkit.comment(line))
     document.add("synapse", tomlkit.item(version))
-    document.add("by_room", _list_patterns(s for s in _find_routes(registry) if s[2] in BY_ROOM))
+    for key, servlets in (("by_room", BY_ROOM), ("messages", MESSAGES)):
+        chosen = (route for route in _find_routes(registry) if route[2] in servlets)
+        document.add(key, _list_patterns(chosen))
     routes = tomlkit.table()
     by_methods: dict[str, list[Entry]] = {}
     for route in _find_routes(registry):

@@ -127,5 +127,10 @@ def _list_rules(
 
 
 def _belongs(route: Route, processes: list[Process], *, federation: bool) -> bool:
-    """Return whether these processes serve a route: with several, none may be one room's own."""
-    return route.federation is federation and not (route.by_room and len(processes) > 1)
+    """Return whether these processes serve a route: with several, none may be one room's own.
+
+    A message costs more where two processes handle it (docs/workers.md): beside a single worker the main
+    process takes them all; several relieve it of what it need not do itself.
+    """
+    stays = route.message if len(processes) == 1 else route.by_room
+    return route.federation is federation and not stays

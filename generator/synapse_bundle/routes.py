@@ -23,12 +23,14 @@ class Route:
     """Requests that a worker may answer: a regular expression over the undecoded path, and methods.
 
     No methods means any. Synapse answers HEAD as GET, so with GET there is HEAD. A route `by_room`
-    must have one process for each room.
+    must have one process for each room, and a `message` is made by whom it is given to and then
+    written by the main process.
     """
 
     pattern: str
     methods: tuple[str, ...] = ()
     by_room: bool = False
+    message: bool = False
 
     @property
     def federation(self) -> bool:
@@ -48,9 +50,14 @@ def read_table(path: Path = ROUTES) -> RoutingTable:
     """Return the routing table; raises BundleError where its file cannot be used."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-        by_room = frozenset(document["by_room"])
+        by_room, messages = frozenset(document["by_room"]), frozenset(document["messages"])
         routes = tuple(
-            Route(pattern=pattern, methods=_list_methods(methods), by_room=pattern in by_room)
+            Route(
+                pattern=pattern,
+                methods=_list_methods(methods),
+                by_room=pattern in by_room,
+                message=pattern in messages,
+            )
             for methods, patterns in document["routes"].items()
             for pattern in patterns
         )

@@ -22,7 +22,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
-SEND: Final = "/_matrix/client/v3/rooms/!a%2Fb:c/send/m.room.message/1"
+STATE: Final = "/_matrix/client/v3/rooms/!a%2Fb:c/state/m.room.topic/"
 SYNC: Final = "/_matrix/client/v3/sync"
 
 
@@ -142,7 +142,7 @@ def test_what_is_closed_stays_closed(pooled: Pooled, target: str, status: int) -
 @pytest.mark.parametrize(
     ("target", "limit"),
     [
-        (SEND, 4 * 2**20),
+        (STATE, 4 * 2**20),
         ("/_matrix/client/v3/login", 256 * 2**10),
         ("/_matrix/federation/v1/send/1", 10 * 2**20),
         ("/_matrix/federation/v1/invite/a/b", 2**20),
@@ -158,7 +158,7 @@ def test_bodies_have_the_same_limits(pooled: Pooled, target: str, limit: int) ->
 def test_the_main_process_answers_for_a_dead_worker(pooled: Pooled, way: str) -> None:
     """No request fails because a worker is dead, and it gets its requests again once it is back."""
     worker = next(host for host, name in pooled.hosts.items() if name != "synapse")
-    ask = functools.partial(pooled.find_answering, SEND, "PUT", b"{}")
+    ask = functools.partial(pooled.find_answering, STATE, "PUT", b"{}")
     wait_for(lambda: ask() == "synapse-generic", "the worker answers")
     docker("kill", worker) if way == "killed" else docker("stop", "--time=0", worker)
     try:
@@ -174,7 +174,7 @@ def test_a_worker_that_is_full_passes_on_until_the_share_is_used_up(pooled: Pool
     """The main process takes what is over, up to its own part; beyond that a request is refused."""
     (worker, standby) = read_balancers(pooled.configuration)["large-synapse-generic"]
     total = worker.most + standby.most
-    target, body = f"{SEND}?hold=600", b"x" * 70_000
+    target, body = f"{STATE}?hold=600", b"x" * 70_000
     answers: list[int] = []
 
     def is_held() -> bool:
@@ -190,9 +190,9 @@ def test_a_worker_that_is_full_passes_on_until_the_share_is_used_up(pooled: Pool
         thread.start()
     try:
         wait_for(lambda: _count_held(pooled) == total, "every part of the share is in use")
-        assert pooled.front.ask(SEND, method="PUT", body=body).status == 503
+        assert pooled.front.ask(STATE, method="PUT", body=body).status == 503
         # Everyone else is served.
-        assert pooled.find_answering(SEND, "PUT", b"{}")
+        assert pooled.find_answering(STATE, "PUT", b"{}")
         assert pooled.find_answering(SYNC)
     finally:
         for target in ("/_matrix/media/x?release=1", f"{SYNC}?release=1"):

@@ -5,20 +5,21 @@ A bundle with `workers: small` runs beside the one without; their rounds alterna
 
 from __future__ import annotations
 
+import asyncio
 import functools
-import json
-import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.chat_clients import ChatClient, chat_at_once
+from tests.bench.cpu_usage import count_cpu, list_containers
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
 from tests.bench.rounds import Measure, interleave
 from tests.bench.run_context import VERSIONS, RunContext
-from tests.bench.throughput import LoadGenerator, ProxyRoute, burst, find, start_load
+from tests.bench.throughput import LoadGenerator, ProxyRoute, burst, start_load
 from tests.stack.accounts import register
-from tests.support.engine import docker
 from tests.support.matrix import CLIENT, escape
 from tests.support.stacks import Stack, generate
 
@@ -28,46 +29,35 @@ TARGETS: Final = {
     f"{CLIENT}/thirdparty/protocols": "no worker answers",
 }
 USERS: Final = 26
-SENDING: Final = "/tmp/send.lua"  # noqa: S108  # in the load generator's container
 MICROSECONDS: Final = 1000
-# Every request is one user's next message into a room of their own.
-SCRIPT: Final = """\
-local users = {%s}
-local sent = 0
-request = function()
-  sent = sent + 1
-  local user = users[sent %% #users + 1]
-  local headers = {["Authorization"] = "Bearer " .. user[1], ["Content-Type"] = "application/json"}
-  local path = user[2] .. "/send/m.room.message/%s-" .. sent
-  return wrk.format("PUT", path, headers, '{"msgtype": "m.text", "body": "a message"}')
-end
-"""
+MILLISECONDS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One of the two bundles, the load generator in its network, and who sends there."""
+    """One of the two bundles, the load generator in its network, and the clients of its users."""
 
     stack: Stack
     load: LoadGenerator
-    senders: tuple[tuple[str, str], ...]
+    clients: tuple[ChatClient, ...]
 
     def request(self, target: str, *, seconds: int) -> Sample:
         """Return requests/s of one address, and Apache's CPU-seconds for 1000 of them."""
         route = ProxyRoute(
             url=f"https://apache:443{target}", containers=(self.stack.container("apache"),)
         )
-        (token, _), *_ = self.senders
-        return burst(self.load, route, f"--header=Authorization: Bearer {token}", seconds=seconds)
+        authorization = f"--header=Authorization: Bearer {self.clients[0].token}"
+        return burst(self.load, route, authorization, seconds=seconds)
 
-    def send(self, *, seconds: int) -> Sample:
-        """Return acknowledged messages/s of all users at once."""
-        pairs = (f"{{{json.dumps(token)}, {json.dumps(room)}}}" for token, room in self.senders)
-        script = SCRIPT % (", ".join(pairs), secrets.token_hex(4))
-        docker("exec", self.load.container, "sh", "-c", f'printf %s "$0" >{SENDING}', script)
-        door = ProxyRoute(url="https://apache:443", containers=())
-        output = self.load.ask(door, f"--script={SENDING}", connections=USERS, seconds=seconds)
-        return Sample(value=float(find(r"Requests/sec:\s+([\d.]+)", output)[0]), cpu=0.0)
+    def chat(self, *, seconds: int, syncing: bool) -> Sample:
+        """Return messages/s of all users, and the CPU-ms for each of that process of Synapse which uses most."""
+        found = list_containers(self.stack.project)
+        processes = [found[name] for name in found if name.startswith("synapse")]
+        began, before = time.monotonic(), [count_cpu([process]) for process in processes]
+        sent = asyncio.run(chat_at_once(self.clients, seconds=seconds, syncing=syncing))
+        wall = time.monotonic() - began
+        used = [count_cpu([p]) - cpu for p, cpu in zip(processes, before, strict=True)]
+        return Sample(value=sent / wall, cpu=max(used) / sent * MILLISECONDS)
 
 
 def measure(context: RunContext, stack: Stack) -> list[Figure]:
@@ -89,10 +79,13 @@ def measure(context: RunContext, stack: Stack) -> list[Figure]:
                 for name, side in sides.items()
             }
             figures.append(weigh_routing(target, note, alternate(context, asking)))
-        sending = {
-            name: functools.partial(side.send, seconds=seconds) for name, side in sides.items()
-        }
-        return [*figures, compare_sending(alternate(context, sending))]
+        for syncing in (True, False):
+            chatting = {
+                name: functools.partial(side.chat, seconds=seconds, syncing=syncing)
+                for name, side in sides.items()
+            }
+            figures += compare_chats(alternate(context, chatting), syncing=syncing)
+        return figures
 
 
 @contextmanager
@@ -100,17 +93,17 @@ def open_side(stack: Stack) -> Iterator[Side]:
     """Start the load generator in a bundle's network, and make the accounts."""
     with start_load(f"{stack.project}_web") as container:
         load = LoadGenerator(container=container, host=stack.homeserver)
-        senders = tuple(make_sender(stack) for _ in range(USERS))
-        yield Side(stack=stack, load=load, senders=senders)
+        yield Side(stack=stack, load=load, clients=tuple(make_client(stack) for _ in range(USERS)))
 
 
-def make_sender(stack: Stack) -> tuple[str, str]:
-    """Make an account that no rate limit holds back; return its token and its room's path."""
+def make_client(stack: Stack) -> ChatClient:
+    """Make an account that no rate limit holds back, and its room."""
     person = register(stack, admin=True)
     path = f"/_synapse/admin/v1/users/{escape(person.user_id)}/override_ratelimit"
     freed = stack.ask_synapse("POST", path, body={"messages_per_second": 0}, token=person.token)
     assert freed.status == 200, freed.body
-    return person.token, f"{CLIENT}/rooms/{escape(person.create_room())}"
+    room = f"{CLIENT}/rooms/{escape(person.create_room())}"
+    return ChatClient(stack=stack, token=person.token, room=room)
 
 
 def alternate(context: RunContext, runs: Mapping[str, Measure]) -> dict[str, tuple[Sample, ...]]:
@@ -134,15 +127,28 @@ def weigh_routing(target: str, note: str, found: Mapping[str, tuple[Sample, ...]
     )
 
 
-def compare_sending(found: Mapping[str, tuple[Sample, ...]]) -> Figure:
-    """Return the ratio of what the users of both could send."""
-    small, none = name_sides(found, "messages/s", "")
-    return Figure(
-        row="12b",
-        what=f"messages/s of {USERS} users, `workers: small` / `none`",
+def compare_chats(found: Mapping[str, tuple[Sample, ...]], *, syncing: bool) -> Iterator[Figure]:
+    """Yield the ratio of what the users of both could send here, and with a processor for each process."""
+    small, none = name_sides(found, "messages/s", "ms of the busiest process for each")
+    row = "12b" if syncing else "12c"
+    who = (
+        f"{USERS} clients, which also sync" if syncing else f"{USERS} clients that do nothing else"
+    )
+    yield Figure(
+        row=row,
+        what=f"messages/s of {who}, `workers: small` / `none`",
         values=divide(small, none),
+        goal=Goal(bound=1, at_least=True) if syncing else None,
         contenders=(small, none),
-        note="the load generator, both databases and all processes on the same processors",
+        note="the clients, both databases and all processes on the same processors",
+    )
+    pairs = zip(small.samples, none.samples, strict=True)
+    yield Figure(
+        row=row,
+        what="the same with a processor for each process, by the time that the busiest needs for a message",
+        values=tuple(without.cpu / beside.cpu for beside, without in pairs),
+        goal=Goal(bound=1, at_least=True) if syncing else None,
+        note="a model: what one process cannot do faster limits them all",
     )
 
 
