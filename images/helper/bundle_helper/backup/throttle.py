@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from ..settings.database_settings import DatabaseSettings
 
-# Transactions a second: a sent message is some fifty, and a server that rests has none for minutes.
-_BUSY: Final = 20
+# Transactions a second. A sent message is some fifty; a server that rests has a dozen at once every ten
+# seconds, because PostgreSQL counts those of a connection together when it has been idle for so long.
+_BUSY: Final = 50
 _LOOK_SECONDS: Final = 0.5
-# PostgreSQL counts what a connection did up to a second later.
+# PostgreSQL counts what a connection in use did up to a second later.
 _LINGER_SECONDS: Final = 3.0
 # Seconds, in turns, as long as the server is busy: docs/performance.md has what was measured.
 _RUNNING_SECONDS: Final = 0.01
