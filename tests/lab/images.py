@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -133,13 +135,19 @@ def build(paths: LabPaths, tag: str, stand_in: StandIn) -> None:
         run([paths.docker, *words, str(stand_in.context)], environment=paths.list_environment())
 
 
-def prepare_images(paths: LabPaths) -> None:
-    """Make every image of the bundle available; build only what is missing or outdated."""
-    registry = prepare_base(paths)
-    for tag, stand_in in STAND_INS.items():
-        label = read_label(paths, tag)
-        if label == stand_in.digest:
-            continue
-        if registry and tag not in DOUBLES and (label == "" or pull(paths, tag, 600)):
-            continue
+def prepare_image(paths: LabPaths, tag: str, *, registry: bool) -> None:
+    """Make one image available; build it only if it is missing or outdated."""
+    stand_in, label = STAND_INS[tag], read_label(paths, tag)
+    if label == stand_in.digest:
+        return
+    if not (registry and tag not in DOUBLES and (label == "" or pull(paths, tag, 600))):
         build(paths, tag, stand_in)
+
+
+def prepare_images(paths: LabPaths) -> None:
+    """Make every image of the bundle available."""
+    prepare = functools.partial(prepare_image, paths, registry=prepare_base(paths))
+    # Each waits for downloads about as long as it computes.
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(prepare, STAND_INS):
+            pass
