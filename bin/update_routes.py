@@ -59,6 +59,7 @@ UNDOCUMENTED: Final = frozenset({
 })  # fmt: skip
 # Pagination of one room belongs to one process (Synapse's docs/workers.md).
 BY_ROOM: Final = frozenset({"RoomMessageListRestServlet"})
+# Whoever makes a message, the main process writes it: pools.py decides who makes it.
 MESSAGES: Final = frozenset({"RoomSendEventRestServlet"})
 
 Entry = tuple[str, str, str]

@@ -6,8 +6,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import sql
@@ -25,7 +24,6 @@ from .dump_stream import stream_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
 
     import psycopg
 
@@ -99,31 +97,34 @@ def load_and_prove(
 
     Returns one line for each table or sequence that is not as the set says; HelperError as `load_dump` has it.
     """
-    loaded = threading.Event()
+    load: Future[None] = Future()
     with connect_to_data(settings.database) as connection, ThreadPoolExecutor(1) as pool:
         comparison: list[Future[list[str]]] = []
 
         def begin() -> None:
             when_read()
-            comparison.append(pool.submit(_compare_early, connection, manifest, loaded))
+            comparison.append(pool.submit(_compare_early, connection, manifest, load))
 
         try:
             load_dump(settings, repository, manifest, report, begin)
-        except BaseException:
+        except BaseException as error:
+            load.set_exception(error)
             connection.cancel()
             raise
-        finally:
-            loaded.set()
+        load.set_result(None)
         differences = [line for each in comparison for line in each.result()]
         return differences + _compare_sequences(connection, manifest)
 
 
 def _compare_early(
-    connection: psycopg.Connection, manifest: SetManifest, loaded: threading.Event
+    connection: psycopg.Connection, manifest: SetManifest, load: Future[None]
 ) -> list[str]:
     # A dump has its indexes after all rows: when there is one, no row is missing any more.
-    while not loaded.wait(_LOOK_SECONDS) and not _has_index(connection):
-        pass
+    while not load.done() and not _has_index(connection):
+        wait([load], _LOOK_SECONDS)
+    if load.done():
+        # What could not be loaded need not be compared.
+        load.result()
     return _compare_rows(connection, manifest)
 
 
