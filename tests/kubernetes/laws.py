@@ -22,6 +22,7 @@ def check(objects: list[Manifest]) -> None:
     for law in (
         _check_names,
         _check_selectors,
+        _check_readiness,
         _check_mounts,
         _check_places,
         _check_references,
@@ -53,6 +54,12 @@ def _check_selectors(objects: list[Manifest]) -> None:
             assert labels.items() <= each["spec"]["template"]["metadata"]["labels"].items(), labels
         # Exactly one workload, or a Service would lead to another one as well.
         assert sum(labels.items() <= pod.items() for pod in pods) == 1, (each["kind"], labels)
+
+
+def _check_readiness(objects: list[Manifest]) -> None:
+    early = [o for o in objects if o.get("spec", {}).get("publishNotReadyAddresses")]
+    # Everyone who needs the database waits for its answer; a request to any other would fail.
+    assert {each["metadata"]["name"] for each in early} <= {"postgres"}
 
 
 def _check_mounts(objects: list[Manifest]) -> None:

@@ -52,6 +52,9 @@ def _build_services(bundle: Bundle, pod: str) -> list[Manifest]:
                     {"name": network, "port": port, "targetPort": port}
                     for network, port in hint.private.items()
                 ]
-            spec = {"selector": label_pod(pod), "ports": ports}
+            spec: Manifest = {"selector": label_pod(pod), "ports": ports}
+            if hint.early:
+                # A kubelet may look for the first time after a whole period of the readiness probe.
+                spec["publishNotReadyAddresses"] = True
             made.append(build("Service", "v1", service.name, bundle.cluster.namespace, spec=spec))
     return made
