@@ -30,14 +30,20 @@ SERVE = (
     "import sys; sys.path.insert(0, sys.argv[1]); from bundle_helper.service.supervisor import *; "
     "Supervisor(sys.argv[2], lambda duty: ['/bin/sh', sys.argv[3], duty]).serve()"
 )
+# It publishes, and nothing but another duty lets it look at its files.
+PUBLISH = SERVE.replace(").serve()", ", publishes=True).serve()").replace(
+    "from bundle_helper",
+    "from bundle_helper.service import duty; duty.POLL_SECONDS = 3600; from bundle_helper",
+    1,
+)
 
 
 @contextmanager
-def supervise(state: Path, script: str) -> Iterator[subprocess.Popen[str]]:
+def supervise(state: Path, script: str, serve: str = SERVE) -> Iterator[subprocess.Popen[str]]:
     """Run a supervisor whose duties are one shell script, which knows its duty as $1."""
     file = state.parent / "duty.sh"
     file.write_text(f"cd {state}\n{script}\n")
-    command = [sys.executable, "-I", "-S", "-c", SERVE, PACKAGE, str(state), str(file)]
+    command = [sys.executable, "-I", "-S", "-c", serve, PACKAGE, str(state), str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -110,6 +116,21 @@ def test_a_duty_that_dies_is_reported_and_started_again(tmp_path: Path) -> None:
         assert read(state)["certificate"]["valid_until"] == "2099-01-01T00:00:00+00:00"
         (state / "go").touch()
         wait_for(lambda: read(state)["certificate"]["problem"] is None, "it is in order again")
+
+
+def test_what_another_duty_left_is_published_at_once(tmp_path: Path) -> None:
+    """In a cluster the edge waits for the first certificate."""
+    state = tmp_path / "state"
+    state.mkdir()
+    seen = leave(problem=None, files={str(state / "live.pem"): None})
+    script = f"""
+    case $1 in
+      publication) echo >> runs; {seen} ;;
+      certificate) until [ -e publication.json ]; do sleep 0.05; done; touch live.pem; {GOOD} ;;
+    esac"""
+    with supervise(state, script, PUBLISH):
+        wait_for((state / "live.pem").exists, "there is a certificate")
+        wait_for(lambda: len((state / "runs").read_text()) > 1, "it is published")
 
 
 def test_asked_to_stop_it_stops_its_duties_and_waits_for_them(tmp_path: Path) -> None:
@@ -199,6 +220,18 @@ def test_a_changed_file_calls_for_a_look(monkeypatch: pytest.MonkeyPatch, tmp_pa
     file.touch()
     moments = list(map(float, range(1021, 1300)))
     assert calls(found, clock, moments) == [1021, 1041, 1081, 1141, 1201, 1261]
+
+
+def test_a_duty_that_hurries_looks_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is due if something has changed, and rests as ever if not."""
+    file = tmp_path / "live.pem"
+    found, clock = duty({"files": {str(file): None}}, monkeypatch)
+    found.hurry()
+    assert calls(found, clock, [1001]) == []
+    file.touch()
+    assert calls(found, clock, [1002]) == []
+    found.hurry()
+    assert calls(found, clock, [1003]) == [1003]
 
 
 def test_a_duty_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

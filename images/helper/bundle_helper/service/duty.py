@@ -56,6 +56,7 @@ class Duty:
         self._failures = 0
         self._seen: list[int] | None = None
         self._poll = POLL_SECONDS
+        self._hurries = False
         self._asked_to_end = False
 
     def start(self, command: list[str]) -> None:
@@ -92,10 +93,16 @@ class Duty:
     def _file(self, directory: str) -> str:
         return os.path.join(directory, f"{self.name}.json")  # noqa: PTH118 (as above)
 
+    def hurry(self) -> None:
+        """Look at the files that it depends on at once: another duty has ended."""
+        self._hurries = True
+
     def poll(self) -> None:
         """Make it due if its own moment has come, or a file that it depends on has changed."""
-        if self.pid is not None or time.monotonic() - self._since < self._poll:
+        rests = not self._hurries and time.monotonic() - self._since < self._poll
+        if self.pid is not None or rests:
             return
+        self._hurries = False
         changed = any(stamp(path) != was for path, was in self.content.get(FILES, {}).items())
         # A file that always changes must not keep the machine busy.
         self._poll = min(2 * self._poll, _LONGEST_POLL_SECONDS) if changed else POLL_SECONDS

@@ -91,7 +91,7 @@ class Supervisor:
     ) -> None:
         self._directory = directory
         self._command = command
-        publication = Duty(PUBLICATION, {"problem": None}, pause=600.0, longest=60.0)
+        self._publication = Duty(PUBLICATION, {"problem": None}, pause=600.0, longest=60.0)
         claim = Duty(CLAIM, {"held": False, "problem": None}, pause=600.0, longest=240.0)
         updates = Duty(
             UPDATES, {"problem": None}, pause=LONGEST_PAUSE_SECONDS, longest=240.0, first=60.0
@@ -104,7 +104,7 @@ class Supervisor:
                 longest=2400.0,
             ),
             *([claim] if claims else []),
-            *([publication] if publishes else []),
+            *([self._publication] if publishes else []),
             Duty(ACCOUNTS, {"ensured": False, "problem": None}, pause=NEVER, longest=NEVER),
             Duty(WATCH, {}, pause=300.0, longest=240.0, first=60.0),
             *([updates] if informs else []),
@@ -161,6 +161,8 @@ class Supervisor:
                     # What it left last comes before what its exit code says.
                     duty.read(self._directory)
                     duty.end(os.waitstatus_to_exitcode(status))
+                    if duty is not self._publication:
+                        self._publication.hurry()
 
     def _write_status(self) -> None:
         for duty in self._duties:
