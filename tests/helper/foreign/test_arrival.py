@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psycopg
 import pytest
@@ -90,6 +92,20 @@ def test_a_disk_that_keeps_something_else(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "target").mkdir()
     monkeypatch.setattr(hashlib, "file_digest", lambda *_: hashlib.sha256(b"a fil"))
     with pytest.raises(HelperError, match="the disk is failing"):
+        media_copy.copy_media(
+            tmp_path / "source", tmp_path / "target", os.geteuid(), ignore_progress
+        )
+
+
+def test_a_disk_that_does_not_take_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that could not be written is told by the flush alone."""
+    for folder in ("source", "target"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setattr(ctypes, "get_errno", lambda: 5)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: MagicMock())
+    with pytest.raises(HelperError, match="target cannot be copied: Input/output error"):
         media_copy.copy_media(
             tmp_path / "source", tmp_path / "target", os.geteuid(), ignore_progress
         )

@@ -67,13 +67,13 @@ def test_files_are_on_the_disk_before_the_record_says_so(
     run.settings.staging_directory.mkdir()
     (run.settings.staging_directory / "restored").touch()
     events: list[object] = []
-    flush = media._flush
+    flush = media.flush
 
     def watch(directory: Path) -> None:
         flush(directory)
         events.append([path.name for path in directory.iterdir()])
 
-    monkeypatch.setattr(media, "_flush", watch)
+    monkeypatch.setattr(media, "flush", watch)
     monkeypatch.setattr(
         instance, "write_record", lambda _, __, record: events.append(record.restoring)
     )

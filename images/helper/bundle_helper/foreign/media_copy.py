@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import HelperError
-from ..restore.media import empty_directory, give_tree
+from ..restore.media import empty_directory, flush, give_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def measure_media(source: Path) -> MediaTotal:
 def copy_media(source: Path, directory: Path, owner: int, report: Report) -> MediaTotal:
     """Replace what is in `directory` by the files of `source`, owned by `owner`, and return what was copied.
 
-    HelperError if a file cannot be read or written, or is not what was read.
+    All of it is on the disk then. HelperError if a file cannot be read or written, or is not what was read.
     """
     total = measure_media(source)
     done = 0
@@ -50,6 +50,7 @@ def copy_media(source: Path, directory: Path, owner: int, report: Report) -> Med
             report(done, total.size)
         if os.geteuid() == 0:
             give_tree(directory, owner, owner)
+        flush(directory)
     except OSError as error:
         raise HelperError(
             f"{error.filename or directory} cannot be copied: {error.strerror}. Correct that, then run this"

@@ -92,10 +92,10 @@ def take_place(settings: BackupSettings) -> None:
             path.rename(directory / path.name)
         staging.rmdir()
         _give_to_synapse(settings, (directory,))
-        _flush(directory)
+        flush(directory)
 
 
-def _flush(directory: Path) -> None:
+def flush(directory: Path) -> None:
     """Write to the disk all that its file system still has in memory; OSError if it cannot be written."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
