@@ -61,9 +61,9 @@ def test_a_set_of_the_first_format_is_compared_as_it_was_hashed(place: Place) ->
                 "SELECT hashtextextended(t::text, 0) FROM e2e_one_time_keys_json AS t"
             ).fetchone()[0]  # type: ignore[index]
         )
-    old = replace(MANIFEST, format=1, tables=tables, sequences={}, one_time_keys=True)
-    assert compare_tables(place.settings.database, old) == []
-    assert compare_tables(place.settings.database, replace(old, format=2)) != []
+        old = replace(MANIFEST, format=1, tables=tables, sequences={}, one_time_keys=True)
+        assert compare_tables(database, old) == []
+        assert compare_tables(database, replace(old, format=2)) != []
 
 
 def test_nothing_else_shows(place: Place) -> None:

@@ -22,7 +22,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         return ["a difference"]
 
     monkeypatch.setattr(loading, "connect_to_data", MagicMock())
-    monkeypatch.setattr(loading, "_compare_rows", compare)
+    monkeypatch.setattr(loading, "compare_tables", compare)
     monkeypatch.setattr(loading, "_compare_sequences", lambda *_: [])
     return event
 

@@ -15,7 +15,7 @@ from ..backup.repository import Repository
 from ..backup.sets import find_set
 from ..database.connection import connect_as_superuser, explain_refusals
 from ..errors import HelperError
-from ..restore.loading import compare_tables, connect_to_data, create_empty, load_dump
+from ..restore.loading import connect_to_data, create_empty, load_and_prove
 from .key_comparison import list_key_faults
 from .media_sample import list_media_faults
 from .private_server import run_private_server
@@ -108,7 +108,6 @@ def _list_content_faults(repository: Repository, chosen: BackupSet, tell: Progre
         with connect_as_superuser(database) as superuser:
             create_empty(superuser, database)
         private = Repository(replace(settings, database=database))
-        load_dump(private.settings, private, manifest, tell.follow("database"))
-        faults = compare_tables(database, manifest)
+        faults = load_and_prove(private.settings, private, manifest, tell.follow("database"))
         with connect_to_data(database) as connection:
             return faults + list_media_faults(repository, chosen, connection)

@@ -125,7 +125,7 @@ def _compare_early(
     if load.done():
         # What could not be loaded need not be compared.
         load.result()
-    return _compare_rows(connection, manifest)
+    return compare_tables(connection, manifest)
 
 
 def _has_index(connection: psycopg.Connection) -> bool:
@@ -135,13 +135,8 @@ def _has_index(connection: psycopg.Connection) -> bool:
     return row is not None
 
 
-def compare_tables(database: DatabaseSettings, manifest: SetManifest) -> list[str]:
-    """Return one line for each table or sequence that is not as the set says."""
-    with connect_to_data(database) as connection:
-        return _compare_rows(connection, manifest) + _compare_sequences(connection, manifest)
-
-
-def _compare_rows(connection: psycopg.Connection, manifest: SetManifest) -> list[str]:
+def compare_tables(connection: psycopg.Connection, manifest: SetManifest) -> list[str]:
+    """Return one line for each table that is not as the set says."""
     skip = set() if manifest.one_time_keys else {ONE_TIME_KEYS}
     expected = {name: table for name, table in manifest.tables.items() if name not in skip}
     found = hash_tables(connection, skip, as_text=manifest.hashes_text)
