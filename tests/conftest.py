@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from tests.support import cloudflared, engine, kubernetes
 
@@ -31,6 +32,9 @@ CLUSTER: Final = "tests/cluster/"
 # Whole servers, the longest first. Several processes begin with them: whoever gets a long file last
 # keeps the others waiting. One process ends with them: what is quick fails first.
 SLOW: Final = (CLUSTER, "tests/acme/", "tests/stack/")
+# An example may take as long as a busy machine needs for it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -82,7 +82,7 @@ def test_apache_does_as_its_rules_were_read(pooled: Pooled) -> None:
     """Each request reaches the process that the law says, byte for byte, with a body and without."""
     choices = read_choices(pooled.configuration)
 
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=400, suppress_health_check=list(HealthCheck))
     @given(
         path=paths(),
         query=st.sampled_from(["", "a=%2F&b=%3F", "access_token=syt_YWxpY2U_x_y", "?", "a=b?c/d"]),

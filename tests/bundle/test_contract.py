@@ -105,7 +105,7 @@ def helper_accepts(environment: dict[str, str], **values: str) -> bool:
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-SOME = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+SOME = settings(max_examples=200, suppress_health_check=list(HealthCheck))
 NAMES = st.from_regex(r"[A-Z_a-z0-9.=/+-]{1,16}", fullmatch=True) | ANY_TEXT
 LIMITS = st.from_regex(r"[0-9]{1,4}[dhw]?|[0-9]/[0-9]{1,2}", fullmatch=True) | ANY_TEXT
 ISSUERS = st.from_regex(r"https?://[A-Za-z0-9.-]{0,9}(:[0-9]{1,6})?(/[ -~é]*)?", fullmatch=True)

@@ -25,8 +25,8 @@ LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "example"]))
 TROUBLE = st.text(alphabet="$'\"\\#%{}<>]&=:;,!`@*|?~^ \t\n\r\0é/.-_ab1")
 ANY_TEXT = st.one_of(st.text(), TROUBLE)
-MEDIUM = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+MEDIUM = settings(max_examples=100, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=15, suppress_health_check=list(HealthCheck))
 
 VALID = st.fixed_dictionaries(
     {

@@ -25,7 +25,7 @@ from tests.bundles import plan_settings
 from tests.settings import SHAPES
 
 TUNNELS = [chosen for chosen in map(loading.load, SHAPES) if chosen.tunnel]
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(params=TUNNELS, ids=lambda chosen: f"{chosen.server_name}-{chosen.project}")

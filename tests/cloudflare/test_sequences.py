@@ -227,7 +227,6 @@ def test_any_sequence_ends_where_it_should() -> None:
         settings=settings(
             max_examples=200,
             stateful_step_count=10,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -64,7 +64,7 @@ serving = pytest.mark.parametrize("preset", SERVING)
 
 
 @serving
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(path=paths(), method=st.sampled_from(METHODS), token=st.text(st.characters(codec="ascii")))
 def test_apache_gives_a_worker_only_what_it_serves(
     preset: str, path: str, method: str, token: str

@@ -40,7 +40,7 @@ def paths() -> st.SearchStrategy[str]:
     return st.builds("".join, st.tuples(made, st.sampled_from(["", "", "", "/", "/x", "x", "%2F"])))
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(path=paths(), method=st.sampled_from(METHODS))
 def test_what_goes_to_a_worker_is_served_there(path: str, method: str) -> None:
     """A worker answers with the same servlet as the main process, whatever it is given."""

@@ -110,7 +110,7 @@ def test_what_one_process_writes_the_other_tells(small: Stack) -> None:
 def test_no_worker_refuses_what_the_main_process_knows(small: Stack) -> None:
     """Black box: whatever is asked through Apache, it is unknown only where it is unknown to all."""
 
-    @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=500, suppress_health_check=list(HealthCheck))
     @given(path=paths(), method=st.sampled_from(METHODS[:-1]))
     def ask(path: str, method: str) -> None:
         body: dict[str, Any] | None = {} if method in {"POST", "PUT"} else None

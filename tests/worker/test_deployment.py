@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bundle import planning, worker_deployment
@@ -20,7 +20,6 @@ from tests.worker.expected_answers import DOMAINS
 from tests.worker.routes import parse_route
 
 ROUTE: Final = worker_deployment.place_worker("example.org").route
-UNHURRIED: Final = settings(deadline=None)
 NAME: Final = st.lists(
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True), min_size=2, max_size=4
 ).map(".".join)
@@ -118,7 +117,6 @@ def test_the_trial_has_no_worker() -> None:
     assert not [file.path for file in files if file.path.parts[0] == "worker"]
 
 
-@UNHURRIED
 @given(server_name=NAME)
 def test_any_script_has_a_valid_name(server_name: str) -> None:
     """Cloudflare takes the name: small letters, digits and hyphens, at most 63."""
@@ -126,7 +124,6 @@ def test_any_script_has_a_valid_name(server_name: str) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", script)
 
 
-@UNHURRIED
 @given(names=st.lists(st.one_of(NAME, st.sampled_from(["a.b.org", "a-b.org", "a--b.org"])),
                       min_size=2, max_size=6, unique=True))  # fmt: skip
 def test_no_two_server_names_share_a_script(names: list[str]) -> None:

@@ -20,7 +20,7 @@ TROUBLE: Final = st.text(
     alphabet="'\"\\`${}</script>!-#%&\u2028\u2029\ufeff\x00\x01\x7f\x85\r\n\té\U0001f600ab"
 )
 ANY: Final = st.one_of(st.text(), TROUBLE)
-MANY: Final = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+MANY: Final = settings(max_examples=100, suppress_health_check=list(HealthCheck))
 
 
 @MANY

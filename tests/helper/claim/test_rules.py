@@ -193,7 +193,7 @@ OVERTAKING = [(0, 0.0, 0), (1, 0.0, 0), (1, 1.0, 0), (1, 0.0, 0), (1, 6.0, 0), (
 OVERTAKING += [(0, 0.0, 0), (0, 6.0, 0), (1, 24.0, 0), (0, 6.0, 0)]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(epochs=st.lists(st.integers(1, 2), min_size=2, max_size=4), moves=MOVES)
 @example(epochs=[1, 1], moves=OVERTAKING)
 def test_two_copies_never_take_one_name_at_once(
@@ -220,7 +220,7 @@ def test_two_copies_never_take_one_name_at_once(
     assert sum(copy.serves for copy in copies) <= 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     sessions=st.lists(st.integers(0, 2**64), min_size=2, max_size=4, unique=True),
     order=st.permutations(range(4)),

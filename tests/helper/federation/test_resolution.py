@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bundle_helper.federation.names import parse_server_name
@@ -180,7 +180,6 @@ _NAMES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(name=_NAMES, target=_NAMES)
 @example(name="a." * 125 + "org", target="")
 @example(name="example.org", target="a." * 125 + "org")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle_helper.updates.advice import PartAdvice, Urgency, advise
@@ -154,7 +154,6 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(steps=STEPS)
 def test_laws_of_messages(steps: list[tuple[tuple[Urgency, Urgency], str, int, bool]]) -> None:
     """A hole is told until that arrives, then in a digest alone, and its end is told if it was.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from datetime import date
 from typing import Any
@@ -39,6 +40,17 @@ def test_no_other_byte_is_taken(at: int, byte: int) -> None:
         return
     with pytest.raises(InvalidListError):
         open_list(changed, [KEY.public_key()])
+
+
+def test_a_signature_is_written_in_one_way() -> None:
+    """Bits of the last character that Base64 does not use are zero, as a signer writes them."""
+    line, _, signed = GOOD.partition(b"\n")
+    last = line.rstrip(b"=")[-1:]
+    other = bytes([last[0] + 1])
+    changed = line.replace(last + b"==", other + b"==")
+    assert base64.b64decode(changed, validate=True) == base64.b64decode(line)
+    with pytest.raises(InvalidListError, match="not a signature"):
+        open_list(changed + b"\n" + signed, [KEY.public_key()])
 
 
 @given(data=st.binary(max_size=300))

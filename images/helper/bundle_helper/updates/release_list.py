@@ -97,7 +97,8 @@ def open_list(data: bytes, keys: Sequence[Ed25519PublicKey]) -> ReleaseList:
         signature = base64.b64decode(line, validate=True)
     except ValueError:
         signature = b""
-    if len(signature) != _SIGNATURE_BYTES:
+    # Base64 has several spellings for the same bytes; a signer writes one of them.
+    if len(signature) != _SIGNATURE_BYTES or base64.b64encode(signature) != line:
         raise InvalidListError("it is not a list of releases: its first line is not a signature")
     if not any(_verifies(key, signature, signed) for key in keys):
         raise InvalidListError("the list is forged or damaged: no key that is trusted signed it")
