@@ -19,17 +19,14 @@ from typing import Any, Final, cast
 import psutil
 from python_on_whales import DockerClient, DockerException
 
-from . import images
+from . import docker_command, images
 from .errors import BundleError
 from .settings.model import PortSettings
 
 _COMPOSE_FLOOR: Final = (2, 26)
 _ENGINE_FLOOR: Final = (26, 1)
-# Seconds until a `docker` command that only has to answer counts as hanging, and until a check of
-# the running bundle does, whose own probes end much sooner.
-PATIENCE: Final = 60
+# Seconds until a check of the running bundle counts as hanging, whose own probes end much sooner.
 _CHECK_PATIENCE: Final = 600
-_NO_ANSWER: Final = 124
 _INSTALL: Final = "install a current one: https://docs.docker.com/engine/install/"
 
 
@@ -58,7 +55,7 @@ def review(compose: bytes, bundle: Path) -> list[str]:
     command = [str(part) for part in DockerClient().docker_compose_cmd]
     # In parallel, because each call takes longer than writing the bundle.
     with ThreadPoolExecutor() as pool:
-        asked_version = pool.submit(run_plainly, [*command, "version", "--short"])
+        asked_version = pool.submit(docker_command.run_plainly, [*command, "version", "--short"])
         asked_engine = pool.submit(_describe_engine)
         asked_verdict = pool.submit(_judge, command, compose, bundle)
         version, verdict = asked_version.result(), asked_verdict.result()
@@ -67,7 +64,7 @@ def review(compose: bytes, bundle: Path) -> list[str]:
         return [f"{_describe_failure(version)}, so it has not checked the bundle."]
     old = _describe_old("Docker Compose", version.stdout, _COMPOSE_FLOOR)
     said = verdict.stderr.strip()
-    if verdict.returncode == _NO_ANSWER:
+    if verdict.returncode == docker_command.NO_ANSWER:
         return [f"Docker Compose has not checked the bundle: {said}"]
     # An unset variable becomes empty, which is never meant; anything else is a note.
     if not old and (verdict.returncode or "variable is not set" in said):
@@ -81,14 +78,16 @@ def _judge(command: list[str], compose: bytes, bundle: Path) -> subprocess.Compl
     files = ["-", *([override] if override.exists() else [])]
     options = [part for file in files for part in ("--file", str(file))]
     options += ["--project-directory", str(bundle)]
-    return run_plainly([*command, *options, "config", "--quiet"], given=compose.decode())
+    return docker_command.run_plainly(
+        [*command, *options, "config", "--quiet"], given=compose.decode()
+    )
 
 
 def _describe_docker() -> str:
     """Return one line on why nothing can be started here, or an empty string."""
     if not shutil.which("docker"):
         return f"Docker is not installed here; {_INSTALL}"
-    version = run_plainly(["docker", "compose", "version", "--short"])
+    version = docker_command.run_plainly(["docker", "compose", "version", "--short"])
     if version.returncode:
         said = version.stderr.strip() or "no reason given"
         return f"`docker compose` does not work here: {said}; {_INSTALL}"
@@ -105,7 +104,7 @@ def _describe_failure(version: subprocess.CompletedProcess[str]) -> str:
 
 def _describe_engine() -> str:
     """Return one line about an engine that is too old or does not answer, or an empty string."""
-    answer = run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
+    answer = docker_command.run_plainly(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.returncode:
         return f"The Docker Engine does not answer: {answer.stderr.strip() or 'no reason given'}"
     return _describe_old("Docker Engine", answer.stdout, _ENGINE_FLOOR)
@@ -127,7 +126,7 @@ def start(bundle: Path, ports: PortSettings) -> None:
     """
     require_docker()
     client = open_client(bundle)
-    if not run_plainly([*map(str, client.docker_compose_cmd), "ps", "--quiet"]).stdout.strip():
+    if not docker_command.ask(*map(str, client.docker_compose_cmd), "ps", "--quiet").strip():
         _require("\n".join(_describe_taken(ports)))
     try:
         client.compose.up(detach=True, wait=True, remove_orphans=True)
@@ -140,7 +139,7 @@ def start(bundle: Path, ports: PortSettings) -> None:
 def describe_images(bundle: Path) -> Iterator[str]:
     """Yield a line for every third-party image of a bundle that differs from the recorded one."""
     client = open_client(bundle)
-    asked = run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
+    asked = docker_command.run_plainly([*map(str, client.docker_compose_cmd), "config", "--images"])
     used = set(asked.stdout.split())
     for pin in images.read_pins().values():
         if pin.reference in used and client.image.exists(pin.reference):
@@ -191,7 +190,7 @@ def read_model(bundle: Path) -> dict[str, Any]:
     """
     require_bundle(bundle)
     command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", "tools"]
-    answer = run_plainly([*command, "config", "--format", "json"])
+    answer = docker_command.run_plainly([*command, "config", "--format", "json"])
     _require(f"Docker Compose refuses the bundle: {answer.stderr}" if answer.returncode else "")
     # Compose doubles each `$`, so that its output can be read by it again.
     return cast("dict[str, Any]", json.loads(answer.stdout.replace("$$", "$")))
@@ -224,27 +223,3 @@ def check(bundle: Path, arguments: list[str]) -> int:
         raise BundleError(
             f"The check did not end within {_CHECK_PATIENCE} seconds. Look at: docker compose ps"
         ) from None
-
-
-def run_plainly(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command for its output and exit code; _NO_ANSWER is that of one that does not end.
-
-    `given` is its standard input.
-    """
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            output, complaint = process.communicate(given, timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            # `run` would wait for every other process that holds the pipes.
-            process.kill()
-            shown = " ".join([Path(command[0]).name, *command[1:3]])
-            reason = f"no answer from `{shown}` within {PATIENCE} seconds"
-            return subprocess.CompletedProcess(command, _NO_ANSWER, "", reason)
-    return subprocess.CompletedProcess(command, process.returncode, output, complaint)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from . import engine
+from . import docker_command, engine
 from .archive.index import PackedImage
 from .errors import BundleError, SettingsError
 
@@ -44,7 +44,7 @@ def read_needs(bundle: Path) -> ComposeNeeds:
     """
     engine.require_docker()
     command = [*map(str, engine.open_client(bundle).docker_compose_cmd), "--profile", "*"]
-    asked = engine.run_plainly([*command, "config", "--format", "json"])
+    asked = docker_command.run_plainly([*command, "config", "--format", "json"])
     if asked.returncode:
         raise BundleError(f"Docker Compose refuses the bundle: {asked.stderr.strip()}")
     document = json.loads(asked.stdout)
@@ -69,8 +69,8 @@ def _list_binds(service: Mapping[str, Any]) -> list[str]:
 def describe_engine() -> EngineKind:
     """Return what kind of engine this machine has; raises BundleError where none answers."""
     engine.require_docker()
-    asked = engine.run_plainly(["docker", "version", "--format", "{{.Server.Arch}}"])
-    store = engine.run_plainly(["docker", "info", "--format", "{{json .DriverStatus}}"])
+    asked = docker_command.run_plainly(["docker", "version", "--format", "{{.Server.Arch}}"])
+    store = docker_command.run_plainly(["docker", "info", "--format", "{{json .DriverStatus}}"])
     if asked.returncode or store.returncode:
         said = (asked.stderr or store.stderr).strip() or "no reason given"
         raise BundleError(f"The Docker Engine does not answer: {said}")
@@ -85,7 +85,7 @@ def find_images(references: Iterable[str]) -> dict[str, PackedImage]:
     """
     found = {}
     for reference in references:
-        asked = engine.run_plainly(["docker", "image", "inspect", reference])
+        asked = docker_command.run_plainly(["docker", "image", "inspect", reference])
         if not asked.returncode:
             (image,) = json.loads(asked.stdout)
             layers = tuple(image["RootFS"].get("Layers") or ())
@@ -113,7 +113,7 @@ def estimate_size(references: Iterable[str]) -> int:
     sizes: dict[tuple[Any, ...], int] = {}
     for reference in references:
         command = ["docker", "history", "--no-trunc", "--human=false", "--format", "{{json .}}"]
-        asked = engine.run_plainly([*command, reference])
+        asked = docker_command.run_plainly([*command, reference])
         chain: tuple[Any, ...] = ()
         for line in reversed(asked.stdout.splitlines()):
             step = json.loads(line)

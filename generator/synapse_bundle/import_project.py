@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
-from . import engine
+from . import docker_command, engine
 from .errors import BundleError, SettingsError
 from .topology import BACKUP, IMPORT, POSTGRES, SECRETS, SYNAPSE
 
@@ -73,9 +73,15 @@ class ImportProject:
     def remove_left(self) -> None:
         """Remove the containers of an import that was killed: they would go on writing."""
         asked = ["docker", "ps", "--all", "--quiet", "--filter", f"label={_LABEL}={self.label}"]
-        left = engine.run_plainly(asked).stdout.split()
-        if left:
-            engine.run_plainly(["docker", "rm", "--force", *left])
+        left = docker_command.ask(*asked).split()
+        if not left:
+            return
+        removed = docker_command.run_plainly(["docker", "rm", "--force", *left])
+        # One that has ended by itself meanwhile is no fault.
+        if removed.returncode and docker_command.ask(*asked).strip():
+            raise BundleError(
+                f"A container of an earlier import cannot be removed: {removed.stderr.strip()}"
+            )
 
     def _run(self, service: str, *options: str) -> list[str]:
         return [*self.command, "run", "--rm", "--no-TTY", *options, service]
@@ -158,15 +164,15 @@ def _require_unused(source: Source) -> None:
     """Raise SettingsError where a running container has the source, or there is no such volume."""
     if (
         source.volume
-        and engine.run_plainly(["docker", "volume", "inspect", source.volume]).returncode
+        and docker_command.run_plainly(["docker", "volume", "inspect", source.volume]).returncode
     ):
         raise SettingsError(
             f"There is no Docker volume {source.volume}; nothing was changed. `docker volume ls` lists them."
         )
-    running = engine.run_plainly(["docker", "ps", "--quiet"]).stdout.split()
+    running = docker_command.ask("docker", "ps", "--quiet").split()
     if not running:
         return
-    inspected = engine.run_plainly(["docker", "inspect", *running]).stdout
+    inspected = docker_command.run_plainly(["docker", "inspect", *running]).stdout
     users = [found["Name"].lstrip("/") for found in json.loads(inspected) if _uses(found, source)]
     if users:
         raise SettingsError(

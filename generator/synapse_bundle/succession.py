@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from . import engine, images, manifest, pipeline, topology, versions
+from . import docker_command, engine, images, manifest, pipeline, topology, versions
 from .database_place import runs_database
 from .errors import BundleError, SettingsError
 from .settings.model import Settings
@@ -192,10 +192,7 @@ def _wait_for_remains(run: Succession) -> None:
     """Let a container end that a run which was cut off has left: it holds the lock, and makes the same set."""
     labels = {"project": run.settings.project, "service": topology.BACKUP.host, "oneoff": "True"}
     chosen = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
-    listed = engine.run_plainly(["docker", "ps", "--quiet", *chosen])
-    if listed.returncode:
-        raise BundleError(f"`docker ps` failed: {listed.stderr.strip() or 'no reason given'}")
-    if left := listed.stdout.split():
+    if left := docker_command.ask("docker", "ps", "--quiet", *chosen).split():
         subprocess.run(["docker", "wait", *left], check=False, stdout=subprocess.DEVNULL)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from synapse_bundle import engine, images
+from synapse_bundle import docker_command, images
 from synapse_bundle.cli import main
 
 INSTALL = "https://docs.docker.com/engine/install/"
@@ -276,7 +276,7 @@ def test_a_docker_that_never_answers_is_not_waited_for(
     os.mkfifo(directory / "fifo")
     monkeypatch.chdir(directory)
     monkeypatch.setenv("PATH", str(directory.parent / "bin"))
-    monkeypatch.setattr(engine, "PATIENCE", 0.5)
+    monkeypatch.setattr(docker_command, "PATIENCE", 0.5)
     done = CliRunner().invoke(main, ["generate"])
     assert done.exit_code == 0, done.output
     assert "no answer from `docker compose version` within 0.5 seconds" in done.output

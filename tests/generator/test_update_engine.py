@@ -121,6 +121,13 @@ def test_containers_are_known_by_service(place: Place) -> None:
     ]
 
 
+def test_containers_that_cannot_be_listed_are_not_taken_for_none(place: Place) -> None:
+    """An update that believed it would record nothing to come back to."""
+    place.act("ps", "echo no answer >&2; exit 1")
+    with pytest.raises(BundleError, match="`docker compose ps` failed: no answer"):
+        place.engine.list_containers()
+
+
 def change(service: str) -> dict[str, Any]:
     """Return what the engine says of a container that Compose would replace."""
     described = describe(service)

@@ -32,8 +32,8 @@ OWNERS = {
     "python_on_whales": {"engine"},
     "psutil": {"engine"},
     "cryptography": {"credentials.authority", "credentials.signing_keys"},
-    "subprocess": {"engine", "image_transfer", "drill_project", "import_project", "succession"}
-    | {"rotation.bundle_containers", "retirement.server_containers"}
+    "subprocess": {"docker_command", "engine", "image_transfer", "drill_project", "import_project"}
+    | {"rotation.bundle_containers", "retirement.server_containers", "succession"}
     | {f"updating.{name}" for name in ("compose_commands", "service_starts", "update_engine")},
     "click": {"cli", "errors", "options", "pipeline", "secret_input"}
     | {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from .. import engine
+from .. import docker_command, engine
 from ..errors import BundleError
 
 # By which clients and other servers come in.
@@ -28,8 +28,8 @@ class ServerContainers:
 
     def is_running(self) -> bool:
         """Return whether Synapse runs on this machine."""
-        listed = engine.run_plainly(self._compose("ps", "--services", "--status", "running"))
-        return "synapse" in listed.stdout.split()
+        listed = docker_command.ask(*self._compose("ps", "--services", "--status", "running"))
+        return "synapse" in listed.split()
 
     def stop_door(self) -> None:
         """Stop what lets clients and other servers in, and what makes sets by itself."""

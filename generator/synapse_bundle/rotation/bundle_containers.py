@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .. import engine
+from .. import docker_command, engine
 from ..errors import BundleError
 
 
@@ -14,7 +14,9 @@ def find_running(bundle: Path) -> set[str]:
     """Return the services that run; none where there is no engine."""
     if not shutil.which("docker"):
         return set()
-    listed = engine.run_plainly([*_compose(bundle), "ps", "--services", "--status", "running"])
+    listed = docker_command.run_plainly(
+        [*_compose(bundle), "ps", "--services", "--status", "running"]
+    )
     return set(listed.stdout.split()) if not listed.returncode else set()
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from .. import engine
-from ..errors import BundleError
+from .. import docker_command, engine
 from .image_changes import Model
 
 SERVICE_LABEL: Final = "com.docker.compose.service"
@@ -38,10 +37,10 @@ class ComposeCommands:
 
     def _inspect(self, *options: str) -> list[dict[str, Any]]:
         """Return what the engine knows of the bundle's containers, by default of those that run."""
-        listed = engine.run_plainly([*self._compose(), "ps", "--quiet", *options]).stdout.split()
+        listed = docker_command.ask(*self._compose(), "ps", "--quiet", *options).split()
         if not listed:
             return []
-        done = engine.run_plainly(["docker", "inspect", *listed])
+        done = docker_command.run_plainly(["docker", "inspect", *listed])
         # One that has just been replaced is missing from what is printed.
         return list(json.loads(done.stdout or "[]"))
 
@@ -51,13 +50,6 @@ class ComposeCommands:
 
     def _compose(self) -> list[str]:
         return list(map(str, engine.open_client(self.bundle).docker_compose_cmd))
-
-    def _ask(self, *command: str) -> str:
-        done = engine.run_plainly(list(command))
-        if done.returncode:
-            said = done.stderr.strip() or "no reason given"
-            raise BundleError(f"`{' '.join(command[:3])}` failed: {said}")
-        return done.stdout
 
     def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command whose output is for the operator, except what `options` captures."""

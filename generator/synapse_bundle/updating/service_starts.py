@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Final
 
-from .. import image_transfer, topology
+from .. import docker_command, image_transfer, topology
 from ..errors import BundleError
 from .compose_commands import SERVICE_LABEL, ComposeCommands
 from .image_changes import list_synapse
@@ -59,7 +59,7 @@ class ServiceStarts(ComposeCommands):
         if len(list_synapse(model)) > 1:
             return []
         found = {each["Config"]["Labels"][SERVICE_LABEL]: each for each in self._inspect("--all")}
-        printed = self._ask(*self._compose(), "config", "--hash", "*").splitlines()
+        printed = docker_command.ask(*self._compose(), "config", "--hash", "*").splitlines()
         wanted = dict(line.split() for line in printed)
         changed = {name for name in found.keys() & wanted.keys() if not _stays(found[name], wanted)}
         if topology.POSTGRES.host in changed:

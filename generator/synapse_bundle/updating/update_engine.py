@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .. import engine, image_transfer
+from .. import docker_command, image_transfer
 from ..errors import BundleError
 from .compose_commands import SERVICE_LABEL
 from .image_changes import Model
@@ -44,7 +44,7 @@ class UpdateEngine(ServiceStarts):
 
     def identify(self) -> str:
         """Return the engine's own id."""
-        return self._ask("docker", "info", "--format", "{{.ID}}").strip()
+        return docker_command.ask("docker", "info", "--format", "{{.ID}}").strip()
 
     def read_planned(self, compose: bytes) -> Model:
         """Return Compose's model of a compose.yaml that is not on the disk, with the operator's override."""
@@ -53,7 +53,9 @@ class UpdateEngine(ServiceStarts):
         command = [shutil.which("docker") or "docker", "compose"]
         command += [part for file in files for part in ("--file", file)]
         command += ["--project-directory", str(self.bundle), "--profile", "tools"]
-        answer = engine.run_plainly([*command, "config", "--format", "json"], compose.decode())
+        answer = docker_command.run_plainly(
+            [*command, "config", "--format", "json"], compose.decode()
+        )
         if answer.returncode:
             raise BundleError(f"Docker Compose refuses the bundle: {answer.stderr.strip()}")
         return dict(json.loads(answer.stdout))
@@ -76,11 +78,11 @@ class UpdateEngine(ServiceStarts):
 
     def name_image(self, image: str, reference: str) -> None:
         """Give an image another name; BundleError if it is not here."""
-        self._ask("docker", "image", "tag", image, reference)
+        docker_command.ask("docker", "image", "tag", image, reference)
 
     def remove_image(self, reference: str) -> bool:
         """Remove a name or an image, unless a container uses it; return whether it is gone."""
-        done = engine.run_plainly(["docker", "image", "rm", reference])
+        done = docker_command.run_plainly(["docker", "image", "rm", reference])
         return not done.returncode or "no such image" in done.stderr.lower()
 
     def pull(self, reference: str) -> str:
@@ -129,12 +131,12 @@ class UpdateEngine(ServiceStarts):
 
     def _read_log(self, *arguments: str) -> str:
         command = [*self._compose(), "logs", "--no-log-prefix", "--no-color", *arguments]
-        return engine.run_plainly(command).stdout
+        return docker_command.run_plainly(command).stdout
 
     def read_schema(self, image: str) -> SchemaVersions | None:
         """Return what an image of Synapse knows of its database; None if it does not say."""
         options = ["run", "--rm", "--network", "none", "--entrypoint", "python3"]
-        done = engine.run_plainly(["docker", *options, image, "-c", _SCHEMA])
+        done = docker_command.run_plainly(["docker", *options, image, "-c", _SCHEMA])
         words = done.stdout.split()
         if done.returncode or len(words) != 2 or not all(map(str.isdigit, words)):
             return None
@@ -143,7 +145,7 @@ class UpdateEngine(ServiceStarts):
     def read_compatible(self, database: str) -> int | None:
         """Return the `compat_version` in the bundle's own database; None if it cannot be read."""
         command = [*self._compose(), "exec", "--no-TTY", "postgres", "sh", "-c", _COMPAT, database]
-        done = engine.run_plainly(command)
+        done = docker_command.run_plainly(command)
         text = done.stdout.strip()
         return int(text) if not done.returncode and text.isdigit() else None
 
