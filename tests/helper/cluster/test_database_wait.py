@@ -17,7 +17,7 @@ from bundle_helper.database import bootstrap
 from bundle_helper.errors import HelperError
 from bundle_helper.settings.bootstrap_settings import BootstrapSettings
 from bundle_helper.settings.wait_settings import DatabaseWait
-from tests.helper.database.encrypted_postgres import PROGRAMS, EncryptedPostgres, run_encrypted
+from tests.support.encrypted_postgres import PROGRAMS, EncryptedPostgres, run_encrypted
 
 pytestmark = [] if PROGRAMS else [pytest.mark.engine]
 

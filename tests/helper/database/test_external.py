@@ -26,12 +26,12 @@ from bundle_helper.settings.bootstrap_settings import BootstrapSettings
 from bundle_helper.settings.service_settings import ServiceSettings
 from bundle_helper.settings.wait_settings import DatabaseWait
 from tests.helper.conftest import Bundle
-from tests.helper.database.encrypted_postgres import (
+from tests.helper.database.place import MAIN, REPOSITORY
+from tests.support.encrypted_postgres import (
     PROGRAMS,
     EncryptedPostgres,
     run_encrypted,
 )
-from tests.helper.database.place import MAIN, REPOSITORY
 
 pytestmark = [] if PROGRAMS else [pytest.mark.engine]
 ID = re.compile(r"[0-9a-f]{32}\n")

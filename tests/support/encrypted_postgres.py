@@ -1,6 +1,7 @@
 """A PostgreSQL that lets nobody in without TLS, with a certificate of an authority of its own.
 
-It runs from Debian's package where that is installed, and from PostgreSQL's image where it is not.
+It runs from Debian's package where that is installed, and from PostgreSQL's image where it is not, or
+where containers have to reach it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Final
 import psycopg
 import trustme
 
+from tests.support.ports import find_port
 from tests.support.waiting import wait_for
 
 # As root it may not run; this is nobody, and in the image postgres.
@@ -44,11 +46,15 @@ exec docker-entrypoint.sh postgres -c ssl=on -c ssl_cert_file=/tmp/tls/certifica
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptedPostgres:
-    """How it is reached; its certificate is for `localhost`, and `root` is what proves it."""
+    """How it is reached; its certificate is for `localhost`, and `root` is what proves it.
+
+    `container` is its container, if it runs in one.
+    """
 
     port: int
     password: str
     root: Path
+    container: str = ""
 
     def superuser(self, database: str = "postgres") -> psycopg.Connection:
         """Connect as its superuser."""
@@ -64,21 +70,38 @@ class EncryptedPostgres:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Keys:
+    """What a server begins with."""
+
+    password: str
+    chain: str
+    key: str
+
+
 @contextmanager
-def run_encrypted() -> Iterator[EncryptedPostgres]:
-    """Run one; nothing of it stays."""
+def run_encrypted(network: str = "", name: str = "") -> Iterator[EncryptedPostgres]:
+    """Run one, also in a network of the engine's by a name of its own there; nothing of it stays."""
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost")
+    certificate = authority.issue_cert("localhost", *([name] if name else []))
     directory = Path(tempfile.mkdtemp(prefix="encrypted-postgres-"))
     directory.chmod(0o755)
     authority.cert_pem.write_to_path(directory / "root.pem")
-    key = certificate.private_key_pem.bytes().decode()
-    chain = "".join(blob.bytes().decode() for blob in certificate.cert_chain_pems)
-    password = secrets.token_hex(16)
+    keys = _Keys(
+        password=secrets.token_hex(16),
+        chain="".join(blob.bytes().decode() for blob in certificate.cert_chain_pems),
+        key=certificate.private_key_pem.bytes().decode(),
+    )
     try:
-        run = _run_program if PROGRAMS else _run_image
-        with run(directory, password, chain, key) as port:
-            server = EncryptedPostgres(port=port, password=password, root=directory / "root.pem")
+        inside = PROGRAMS and not network
+        run = _run_program(directory, keys) if inside else _run_image(keys, network, name)
+        with run as (port, container):
+            server = EncryptedPostgres(
+                port=port,
+                password=keys.password,
+                root=directory / "root.pem",
+                container=container,
+            )
             wait_for(lambda: _answers(server), "PostgreSQL answers")
             yield server
     finally:
@@ -93,13 +116,14 @@ def _answers(server: EncryptedPostgres) -> bool:
 
 
 @contextmanager
-def _run_program(directory: Path, password: str, chain: str, key: str) -> Iterator[int]:
+def _run_program(directory: Path, keys: _Keys) -> Iterator[tuple[int, str]]:
     assert PROGRAMS
     own = directory / "own"
     own.mkdir(mode=0o700)
-    for name, text in (("password", password), ("certificate", chain), ("key", key)):
-        (own / name).write_text(text)
-        (own / name).chmod(0o600)
+    (own / "password").write_text(keys.password)
+    (own / "certificate").write_text(keys.chain)
+    (own / "key").write_text(keys.key)
+    (own / "key").chmod(0o600)
     (own / "access").write_text(_ACCESS)
     if _USER:
         for path in (own, *own.iterdir()):
@@ -128,22 +152,31 @@ def _run_program(directory: Path, password: str, chain: str, key: str) -> Iterat
         subprocess.Popen(command, stdout=log, stderr=log, cwd=own, **_USER) as process,
     ):
         try:
-            yield port
+            yield port, ""
         finally:
             process.terminate()
 
 
 @contextmanager
-def _run_image(_: Path, password: str, chain: str, key: str) -> Iterator[int]:
-    values = {"POSTGRES_PASSWORD": password, "CERTIFICATE": chain, "KEY": key, "ACCESS": _ACCESS}
+def _run_image(keys: _Keys, network: str, name: str) -> Iterator[tuple[int, str]]:
+    values = {
+        "POSTGRES_PASSWORD": keys.password,
+        "CERTIFICATE": keys.chain,
+        "KEY": keys.key,
+        "ACCESS": _ACCESS,
+    }
+    place = (f"--network={network}", f"--network-alias={name}") if network else ()
+    # A port that the engine chooses would be another one after a restart.
+    port = find_port()
     container = _docker(
-        *("run", "--detach", "--rm", "--publish", "127.0.0.1::5432", "--entrypoint", "bash"),
+        *("run", "--detach", "--rm", f"--publish=127.0.0.1:{port}:5432", "--entrypoint=bash"),
+        *place,
         *(word for name in values for word in ("--env", name)),
         *(_IMAGE, "-c", _START),
         environment=values,
     )
     try:
-        yield int(_docker("port", container, "5432/tcp").split()[0].rpartition(":")[2])
+        yield port, container
     finally:
         _docker("rm", "--force", "--volumes", container)
 
