@@ -45,7 +45,7 @@ class ServiceHints:
     """What a service has in a cluster alone; `without` are volumes and sources that it does not mount.
 
     Its `port` is open to every network of it, one of its `private` ports to the named one alone. An `early`
-    one can be reached before it is ready, by those who wait for its answer themselves. `foreign`
+    one, of which there is one pod, can be reached before it is ready. `foreign`
     are Secrets beside the service's own, each with the path of the one file that is mounted of it.
     """
 

@@ -13,8 +13,10 @@ _CPU_REQUEST = "50m"
 # A start is looked at often, and for a day: a probe that gives up ends the container, and a crash
 # recovery or a schema migration with it.
 _START_PERIOD, _START_LIMIT = 2, 24 * 3600
-# Without a probe of the start, which would keep the one that ends a container from running.
-_PLAIN_PERIOD = 10
+# Seconds between two looks at what a Service leads to: a question of the kubelet's own costs next to
+# nothing, a program in a container a tenth of a second. What fails for as long as Kubernetes itself
+# would put up with it is led to no more.
+_ASKED_PERIOD, _RUN_PERIOD, _SERVING_LIMIT = 5, 10, 30
 
 
 def build_container(
@@ -92,9 +94,13 @@ def _build_probes(health: HealthCheck | None, hint: ServiceHints) -> Manifest:
     action: Manifest = {"exec": {"command": list(health.command)}}
     if hint.health:
         action = {"httpGet": {"path": hint.health, "port": hint.port}}
-    ready = {"periodSeconds": _PLAIN_PERIOD if hint.alive else health.interval}
-    ready |= {"timeoutSeconds": health.timeout, "failureThreshold": health.retries}
+    ready = {"periodSeconds": health.interval, "failureThreshold": health.retries}
+    if hint.health or hint.alive or (hint.port and not hint.early):
+        period = _ASKED_PERIOD if hint.health else _RUN_PERIOD
+        ready = {"periodSeconds": period, "failureThreshold": _SERVING_LIMIT // period}
+    ready["timeoutSeconds"] = health.timeout
     if hint.alive:
+        # No probe of the start: it would keep the one that ends a container from running.
         end = {"exec": {"command": list(hint.alive)}, "periodSeconds": 20, "timeoutSeconds": 10}
         return {"readinessProbe": action | ready, "livenessProbe": end | {"failureThreshold": 1}}
     start = {"periodSeconds": _START_PERIOD, "timeoutSeconds": health.timeout}

@@ -76,6 +76,11 @@ def describe_kubelet(state: Path) -> dict[str, Any]:
         "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%"},
         # How late a changed Secret reaches its pods; a minute by default.
         "syncFrequency": "5s",
+        # The defaults since Kubernetes 1.27; with those of 1.20 the first pods wait seconds for volumes.
+        "kubeAPIQPS": 50,
+        "kubeAPIBurst": 100,
+        "eventRecordQPS": 50,
+        "eventBurst": 100,
         "nodeStatusUpdateFrequency": "2s",
     }
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CLASS: Final = "lab"
 _CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 _VOLUMES: Final = "/api/v1/persistentvolumes"
+# The scheduler's mark on a claim whose first pod has a node.
+_CHOSEN: Final = "volume.kubernetes.io/selected-node"
 _STORAGE_CLASS: Final = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
@@ -27,6 +29,8 @@ _STORAGE_CLASS: Final = {
     },
     "provisioner": f"{NAME}.test/directory",
     "reclaimPolicy": "Retain",
+    # As the classes of clouds have it: a claim gets a volume once its first pod has a node.
+    "volumeBindingMode": "WaitForFirstConsumer",
 }
 
 
@@ -58,12 +62,16 @@ def describe_volume(claim: Any, folder: Path) -> dict[str, Any]:
 
 
 def follow(api: ApiClient, root: Path, kind: str, claim: Any) -> None:
-    """Make a volume for a new claim; remove that of a deleted one with all it holds."""
-    folder = root / name_volume(claim)
+    """Make a volume for a claim that a pod waits for; remove that of a deleted one with all it holds."""
+    folder, spec = root / name_volume(claim), claim["spec"]
     if kind == "DELETED":
         api.settle("DELETE", f"{_VOLUMES}/{folder.name}")
         shutil.rmtree(folder, ignore_errors=True)
-    elif claim["spec"].get("storageClassName") == CLASS and not claim["spec"].get("volumeName"):
+    elif (
+        _CHOSEN in claim["metadata"].get("annotations", {})
+        and spec.get("storageClassName") == CLASS
+        and not spec.get("volumeName")
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         api.settle("POST", _VOLUMES, describe_volume(claim, folder))
 
