@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from ..errors import HelperError
 from .access import list_options, prepare_environment
 from .progress import Report, ignore_progress
 from .repository_errors import UnreadableSourceError, describe_refusal
+from .restic_output import Child, read_messages, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .throttle import Throttle
 
 _UNREADABLE: Final = 3
-_GRACE_SECONDS: Final = 5.0
 # Every other process of the machine comes first.
 NICE: Final = ("nice", "-n", "19")
 
@@ -39,29 +38,6 @@ class Producer(NamedTuple):
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
-
-
-class _Child(NamedTuple):
-    """A process, and the file with what it wrote to standard error."""
-
-    process: subprocess.Popen[str]
-    complaints: IO[str]
-
-    def read_reason(self) -> str:
-        """Return the reason for a failure: the first error, what was fatal, or the last line."""
-        said = [(text.splitlines()[0].strip(), item) for text, item in self._read() if text.strip()]
-        lines = [line for line, _ in said]
-        errors = [line for line, item in said if item or "error:" in line]
-        fatal = [line for line in lines if line.startswith("Fatal: ")]
-        return (errors or fatal or lines[-1:] or [""])[0].removeprefix("Fatal: ")
-
-    def read_files(self) -> dict[str, str]:
-        """Return the files that restic complained about, each with the reason."""
-        return {item: text for text, item in self._read() if item}
-
-    def _read(self) -> list[tuple[str, str]]:
-        self.complaints.seek(0)
-        return [_read_complaint(line) for line in self.complaints]
 
 
 class Restic:
@@ -104,7 +80,7 @@ class Restic:
         UnreadableSourceError if it made a snapshot without some of the files.
         """
         with self._start(("--json", *arguments)) as running:
-            summary = _read_messages(running.process, report)
+            summary = read_messages(running, report)
             self._judge(running, summary)
             return summary
 
@@ -131,10 +107,10 @@ class Restic:
             )
             watch.start()
             try:
-                summary = _read_messages(running.process, report)
+                summary = read_messages(running, report)
                 running.process.wait()
             finally:
-                _stop(source.process)
+                stop(source.process)
                 watch.join()
             if failed.is_set():
                 raise ProducerError(source.process.returncode, source.read_reason())
@@ -148,7 +124,7 @@ class Restic:
         *,
         stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
-    ) -> Iterator[_Child]:
+    ) -> Iterator[Child]:
         if not self._environment:
             self._environment = prepare_environment(self._settings)
             self._options = list_options(self._settings)
@@ -166,7 +142,7 @@ class Restic:
         *,
         stdin: int = subprocess.DEVNULL,
         stdout: int,
-    ) -> Iterator[_Child]:
+    ) -> Iterator[Child]:
         directory = self._settings.runtime_directory
         with tempfile.TemporaryFile("w+", dir=directory, encoding="utf-8") as complaints:
             process = subprocess.Popen(
@@ -178,11 +154,11 @@ class Restic:
                 text=True,
             )
             try:
-                yield _Child(process, complaints)
+                yield Child(process, complaints)
             finally:
-                _stop(process)
+                stop(process)
 
-    def _judge(self, running: _Child, summary: Mapping[str, Any] | None = None) -> None:
+    def _judge(self, running: Child, summary: Mapping[str, Any] | None = None) -> None:
         code = running.process.wait()
         if code == _UNREADABLE:
             raise UnreadableSourceError(
@@ -205,45 +181,3 @@ def _end_input(
         failed.set()
         # Asked to end, it would first wait for more input.
         restic.kill()
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End a process; restic takes its lock away when it is asked to."""
-    process.terminate()
-    try:
-        process.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def _read_messages(process: subprocess.Popen[str], report: Report) -> dict[str, Any]:
-    """Pass on the progress in restic's messages to their end, and return its summary."""
-    summary: dict[str, Any] = {}
-    for line in process.stdout or ():
-        message = _parse_message(line)
-        if message.get("message_type") == "summary":
-            summary = message
-        elif message.get("message_type") == "status":
-            done = message.get("bytes_done", message.get("bytes_restored", 0))
-            report(done, message.get("total_bytes"))
-    return summary
-
-
-def _read_complaint(line: str) -> tuple[str, str]:
-    """Return what a line on standard error says, and the file it is about, if it is about one."""
-    message = _parse_message(line)
-    if not message:
-        return line.strip(), ""
-    text = message.get("error", {}).get("message") or message.get("message", "")
-    return str(text), str(message.get("item", ""))
-
-
-def _parse_message(line: str) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
