@@ -80,7 +80,7 @@ class ImportProject:
         # One that has ended by itself meanwhile is no fault.
         if removed.returncode and docker_command.ask(*asked).strip():
             raise BundleError(
-                f"A container of an earlier import cannot be removed: {removed.stderr.strip()}"
+                f"A container of the import cannot be removed: {removed.stderr.strip()}"
             )
 
     def _run(self, service: str, *options: str) -> list[str]:
