@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from tests.bench.figures import Contender, Figure, Goal, Sample, divide
@@ -22,8 +23,12 @@ ROUNDS: Final = 3
 CHECK: Final = ("bundle-helper", "check", "--inside")
 
 
-def measure(context: RunContext) -> list[Figure]:
-    """Start both in turn; the images are built, and in the node, before."""
+@contextmanager
+def open_household(context: RunContext, name: str, settings: str) -> Iterator[Household]:
+    """Have a bundle converted and its images in the node, of a folder that knows of no data yet.
+
+    Raises AssertionError where no cluster can be had.
+    """
     if fault := kubernetes.find_fault():
         raise AssertionError(fault)
     with ExitStack() as cleaning:
@@ -31,16 +36,21 @@ def measure(context: RunContext) -> list[Figure]:
             cluster = cleaning.enter_context(run_cluster())
         except LabError as error:
             raise AssertionError(str(error)) from error
-        stack = generate(context.folder / "cluster", "bench-cluster", SETTINGS, tunnel=True)
+        stack = generate(context.folder / name, f"bench-{name}", settings, tunnel=True)
         cleaning.callback(stack.down)
         home = Household(stack=stack, cluster=cluster.enter(stack.project))
         stack.build()
-        # Of a folder that knows of no data yet.
         home.convert()
         home.load()
+        yield home
+
+
+def measure(context: RunContext) -> list[Figure]:
+    """Start both in turn; the images are built, and in the node, before."""
+    with open_household(context, "cluster", SETTINGS) as home:
         runs = {
             "cluster": functools.partial(start_in_cluster, home),
-            "compose": functools.partial(start_in_compose, stack),
+            "compose": functools.partial(start_in_compose, home.stack),
         }
         rounds = min(context.rounds, ROUNDS) if not context.quick else 1
         found = interleave(runs, rounds=rounds, budget=context.budget, leave=LATER)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.bench import (
     backup_sets,
+    cluster_rollouts,
     cluster_start,
     conversion,
     database_upgrade,
@@ -49,9 +50,10 @@ ROWS: Final = (
     "14",
     "15",
     "16",
+    "17",
 )
 WITH_DATA: Final = frozenset({"9", "10", "11", "16"})
-WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14", "15"}
+WITH_SERVER: Final = frozenset(ROWS) - WITH_DATA - {"1", "3", "13", "14", "15", "17"}
 
 
 @dataclass(kw_only=True)
@@ -67,7 +69,7 @@ class Runner:
     done: set[str] = field(default_factory=set)
 
     def run(self, *, rest: float) -> None:
-        """Measure everything; rows 1, 3 and 13 to 15 alone need no server that runs already."""
+        """Measure everything; rows 1, 3, 13 to 15 and 17 alone need no server that runs already."""
         if self.rows & WITH_SERVER:
             self._run_with_server(rest)
         else:
@@ -111,6 +113,7 @@ class Runner:
         between()
         self._do("3", lambda: startup.measure(self.context, between))
         self._do("13", lambda: cluster_start.measure(self.context))
+        self._do("17", lambda: cluster_rollouts.measure(self.context))
         self._do("14", lambda: conversion.measure(self.context))
 
     def _start_ours(self) -> Stack:

@@ -42,12 +42,24 @@ def find_images(manifests: str) -> set[str]:
     return {container["image"] for container in containers}
 
 
+# What an Apache answers by itself, a worker for clients where there is one, and the main process alone.
+DOCUMENT: Final = "https://apache/.well-known/matrix/client"
+WORKERS: Final = "https://apache/_matrix/client/versions"
+MAINS: Final = "https://apache/_matrix/key/v2/server"
+# The main process without an Apache.
+DIRECTLY: Final = "http://synapse:8008/_matrix/key/v2/server"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What became of the requests that went on meanwhile."""
+    """What became of the requests to one address that went on meanwhile.
+
+    `gap` is the longest time from an answer to the next, in seconds.
+    """
 
     asked: int
     failures: list[str]
+    gap: float
 
 
 @dataclass(kw_only=True)
@@ -141,15 +153,22 @@ class Household:
         assert line.startswith("Forwarding"), line
         return process
 
+    def roll(self, workload: str, *addresses: str) -> dict[str, Load]:
+        """Replace the pods of a workload while addresses are asked; return what became of that."""
+        with self.keep_asking(*addresses) as loads:
+            self.cluster.kubectl("rollout", "restart", workload)
+            self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
+        return loads
+
     @contextmanager
-    def keep_asking(self) -> Iterator[list[Load]]:
-        """Send steady requests through Apache's Service; the list has the outcome afterwards."""
+    def keep_asking(self, *addresses: str) -> Iterator[dict[str, Load]]:
+        """Send steady requests from the helper's pod; what is yielded has their outcome afterwards."""
         script = Path(steady_requests.__file__).read_text()
         command = [str(KUBECTL), f"--kubeconfig={self.cluster.kubeconfig}"]
         command += [f"--namespace={self.cluster.namespace}", "exec", "--stdin", HELPER]
         command += ["--container=helper", "--", "python3", "-c", script]
-        command += ["apache", self.stack.homeserver]
-        outcome: list[Load] = []
+        command += [self.stack.homeserver, *addresses]
+        outcome: dict[str, Load] = {}
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -159,7 +178,7 @@ class Household:
                 yield outcome
             finally:
                 said, _ = process.communicate(timeout=PATIENCE)
-        outcome.append(Load(**json.loads(said)))
+        outcome |= {address: Load(**found) for address, found in json.loads(said).items()}
 
     def read_served(self) -> dict[str, str]:
         """Return the certificate that each Apache serves, by the address of its pod."""

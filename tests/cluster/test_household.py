@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.household import EDGE, Household
+from tests.cluster.household import (
+    DIRECTLY,
+    DOCUMENT,
+    EDGE,
+    MAINS,
+    WORKERS,
+    Household,
+)
 from tests.stack.accounts import register
-from tests.support.waiting import PATIENCE, wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.engine]
 
@@ -28,13 +35,11 @@ def test_second_apply_changes_nothing(household: Household) -> None:
 def test_edge_rolls_without_a_failed_request(household: Household) -> None:
     """Requests go on while each Apache and its tunnel are replaced, and none fails."""
     before = {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
-    with household.keep_asking() as loads:
-        household.cluster.kubectl("rollout", "restart", EDGE)
-        household.cluster.kubectl("rollout", "status", EDGE, f"--timeout={PATIENCE}s")
+    loads = household.roll(EDGE, WORKERS, DOCUMENT)
     assert not before & {pod["metadata"]["uid"] for pod in household.list_pods(EDGE)}
-    (load,) = loads
-    assert load.failures == []
-    assert load.asked > 20
+    for load in loads.values():
+        assert load.failures == []
+        assert load.asked > 20
 
 
 def test_both_apaches_serve_a_new_certificate(household: Household) -> None:
@@ -86,9 +91,14 @@ def test_synapse_waits_on_the_data_of_another_folder(household: Household) -> No
     assert household.check() == []
 
 
-def test_workers_join(household: Household) -> None:
-    """From one process to many by one setting and one apply; the check proves each of them."""
-    workers = household.set_workers("spread")
+@pytest.fixture(scope="module")
+def workers(household: Household) -> set[str]:
+    """The workloads of many processes: one setting, one apply."""
+    return household.set_workers("spread")
+
+
+def test_workers_join(household: Household, workers: set[str]) -> None:
+    """From one process to many; the check proves each of them."""
     assert len(workers) > 3
     assert household.check() == []
     with household.forward():
@@ -96,3 +106,21 @@ def test_workers_join(household: Household) -> None:
         room = person.create_room()
         person.send(room, "through a worker")
         assert person.read(room)[0] == "through a worker"
+
+
+def test_a_worker_rolls_without_a_failed_request(household: Household, workers: set[str]) -> None:
+    """The main process answers in its place."""
+    workload = "statefulset.apps/synapse-client-1"
+    assert workload in workers
+    (load,) = household.roll(workload, WORKERS).values()
+    assert load.failures == []
+    assert load.asked > 20
+
+
+def test_the_main_process_rolls(household: Household, workers: set[str]) -> None:
+    """Meanwhile the workers answer what is theirs, and afterwards it answers again."""
+    assert workers
+    loads = household.roll("statefulset/synapse", WORKERS, MAINS, DIRECTLY)
+    assert loads[WORKERS].failures == []
+    assert loads[DIRECTLY].failures, "it was not replaced"
+    wait_for(lambda: household.check() == [], "the check is green")
