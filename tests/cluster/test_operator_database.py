@@ -50,7 +50,7 @@ def household(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
             home.wait_ready()
             yield home
         finally:
-            cluster.kubectl("delete", "namespace", stack.project)
+            cluster.kubectl("delete", "namespace", stack.project, "--wait=false")
 
 
 def test_check_is_green_and_tells_how_the_database_is_reached(household: Household) -> None:
