@@ -183,15 +183,17 @@ def require_bundle(bundle: Path) -> None:
         )
 
 
-def read_model(bundle: Path) -> dict[str, Any]:
+def read_model(bundle: Path, profile: str = "tools") -> dict[str, Any]:
     """Return the model that Compose makes of a bundle, with what is only a command; asks no engine.
+
+    `profile` is one of Compose's profiles, or `*` for all of them.
 
     Raises BundleError where there is no bundle, or Compose refuses it.
     """
     require_bundle(bundle)
-    command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", "tools"]
+    command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", profile]
     answer = docker_command.run_plainly([*command, "config", "--format", "json"])
-    _require(f"Docker Compose refuses the bundle: {answer.stderr}" if answer.returncode else "")
+    _require(f"Docker Compose refuses the bundle: {answer.stderr.strip()}" if answer.returncode else "")
     # Compose doubles each `$`, so that its output can be read by it again.
     return cast("dict[str, Any]", json.loads(answer.stdout.replace("$$", "$")))
 

@@ -43,11 +43,7 @@ def read_needs(bundle: Path) -> ComposeNeeds:
     its digest.
     """
     engine.require_docker()
-    command = [*map(str, engine.open_client(bundle).docker_compose_cmd), "--profile", "*"]
-    asked = docker_command.run_plainly([*command, "config", "--format", "json"])
-    if asked.returncode:
-        raise BundleError(f"Docker Compose refuses the bundle: {asked.stderr.strip()}")
-    document = json.loads(asked.stdout)
+    document = engine.read_model(bundle, profile="*")
     services = document["services"].items()
     named = {each.get("image") or f"{document['name']}-{name}" for name, each in services}
     if pinned := sorted(name for name in named if "@" in name):
@@ -61,9 +57,7 @@ def read_needs(bundle: Path) -> ComposeNeeds:
 
 
 def _list_binds(service: Mapping[str, Any]) -> list[str]:
-    volumes = service.get("volumes", ())
-    # Compose doubles every dollar sign in what it prints.
-    return [each["source"].replace("$$", "$") for each in volumes if each["type"] == "bind"]
+    return [each["source"] for each in service.get("volumes", ()) if each["type"] == "bind"]
 
 
 def describe_engine() -> EngineKind:
