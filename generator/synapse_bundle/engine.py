@@ -193,7 +193,9 @@ def read_model(bundle: Path, profile: str = "tools") -> dict[str, Any]:
     require_bundle(bundle)
     command = [*map(str, open_client(bundle).docker_compose_cmd), "--profile", profile]
     answer = docker_command.run_plainly([*command, "config", "--format", "json"])
-    _require(f"Docker Compose refuses the bundle: {answer.stderr.strip()}" if answer.returncode else "")
+    _require(
+        f"Docker Compose refuses the bundle: {answer.stderr.strip()}" if answer.returncode else ""
+    )
     # Compose doubles each `$`, so that its output can be read by it again.
     return cast("dict[str, Any]", json.loads(answer.stdout.replace("$$", "$")))
 

@@ -74,7 +74,10 @@ def start(
 
     @contextmanager
     def run(
-        configuration: ApacheConfiguration, *, ready: bool = True, **directives: str
+        configuration: ApacheConfiguration,
+        *arguments: str,
+        ready: bool = True,
+        **directives: str,
     ) -> Iterator[ApacheContainer]:
         folder = configuration.write(tmp_path_factory.mktemp("apache"), **directives)
         published = tmp_path_factory.mktemp("certificates")
@@ -84,7 +87,9 @@ def start(
             publish(published, issue(homeserver, authority).bundle)
         mounts = (f"--volume={folder}:/etc/homeserver:ro", f"--volume={published}:/certificates:ro")
         options = (*HARDENING, *mounts, f"--env=HOMESERVER={homeserver}", f"--network={network}")
-        container = docker("run", "--detach", "--publish=127.0.0.1::443", *options, image)
+        container = docker(
+            "run", "--detach", "--publish=127.0.0.1::443", *options, image, *arguments
+        )
         front = ApacheContainer(
             container=container,
             port=find_port_of(container),

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.engine
 
 STATE: Final = "/_matrix/client/v3/rooms/!a%2Fb:c/state/m.room.topic/"
 SYNC: Final = "/_matrix/client/v3/sync"
+NETWORK: Final = f"{PROJECT}-pools"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,21 +62,20 @@ def pooled(
         for name, members in read_balancers(text).items()
         if name.startswith("rest-") and len(members) > 1
     }
-    network = f"{PROJECT}-pools"
     subnet = f"{next(iter(addresses)).rpartition('.')[0]}.0/24"
-    docker("network", "create", "--internal", f"--subnet={subnet}", network)
+    docker("network", "create", "--internal", f"--subnet={subnet}", NETWORK)
     workers = {}
     try:
         for address, name in addresses.items():
-            options = ("--network", network, "--ip", address)
+            options = ("--network", NETWORK, "--ip", address)
             workers[name] = docker("run", "--detach", *options, backend_image)
         hosts = {container[:12]: name for name, container in workers.items()}
         with start(configuration) as front:
-            docker("network", "connect", network, front.container)
+            docker("network", "connect", NETWORK, front.container)
             yield Pooled(front=front, configuration=text, hosts={backend[:12]: "synapse"} | hosts)
     finally:
         docker("rm", "--force", *workers.values())
-        docker("network", "rm", network)
+        docker("network", "rm", NETWORK)
 
 
 def test_apache_does_as_its_rules_were_read(pooled: Pooled) -> None:
@@ -168,6 +168,22 @@ def test_the_main_process_answers_for_a_dead_worker(pooled: Pooled, way: str) ->
         docker("start", worker)
     wait_for(lambda: ask() == "synapse-generic", "the worker answers again")
     wait_for(lambda: pooled.find_answering(SYNC) == "synapse-generic", "for every kind of request")
+
+
+def test_connections_to_a_worker_are_reused_unless_it_is_drained(
+    pooled: Pooled, start: Start, configuration: ApacheConfiguration
+) -> None:
+    """In a cluster each request has a connection of its own, which a worker that ends does not get."""
+    wait_for(lambda: pooled.find_answering(SYNC) == "synapse-generic", "the worker answers")
+    assert max(number_requests(pooled.front)) > 1
+    with start(configuration, "-DDRAIN_WORKERS") as draining:
+        docker("network", "connect", NETWORK, draining.container)
+        assert set(number_requests(draining)) == {1}
+
+
+def number_requests(front: ApacheContainer) -> list[int]:
+    """Return which request of its connection each of several was to the worker."""
+    return [front.ask(SYNC).json["number"] for _ in range(10)]
 
 
 def test_a_worker_that_is_full_passes_on_until_the_share_is_used_up(pooled: Pooled) -> None:

@@ -1,5 +1,7 @@
 """Takes Synapse's place: answers with what it received, byte for byte, or misbehaves on request.
 
+`number` counts the requests of a connection.
+
 The query decides: `hold=SECONDS` answers late, `release=1` answers all held requests, `status=CODE`
 answers with that status, `break=1` closes the connection without an answer.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 from urllib.parse import parse_qs, urlsplit
@@ -43,8 +46,10 @@ def let_go() -> None:
     waiting.clear()
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-    """Read one request and return the response to it; None closes the connection."""
+async def answer(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+) -> bytes | None:
+    """Read the next request of a connection and return the response; None closes the connection."""
     line, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
     method, target, _ = line.split(" ")
     headers = [entry.split(": ", 1) for entry in rest]
@@ -59,6 +64,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     if "hold" in asked:
         await hold(float(asked["hold"]))
     seen = {"method": method, "target": target, "headers": headers, "length": length}
+    seen["number"] = number
     body = json.dumps(seen | {"held": len(waiting), "host": socket.gethostname()}).encode()
     head = (
         f"HTTP/1.1 {asked.get('status', '200')} Status\r\nServer: Synapse/0\r\n"
@@ -71,7 +77,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer requests on one connection until the peer is done."""
     try:
-        while (response := await answer(reader, writer)) is not None:
+        for number in itertools.count(1):
+            response = await answer(reader, writer, number)
+            if response is None:
+                break
             writer.write(response)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
