@@ -40,7 +40,7 @@ def measure(context: RunContext) -> list[Figure]:
         finally:
             home.cluster.kubectl("delete", "namespace", home.cluster.namespace)
     return [
-        count_failures("17a", "both pods of the edge", edge),
+        count_failures("17a", "the edge", edge),
         count_failures("17b", "the worker", worker),
         compare_gaps(main),
     ]
