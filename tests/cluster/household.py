@@ -156,9 +156,13 @@ class Household:
     def roll(self, workload: str, *addresses: str) -> dict[str, Load]:
         """Replace the pods of a workload while addresses are asked; return what became of that."""
         with self.keep_asking(*addresses) as loads:
-            self.cluster.kubectl("rollout", "restart", workload)
-            self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
+            self.replace(workload)
         return loads
+
+    def replace(self, workload: str) -> None:
+        """Replace the pods of a workload."""
+        self.cluster.kubectl("rollout", "restart", workload)
+        self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
 
     @contextmanager
     def keep_asking(self, *addresses: str) -> Iterator[dict[str, Load]]:
