@@ -100,6 +100,8 @@ def list_arguments(paths: LabPaths) -> list[str]:
         f"--data-root={paths.data}",
         f"--exec-root={paths.runtime}",
         f"--pidfile={paths.pid}",
+        # Docker's own pools hold 31 networks, and the tests may have more at once.
+        "--default-address-pool=base=172.16.0.0/12,size=24",
         "--log-level=warn",
     ]
 
