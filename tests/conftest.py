@@ -27,11 +27,11 @@ NEEDS: Final = (
     Need("cloudflared", "the real cloudflared", cloudflared),
     Need("kubernetes", "a Kubernetes cluster", kubernetes),
 )
-# Its tests share one cluster, so that one process runs them all.
-CLUSTER: Final = "tests/cluster/"
+# The tests of each folder share what takes long to start, so that one process runs them all.
+TOGETHER: Final = ("tests/cluster/", "tests/stack/shared/")
 # Whole servers, the longest first. Several processes begin with them: whoever gets a long file last
 # keeps the others waiting. One process ends with them: what is quick fails first.
-SLOW: Final = (CLUSTER, "tests/acme/", "tests/stack/")
+SLOW: Final = (*TOGETHER, "tests/acme/", "tests/stack/")
 # An example may take as long as a busy machine needs for it.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give the tests of the cluster to one process, as if they were one file; keep the order."""
+    """Give a folder whose tests share much to one process, as if it were one file; keep the order."""
     from xdist.scheduler import LoadFileScheduling
 
     if config.getvalue("dist") != "loadfile":
@@ -86,7 +86,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     config.option.loadscopereorder = False
     scheduler = LoadFileScheduling(config, log)
     by_file = scheduler._split_scope
-    scheduler._split_scope = lambda test: CLUSTER if test.startswith(CLUSTER) else by_file(test)
+    scheduler._split_scope = lambda test: next(filter(test.startswith, TOGETHER), by_file(test))
     return scheduler
 
 

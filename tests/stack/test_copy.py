@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.stack.accounts import register
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.engine import try_docker
 from tests.support.matrix import LOGIN, build_login
 from tests.support.processes import run

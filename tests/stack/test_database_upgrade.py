@@ -15,7 +15,7 @@ import pytest
 from synapse_bundle import topology
 from tests.generator.succeeding import age
 from tests.stack.accounts import Person, register
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.engine import docker, try_docker
 from tests.support.stacks import Stack, generate
 from tests.support.waiting import wait_for

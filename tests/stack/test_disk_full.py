@@ -18,8 +18,8 @@ import yaml
 
 from tests.acme.acme_bundles import patch
 from tests.stack.accounts import register
-from tests.stack.conftest import remove_images
 from tests.stack.fault_injection import ask_database, run_in_volume
+from tests.stack.lifetime import remove_images
 from tests.stack.message_sender import Sender, open_sender
 from tests.support.processes import run
 from tests.support.stacks import Stack, generate

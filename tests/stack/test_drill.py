@@ -18,7 +18,7 @@ from signedjson.key import generate_signing_key, write_signing_keys
 from synapse_bundle import topology
 from synapse_bundle.settings import names
 from tests.stack.accounts import Person, register
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.engine import docker
 from tests.support.pages import read_commands
 from tests.support.processes import run

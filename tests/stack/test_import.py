@@ -29,7 +29,7 @@ from nio import (
 
 from synapse_bundle import images
 from tests.stack.accounts import open_client
-from tests.stack.conftest import remove_images
+from tests.stack.lifetime import remove_images
 from tests.support.engine import docker, try_docker
 from tests.support.pages import read_block
 from tests.support.ports import find_port

@@ -14,9 +14,10 @@ from typing import Final
 import pytest
 
 from tests.stack.accounts import Person, register
-from tests.stack.conftest import FEDERATION, keep, trust
 from tests.stack.encrypted_conversation import Conversation, find_device, open_conversation
+from tests.stack.lifetime import keep
 from tests.stack.matrix_js_talker import MatrixJsTalker, install_matrix_js
+from tests.stack.neighbors import FEDERATION, trust
 from tests.stack.sliding_client import SlidingClient, open_sliding_client
 from tests.support import node
 from tests.support.engine import docker, try_docker

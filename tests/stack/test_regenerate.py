@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.stack.accounts import register
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.matrix import escape
 from tests.support.processes import run
 from tests.support.stacks import REPOSITORY, Stack, change_source, copy_source, generate

@@ -19,7 +19,8 @@ from synapse_bundle import retirement_record
 from tests.cloudflare.command_line import SETTINGS, Shell, serve
 from tests.cloudflare.simulation import simulate
 from tests.stack.accounts import Person, register
-from tests.stack.conftest import FEDERATION, remove_images, trust
+from tests.stack.lifetime import remove_images
+from tests.stack.neighbors import FEDERATION, trust
 from tests.support.engine import docker, try_docker
 from tests.support.matrix import escape
 from tests.support.processes import run

@@ -17,7 +17,7 @@ import pytest
 from synapse_bundle import topology
 from synapse_bundle.rotation.rotatable import ROTATABLE
 from tests.stack.accounts import Person, register, try_to_register
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.http import Answer, ask, connect_tls
 from tests.support.matrix import LOGIN, VERSIONS, build_login
 from tests.support.stacks import REPOSITORY, Stack, generate

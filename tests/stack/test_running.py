@@ -13,7 +13,7 @@ import pytest
 
 from tests.settings import DIRECTORY
 from tests.stack.accounts import Person
-from tests.stack.conftest import keep
+from tests.stack.lifetime import keep
 from tests.support.http import Answer
 from tests.support.matrix import LOGIN, build_login
 from tests.support.pages import list_headings, read_block

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from tests.routing.test_routes import METHODS, paths
 from tests.stack.accounts import register
-from tests.stack.conftest import keep
 from tests.stack.encrypted_conversation import open_conversation
 from tests.stack.fault_injection import count_restarts, freeze, kill
+from tests.stack.lifetime import keep
 from tests.stack.message_sender import open_sender
 from tests.support.engine import docker, try_docker
 from tests.support.matrix import VERSIONS, escape

@@ -13,7 +13,7 @@ from signedjson.key import decode_signing_key_base64
 from signedjson.sign import sign_json
 
 from tests.stack.accounts import Person, register
-from tests.stack.conftest import NEIGHBORS_ROOT
+from tests.stack.neighbors import NEIGHBORS_ROOT
 from tests.support.engine import docker, try_docker
 from tests.support.matrix import escape
 from tests.support.stacks import Stack
