@@ -90,19 +90,22 @@ class Stack:
         return run(command, cwd=self.directory, check=check)
 
     def build(self, *profile: str) -> None:
-        """Build the own images where they do not exist yet, with a profile those of its services too.
+        """Build the own images that do not exist yet, with a profile those of its services too.
 
-        One process at a time: of two builds of one tag at once the later image takes the tag, and
-        the next `up` of the other's stack would recreate its containers.
+        None is built twice: a build writes its project into the image and takes the tag, and the next
+        `up` of a stack that runs the image of before would recreate its containers.
         """
-        named = self.compose(*profile, "config", "--images", check=False).stdout.split()
-        own = {image for image in named if image.startswith("synapse-bundle/")}
-        if exist(own):
+        asked = self.compose(*profile, "config", "--format", "json", check=False).stdout
+        services = json.loads(asked or "{}").get("services", {})
+        builders = {
+            service["image"]: name for name, service in services.items() if "build" in service
+        }
+        if exist(*builders):
             return
         with BUILDING.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not exist(own):
-                self.compose(*profile, "build", check=False)
+            if missing := [name for image, name in builders.items() if not exist(image)]:
+                self.compose(*profile, "build", *missing, check=False)
 
     def up(self, *options: str) -> None:
         """Start the bundle and wait until every service is healthy."""
@@ -223,7 +226,7 @@ def generate(
     return stack
 
 
-def exist(images: set[str]) -> bool:
+def exist(*images: str) -> bool:
     """Return whether the engine has all of some images."""
     return not images or try_docker("image", "inspect", *images).returncode == 0
 
