@@ -39,12 +39,19 @@ class WaitingDump:
     watching: psycopg.Connection
 
     def find_process(self, name: str) -> psutil.Process:
-        """Return the process of one of the programs."""
-        return next(
-            process
-            for process in psutil.Process().children(recursive=True)
-            if any(part.endswith(f"/real/{name}") for part in process.cmdline())
-        )
+        """Return the process of one of the programs, of which one may wait before another has begun."""
+        found: list[psutil.Process] = []
+
+        def is_there() -> bool:
+            found[:] = (
+                process
+                for process in psutil.Process().children(recursive=True)
+                if any(part.endswith(f"/real/{name}") for part in process.cmdline())
+            )
+            return bool(found)
+
+        wait_for(is_there, f"{name} runs")
+        return found[0]
 
     def find_backend(self) -> int:
         """Return the server's process that serves `pg_dump`."""
