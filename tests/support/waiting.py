@@ -9,8 +9,8 @@ from typing import Final
 # Seconds that anything may take on a slow machine before it counts as broken.
 PATIENCE: Final = 240
 _PAUSE: Final = 0.05
-# A look that takes time is taken less often, or it would hold up what it waits for: at most a quarter of the
-# time is spent looking.
+# A look that takes time is taken less often, or it would hold up what it waits for: a quarter of the time is
+# spent looking, and more where three times a look would be longer than the longest pause.
 _PAUSES: Final = 3
 _LONGEST_PAUSE: Final = 0.5
 
