@@ -102,7 +102,10 @@ class Household:
     def wait_ready(self) -> None:
         """Wait until every workload is rolled out."""
         for workload in self.list_workloads():
-            self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
+            self._wait_rolled_out(workload)
+
+    def _wait_rolled_out(self, workload: str) -> None:
+        self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
 
     def list_workloads(self) -> list[str]:
         """Return the names of all workloads that run all the time."""
@@ -162,7 +165,7 @@ class Household:
     def replace(self, workload: str) -> None:
         """Replace the pods of a workload."""
         self.cluster.kubectl("rollout", "restart", workload)
-        self.cluster.kubectl("rollout", "status", workload, f"--timeout={PATIENCE}s")
+        self._wait_rolled_out(workload)
 
     @contextmanager
     def keep_asking(self, *addresses: str) -> Iterator[dict[str, Load]]:

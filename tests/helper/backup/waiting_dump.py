@@ -40,18 +40,8 @@ class WaitingDump:
 
     def find_process(self, name: str) -> psutil.Process:
         """Return the process of one of the programs, of which one may wait before another has begun."""
-        found: list[psutil.Process] = []
-
-        def is_there() -> bool:
-            found[:] = (
-                process
-                for process in psutil.Process().children(recursive=True)
-                if any(part.endswith(f"/real/{name}") for part in process.cmdline())
-            )
-            return bool(found)
-
-        wait_for(is_there, f"{name} runs")
-        return found[0]
+        wait_for(lambda: _list_running(name), f"{name} runs")
+        return _list_running(name)[0]
 
     def find_backend(self) -> int:
         """Return the server's process that serves `pg_dump`."""
@@ -100,6 +90,23 @@ def lock_awaited(locking: psycopg.Connection) -> None:
     locking.execute(f"CREATE TABLE IF NOT EXISTS {AWAITED} (id int)")
     locking.execute("BEGIN")
     locking.execute(f"LOCK TABLE {AWAITED} IN ACCESS EXCLUSIVE MODE")
+
+
+def _list_running(name: str) -> list[psutil.Process]:
+    """Return the processes of a program that were started from here."""
+    started = psutil.Process().children(recursive=True)
+    return [
+        process
+        for process in started
+        if any(part.endswith(f"/real/{name}") for part in _read_arguments(process))
+    ]
+
+
+def _read_arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def read_processes() -> str:
