@@ -68,13 +68,24 @@ class ApiClient:
         except (OSError, ssl.SSLError):
             return False
 
-    def watch(self, path: str) -> Iterator[tuple[str, Any]]:
-        """Yield (type, object) of what there is and of every change, until the server ends it."""
+    def list_all(self, path: str) -> tuple[list[Any], str]:
+        """Return the objects of a collection, and the version that they had together."""
         listing = self.ask("GET", path)
-        for item in listing["items"]:
-            yield "ADDED", item
-        since = listing["metadata"]["resourceVersion"]
+        return listing["items"], listing["metadata"]["resourceVersion"]
+
+    def follow(self, path: str, since: str) -> Iterator[tuple[str, Any]]:
+        """Yield (type, object) of every change of a collection after a version, until the server ends it."""
         with self._open("GET", f"{path}?watch=1&resourceVersion={since}", None, None) as stream:
             for line in stream:
                 event = json.loads(line)
+                # The version is too old: what happened since then has to be listed.
+                if event["type"] == "ERROR":
+                    return
                 yield event["type"], event["object"]
+
+    def watch(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Yield (type, object) of what there is and of every change, until the server ends it."""
+        items, since = self.list_all(path)
+        for item in items:
+            yield "ADDED", item
+        yield from self.follow(path, since)

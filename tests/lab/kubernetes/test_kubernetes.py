@@ -6,13 +6,14 @@ import hashlib
 import io
 import struct
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.kubernetes.cluster_programs import SERVERS, find_archive, unpack_servers, verify
-from tests.lab.kubernetes.nameserver import answer
+from tests.lab.kubernetes.nameserver import ServiceCopy, answer
 from tests.lab.steps import LabError
 
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0)
@@ -68,6 +69,53 @@ def test_names_that_are_none() -> None:
         assert look_up(name) == (3, set()), name
     assert look_up("db-2.db.home.svc.cluster.local") == (3, set())
     assert look_up("web.home.svc.cluster.local", kind=28) == (0, set())
+
+
+class ChangingServices:
+    """An API server whose Services change, and are listed anew when it has ended a watch."""
+
+    def __init__(self, *lives: tuple[list[Any], list[tuple[str, Any]]]) -> None:
+        self._lives = iter(lives)
+
+    def list_all(self, path: str) -> tuple[list[Any], str]:
+        assert path == "/api/v1/services"
+        items, self._changes = next(self._lives)
+        return items, "7"
+
+    def follow(self, path: str, since: str) -> Iterator[tuple[str, Any]]:
+        assert (path, since) == ("/api/v1/services", "7")
+        yield from self._changes
+
+
+def make_service(name: str, address: str = "10.96.0.1") -> Any:
+    return {"metadata": {"namespace": "home", "name": name}, "spec": {"clusterIP": address}}
+
+
+def test_copy_of_the_services_follows_their_changes() -> None:
+    """What comes, changes and goes is known, and what went between two watches as well."""
+    api = ChangingServices(
+        (
+            [make_service("web"), make_service("old")],
+            [
+                ("ADDED", make_service("new")),
+                ("MODIFIED", make_service("web", "10.96.0.2")),
+                ("DELETED", make_service("old")),
+            ],
+        ),
+        ([make_service("web")], []),
+    )
+    services = ServiceCopy(api)  # type: ignore[arg-type]
+
+    def find(name: str) -> Any:
+        return services.find(f"/api/v1/namespaces/home/services/{name}")
+
+    with pytest.raises(LookupError):
+        find("web")
+    services.keep("services")
+    assert find("web") == make_service("web", "10.96.0.2")
+    assert (find("new"), find("old")) == (make_service("new"), None)
+    services.keep("services")
+    assert (find("web"), find("new")) == (make_service("web"), None)
 
 
 def write_archive(path: Path, names: tuple[str, ...]) -> None:
