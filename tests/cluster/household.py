@@ -119,10 +119,13 @@ class Household:
         return self.cluster.try_kubectl(*inside, text=text)
 
     def check(self) -> list[Any]:
-        """Return the findings of the bundle's own check that do not hold."""
+        """Return the findings of the bundle's own check that do not hold, and show Synapse's log then."""
         done = self.ask_helper("bundle-helper", "check", "--json", "--inside")
         assert done.stdout, done.stderr
-        return [finding for finding in json.loads(done.stdout)["checks"] if not finding["ok"]]
+        found = [finding for finding in json.loads(done.stdout)["checks"] if not finding["ok"]]
+        if found:
+            print(self.cluster.try_kubectl("logs", "synapse-0", "--tail=200").stdout)
+        return found
 
     def list_pods(self, workload: str) -> list[Any]:
         """Return the pods of a workload that do not end."""
