@@ -9,17 +9,19 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import ClientSession, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
-from nio import AsyncClient
+from nio import AsyncClient, AsyncClientConfig
 
 from tests.support.http import Answer
 from tests.support.matrix import CLIENT, escape
 from tests.support.stacks import Stack
 
 NUMBERS: Iterator[int] = itertools.count(1)
+# nio itself asks a server that is gone again for ever.
+CLIENT_PATIENCE: Final = AsyncClientConfig(max_timeouts=10, max_limit_exceeded=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,8 @@ class ThisMachine(AbstractResolver):
 async def open_client(stack: Stack, localpart: str) -> AsyncIterator[AsyncClient]:
     """Open a real Matrix client that verifies the homeserver's name and trusts its authority only."""
     address = f"https://{stack.homeserver}:{stack.https_port}"
-    client = AsyncClient(address, f"@{localpart}:{stack.server_name}", ssl=stack.trust())
+    user = f"@{localpart}:{stack.server_name}"
+    client = AsyncClient(address, user, config=CLIENT_PATIENCE, ssl=stack.trust())
     client.client_session = ClientSession(connector=TCPConnector(resolver=ThisMachine()))
     try:
         yield client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -78,21 +79,25 @@ def occupy_address(stack: Stack, address: str) -> Iterator[None]:
 
 @contextmanager
 def watch_exits(stack: Stack) -> Iterator[dict[str, int]]:
-    """Yield the exit codes of a project's containers, by service, as they end."""
+    """Have the exit codes of a project's containers afterwards, by service; all of them must end meanwhile."""
     layout = (
         '{{index .Actor.Attributes "com.docker.compose.service"}} {{.Actor.Attributes.exitCode}}'
     )
+    running = stack.compose("ps", "--quiet").stdout.split()
     filters = [f"label=com.docker.compose.project={stack.project}", "event=die"]
-    command = ["docker", "events", f"--since={int(time.time())}", f"--format={layout}"]
+    command = ["docker", "events", f"--since={time.time():.9f}", f"--format={layout}"]
     command += [f"--filter={each}" for each in filters]
     ends: dict[str, int] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as events:
         try:
             yield ends
+            assert events.stdout
+            # The engine tells of an end when it comes to it, which may be after the container is gone.
+            for line in itertools.islice(events.stdout, len(running)):
+                service, code = line.split()
+                ends[service] = int(code)
         finally:
             events.terminate()
-        assert events.stdout
-        ends |= {line.split()[0]: int(line.split()[1]) for line in events.stdout}
 
 
 def ask_database(stack: Stack, database: str, statement: str) -> str:

@@ -28,7 +28,7 @@ from nio import (
 )
 
 from synapse_bundle import images
-from tests.stack.accounts import open_client
+from tests.stack.accounts import CLIENT_PATIENCE, open_client
 from tests.stack.lifetime import remove_images
 from tests.support.engine import docker, try_docker
 from tests.support.pages import read_block
@@ -115,7 +115,10 @@ class OldServer:
     async def use(self) -> None:
         """Two people talk and send a file; what the second says last, the first has not seen yet."""
         address = f"http://127.0.0.1:{self.port}"
-        alice, bob = (AsyncClient(address, f"@{name}:{NAME}") for name in ("alice", "bob"))
+        alice, bob = (
+            AsyncClient(address, f"@{name}:{NAME}", config=CLIENT_PATIENCE)
+            for name in ("alice", "bob")
+        )
         try:
             for client in (alice, bob):
                 signed_in = await client.login(PASSWORD, device_name="the same device")

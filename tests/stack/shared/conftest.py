@@ -22,6 +22,7 @@ server_name: beta.test
 email: you@beta.test
 certificates: own-authority
 """
+SHARED: Final = ("trial", "domain", "neighbor", "stack")
 
 
 @pytest.fixture(scope="package")
@@ -58,3 +59,11 @@ def stack(request: pytest.FixtureRequest) -> Stack:
     """Both shapes in turn, healthy."""
     shape: Stack = request.getfixturevalue(request.param)
     return shape
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Start what a failed test has left stopped, so that the tests after it fail for reasons of their own."""
+    found = getattr(node, "funcargs", {})
+    for name in SHARED:
+        if isinstance(stack := found.get(name), Stack):
+            stack.compose("up", "--detach", "--wait", check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -182,23 +181,17 @@ def test_a_synapse_without_memory_is_ended_alone_and_started_again(trial: Stack)
 def test_down_under_load_ends_everything_in_time_and_up_works_offline(trial: Stack) -> None:
     """`down` under load ends every container in time, and `up` without a registry loses nothing.
 
-    No container is killed (137), PostgreSQL shuts down cleanly, no image is pulled or built, and the
-    client, which kept on trying, finds every acknowledged event.
+    No container is killed (137), PostgreSQL finds that it was shut down, no image is pulled or built,
+    and the client, which kept on trying, finds every acknowledged event.
     """
-    follow = ["docker", "logs", "--follow", "--tail=0", trial.container("postgres")]
     with open_sender(trial) as sender:
-        with (
-            subprocess.Popen(
-                follow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            ) as log,
-            watch_exits(trial) as ends,
-        ):
+        with watch_exits(trial) as ends:
             trial.compose("down")
-            output = log.communicate()[0]
-        assert "database system is shut down" in output
-        assert set(ends) == set(SERVICES)
-        assert 137 not in ends.values(), ends
         assert docker("volume", "ls", "-q", f"--filter=name={trial.project}_")
         trial.up("--pull", "never", "--no-build")
         sender.wait_for_more()
     sender.assert_nothing_is_lost()
+    assert set(ends) == set(SERVICES)
+    assert 137 not in ends.values(), ends
+    # After anything else it says that it was interrupted, or not shut down properly.
+    assert "database system was shut down at" in trial.compose("logs", "postgres").stdout
