@@ -80,6 +80,19 @@ if [ ! -f "$POSTGRES_PASSWORD_FILE" ] || [ ! -r "$POSTGRES_PASSWORD_FILE" ] || [
     exit 1
 fi
 
+# A cluster may start a pod while the one that it replaces still ends, and PostgreSQL's own lock names a process
+# of another container. This one lasts as long as any process of the server, which all inherit it.
+exec {lock}</var/lib/postgresql
+locked=0
+flock --nonblock --conflict-exit-code 75 "$lock" || locked=$?
+if ((locked == 75)); then
+    echo "Another PostgreSQL runs on the data in /var/lib/postgresql; waiting for its end." >&2
+    flock "$lock"
+    # What was found above may be different by now.
+    exec {lock}<&-
+    exec /bin/bash "$0" "$@"
+fi
+
 # Earlier bundles made the database in its final place, and could be cut off there.
 if [ -e "$PGDATA" ] && ! finished "$PGDATA" && bare "$PGDATA"; then
     echo "An earlier first start was cut off before anything could be stored; making the database again." >&2

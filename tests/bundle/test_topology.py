@@ -47,6 +47,7 @@ BOUND = [
     ("compose/health/probe.sh", r"COUNT=(\S+)/silences", HEALTH.state),
     ("compose/health/gate.sh", r"STARTED_WITH=(\S+)/credential", HEALTH.state),
     ("compose/postgres/start.sh", r"in (/\S+)/\*/docker", POSTGRES.home),
+    ("compose/postgres/start.sh", r"\{lock\}<(/\S+)", POSTGRES.home),
 ]
 
 

@@ -20,7 +20,7 @@ from tests.stack.fault_injection import (
     watch_exits,
 )
 from tests.stack.message_sender import open_sender
-from tests.support.engine import docker
+from tests.support.engine import docker, try_docker
 from tests.support.http import Answer
 from tests.support.stacks import Stack
 from tests.support.waiting import wait_for
@@ -75,6 +75,31 @@ def test_a_killed_service_comes_back_and_no_acknowledged_event_is_lost(
     assert count_restarts(trial, SERVICES) == before | {service: before[service] + 1}
     if service == "helper":
         assert sender.failures == []
+
+
+def test_a_second_postgresql_waits_for_the_end_of_the_first(trial: Stack) -> None:
+    """On the same data only one server runs, although each container has a postmaster with the same number."""
+    second = trial.compose("run", "--detach", "--no-deps", "postgres").stdout.strip()
+    try:
+        waits = "waiting for its end"
+        wait_for(lambda: waits in read_log(second), "it waits")
+        assert "ready to accept connections" not in read_log(second)
+        assert is_fine(trial.ask)
+        trial.compose("stop", "postgres")
+        wait_for(lambda: "ready to accept connections" in read_log(second), "it starts")
+        assert "database system was shut down at" in read_log(second)
+        trial.compose("start", "postgres")
+        first = trial.container("postgres")
+        wait_for(lambda: waits in read_log(first), "the first waits now")
+    finally:
+        docker("rm", "--force", second)
+    trial.wait_healthy()
+
+
+def read_log(container: str) -> str:
+    """Return what a container has said."""
+    done = try_docker("logs", container)
+    return done.stdout + done.stderr
 
 
 def test_killed_workers_of_apache_are_replaced(trial: Stack) -> None:
