@@ -80,20 +80,23 @@ def test_a_killed_service_comes_back_and_no_acknowledged_event_is_lost(
 def test_a_second_postgresql_waits_for_the_end_of_the_first(trial: Stack) -> None:
     """On the same data only one server runs, although each container has a postmaster with the same number."""
     second = trial.compose("run", "--detach", "--no-deps", "postgres").stdout.strip()
+    waits = "waiting for its end"
     try:
-        waits = "waiting for its end"
-        wait_for(lambda: waits in read_log(second), "it waits")
-        assert "ready to accept connections" not in read_log(second)
-        assert is_fine(trial.ask)
-        trial.compose("stop", "postgres")
-        wait_for(lambda: "ready to accept connections" in read_log(second), "it starts")
-        assert "database system was shut down at" in read_log(second)
-        trial.compose("start", "postgres")
-        first = trial.container("postgres")
-        wait_for(lambda: waits in read_log(first), "the first waits now")
+        with open_sender(trial) as sender:
+            wait_for(lambda: waits in read_log(second), "it waits")
+            sender.wait_for_more()
+            assert "ready to accept connections" not in read_log(second)
+            trial.compose("stop", "postgres")
+            wait_for(lambda: "ready to accept connections" in read_log(second), "it starts")
+            trial.compose("start", "postgres")
+            first = trial.container("postgres")
+            wait_for(lambda: waits in read_log(first), "the first waits now")
+            docker("kill", second)
+            trial.wait_healthy()
+            sender.wait_for_more()
+        sender.assert_nothing_is_lost()
     finally:
         docker("rm", "--force", second)
-    trial.wait_healthy()
 
 
 def read_log(container: str) -> str:
